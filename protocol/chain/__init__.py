@@ -1,0 +1,1 @@
+"""The chain's own records: transactions, receipts, blocks, epochs, votes, certificates, evidence, genesis."""

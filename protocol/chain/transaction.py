@@ -1,0 +1,218 @@
+"""The transaction: what a member signs, its canonical bytes, its identity and its stateless checks.
+
+A transaction names the accounts whose authority it uses (actors), a nonce in a lane, an expiry and a program.
+Its id is the signing digest, so it does not depend on the signatures: several signers can add theirs in any
+order. This file does not know what a program does (`vm/program.py`) nor whether the keys satisfy an account's
+policy (`contracts/auth.py`); it checks form, bounds and signatures only.
+
+*Source*: contracts.md 3.1. *Departs*: a signed transaction carries key policies as a third field (`reveals`),
+because an account of several keys reveals its policy the first time it signs.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol import codec, crypto
+from protocol.codec import Reader, Value
+from protocol.crypto import Domain
+from protocol.errors import Code, Rejected
+from protocol.params import (
+    ACTORS_MAX,
+    CHAIN_NAME_BYTES_MAX,
+    INT64_MAX,
+    LANE_UNORDERED,
+    LANES_ORDERED,
+    MEMO_BYTES_MAX,
+    SEQUENCE_BITS,
+    SIGNATURES_MAX,
+    TX_BYTES_MAX,
+    TX_GAS_MAX,
+    TX_SIGNED_BYTES_MAX,
+    TX_VERSION,
+)
+from protocol.types import Address, Gas, Hash32, PublicKey, Seconds, Signature, TxId
+
+SCHEME_ECDSA: Final = 0
+"""secp256k1 ECDSA over the digest. Further numbers are kept for passkeys (P-256) and EIP-712."""
+
+UNORDERED: Final = LANE_UNORDERED
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Hold what is signed.
+
+    Args:
+        chain_name: name of the chain, from its genesis.
+        actors: accounts whose authority the program uses, ascending, unique.
+        payer: index into actors, or the address of a sponsor.
+        lane: 0..15 ordered, 65,535 unordered.
+        sequence: ordered: last of the lane + 1; unordered: a random number, remembered until `valid_until`.
+        valid_until: last block time at which it may run.
+        gas_limit: most gas it may use.
+        gas_price: minor units of the fee asset per million gas, for gas above the free quota.
+        program: `[pins, instructions]`, typed by the VM.
+        memo: for the reader; may be encrypted.
+    """
+
+    chain_name: str
+    actors: tuple[Address, ...]
+    payer: int | Address
+    lane: int
+    sequence: int
+    valid_until: Seconds
+    gas_limit: Gas
+    gas_price: int
+    program: Value
+    memo: bytes = b""
+
+    def encode(self) -> bytes:
+        """Encode what is signed."""
+        return codec.encode(
+            (
+                TX_VERSION,
+                self.chain_name,
+                self.actors,
+                self.payer,
+                (self.lane, self.sequence),
+                self.valid_until,
+                self.gas_limit,
+                self.gas_price,
+                self.program,
+                self.memo,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TxSignature:
+    """One signature of one key of one actor."""
+
+    actor: int
+    public_key: PublicKey
+    scheme: int
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """A transaction with its signatures, its id and its bytes; made only by `decode_signed` and `assemble`.
+
+    Args:
+        id: signing digest.
+        raw: canonical bytes of the whole, as gossiped and stored.
+        reveals: key policies by actor index, for accounts that sign for the first time.
+    """
+
+    id: TxId
+    tx: Transaction
+    signatures: tuple[TxSignature, ...]
+    reveals: tuple[tuple[int, Value], ...]
+    raw: bytes
+
+    def signature_checks(self) -> list[tuple[bytes, bytes, bytes]]:
+        """List (public key, digest, signature) for `crypto.verify_many`."""
+        return [(s.public_key, self.id, s.signature) for s in self.signatures]
+
+
+def compute_tx_id(body: bytes, genesis_hash: Hash32) -> TxId:
+    """Compute the signing digest of the canonical bytes of a transaction; covers the genesis hash."""
+    return TxId(crypto.digest(Domain.TX, genesis_hash, body))
+
+
+def assemble(
+    tx: Transaction,
+    genesis_hash: Hash32,
+    signatures: tuple[TxSignature, ...],
+    reveals: tuple[tuple[int, Value], ...] = (),
+) -> SignedTransaction:
+    """Join a transaction and its signatures, in canonical order (actor, public key)."""
+    body = tx.encode()
+    ordered = tuple(sorted(signatures, key=lambda s: (s.actor, s.public_key)))
+    raw = codec.encode(
+        (
+            body,
+            tuple((s.actor, s.public_key, s.scheme, s.signature) for s in ordered),
+            tuple(sorted(reveals, key=lambda r: r[0])),
+        )
+    )
+    return SignedTransaction(compute_tx_id(body, genesis_hash), tx, ordered, reveals, raw)
+
+
+def decode_signed(raw: bytes, genesis_hash: Hash32) -> SignedTransaction:
+    """Decode a signed transaction and check its form and bounds; signatures are not verified here.
+
+    Raises:
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
+    """
+    fields = Reader(codec.decode(raw, TX_SIGNED_BYTES_MAX), "signed transaction", 3)
+    body = fields.data_up_to(TX_BYTES_MAX)
+    tx = decode_transaction(body)
+    signatures = fields.records(SIGNATURES_MAX, _read_signature)
+    reveals = fields.records(ACTORS_MAX, _read_reveal)
+    if not signatures:
+        raise Rejected(Code.BAD_SIG, "no signature")
+    actors = len(tx.actors)
+    order = [(s.actor, s.public_key) for s in signatures]
+    if any(a >= b for a, b in zip(order, order[1:], strict=False)) or order[-1][0] >= actors:
+        raise Rejected(Code.MALFORMED, "signatures: not ascending by (actor, key), or no such actor")
+    revealed = [actor for actor, _ in reveals]
+    if any(a >= b for a, b in zip(revealed, revealed[1:], strict=False)) or any(a >= actors for a in revealed):
+        raise Rejected(Code.MALFORMED, "reveals: not ascending by actor, or no such actor")
+    return SignedTransaction(compute_tx_id(body, genesis_hash), tx, signatures, reveals, raw)
+
+
+def decode_transaction(body: bytes) -> Transaction:
+    """Decode what is signed and check its form and bounds.
+
+    Raises:
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
+    """
+    fields = Reader(codec.decode(body, TX_BYTES_MAX), "transaction", 10)
+    fields.integer(TX_VERSION, TX_VERSION)
+    chain_name = fields.text(CHAIN_NAME_BYTES_MAX)
+    actors = fields.records(ACTORS_MAX, _read_address)
+    if not actors or any(a >= b for a, b in zip(actors, actors[1:], strict=False)):
+        raise Rejected(Code.MALFORMED, "actors: none, or not ascending and unique")
+    payer = fields.any()
+    if type(payer) is bytes:
+        payer = _read_address(payer)
+    elif type(payer) is not int or not 0 <= payer < len(actors):
+        raise Rejected(Code.MALFORMED, "payer: neither an actor's index nor an address")
+    nonce = Reader(fields.any(), "nonce", 2)
+    lane = nonce.uint(16)
+    if lane >= LANES_ORDERED and lane != LANE_UNORDERED:
+        raise Rejected(Code.MALFORMED, f"lane {lane}: neither 0..{LANES_ORDERED - 1} nor {LANE_UNORDERED}")
+    return Transaction(
+        chain_name,
+        actors,
+        payer,
+        lane,
+        nonce.uint(SEQUENCE_BITS),
+        Seconds(fields.integer(0, INT64_MAX)),
+        Gas(fields.integer(0, TX_GAS_MAX)),
+        fields.uint(32),
+        fields.any(),
+        fields.data_up_to(MEMO_BYTES_MAX),
+    )
+
+
+def _read_address(value: Value) -> Address:
+    if type(value) is not bytes or len(value) != 20:
+        raise Rejected(Code.MALFORMED, "address: not 20 bytes")
+    return Address(value)
+
+
+def _read_signature(value: Value) -> TxSignature:
+    fields = Reader(value, "signature", 4)
+    return TxSignature(
+        fields.integer(0, ACTORS_MAX - 1),
+        PublicKey(fields.data(33)),
+        fields.integer(SCHEME_ECDSA, SCHEME_ECDSA),
+        Signature(fields.data(64)),
+    )
+
+
+def _read_reveal(value: Value) -> tuple[int, Value]:
+    fields = Reader(value, "reveal", 2)
+    return fields.integer(0, ACTORS_MAX - 1), fields.any()

@@ -1,7 +1,7 @@
 """Addresses and transaction ids as text: bech32m, `coop1...`, `tcoop1...`, `tx1...`.
 
-Knows the text only. How 20 bytes come from a key policy is said where policies live (`chain/`), and an address
-that parses need not belong to anybody.
+Knows the text only. How 20 bytes come from a key policy is said where policies live (`chain/`), and an
+address that parses need not belong to anybody.
 
 Source: BIP-173 for the alphabet and the rules of the text, BIP-350 for the checksum constant.
 Departs: no witness version; the data part is the bytes alone, in 5-bit groups.

@@ -1,11 +1,11 @@
 """Hashes with a domain, ECDSA signatures over them, and the point arithmetic that key derivation needs.
 
-The only file that knows the curve library. It makes no chance: keys come in from outside, and nonces are those
-of RFC 6979, so one key and one digest give one signature on every machine. It does not know what is signed
-(`chain/`), how an address is made from a key policy, or where keys are kept (`node/wallet/`).
+The only file that knows the curve library. It makes no chance: keys come in from outside, and nonces are
+those of RFC 6979, so one key and one digest give one signature on every machine. It does not know what is
+signed (`chain/`), how an address is made from a key policy, or where keys are kept (`node/wallet/`).
 
-Every call into the curve library releases the GIL, so worker threads may verify beside the main loop; the cache
-of parsed keys is safe to share between them.
+Every call into the curve library releases the GIL, so worker threads may verify beside the main loop; the
+cache of parsed keys is safe to share between them.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _COMPRESSED: Final[int] = lib.SECP256K1_EC_COMPRESSED
 
 
 class Domain(Enum):
-    """Name what a digest is a digest of, so that bytes of one kind can never be read as another (consensus M5).
+    """Name what a digest is of, so that bytes of one kind can never be read as another (consensus M5).
 
     To add a kind, add a line: a name, an ASCII text that no other line has, and the version of its layout.
     A text is never reused for another layout.
@@ -188,24 +188,8 @@ def tweak_secret(secret: SecretKey, tweak: bytes) -> SecretKey:
     return SecretKey(bytes(ffi.buffer(result)))
 
 
-def tweak_public(public_key: PublicKey, tweak: bytes) -> PublicKey:
-    """Add a scalar times the generator to a public key: the public half of `tweak_secret`.
-
-    Raises:
-        Rejected: MALFORMED when the key is no point, the tweak is not below n, or the sum is infinity.
-    """
-    assert len(tweak) == SECRET_KEY_BYTES, "a tweak is 32 bytes"
-    cached = _parse_point(public_key)
-    if cached is None:
-        raise Rejected(Code.MALFORMED, "a public key is 33 bytes, a compressed point on the curve")
-    point = ffi.new(_PUBLIC_KEY, cached[0])  # a copy: the tweak changes it in place
-    if not lib.secp256k1_ec_pubkey_tweak_add(_CONTEXT, point, tweak):
-        raise Rejected(Code.MALFORMED, "the tweak leads outside the group")
-    return _serialize_point(point)
-
-
 def _parse_point(data: bytes) -> Any:
-    """Parse a compressed point; None when it is none. The length comes first: the cache holds no long bytes."""
+    """Parse a compressed point; None when it is none. Length comes first: the cache keeps no long bytes."""
     return _parse_33_bytes(data) if len(data) == PUBLIC_KEY_BYTES else None
 
 

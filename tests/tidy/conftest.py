@@ -1,0 +1,42 @@
+"""Gives the tidy tests the tracked files of the project, read and parsed once."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def list_tracked(root: Path) -> list[Path]:
+    """List the files that git tracks or would track, or every file outside hidden folders without git."""
+    found = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=False,
+    )
+    if found.returncode == 0:
+        names = [Path(name) for name in found.stdout.decode().split("\0") if name]
+    else:
+        paths = (path.relative_to(root) for path in root.rglob("*"))
+        names = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
+    return sorted(name for name in names if (root / name).is_file())
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def texts() -> dict[Path, str]:
+    """Map each tracked text file, relative to the root, to its content; published vectors are left out."""
+    found = {}
+    for name in list_tracked(ROOT):
+        if name.parts[:2] == ("tests", "vectors"):
+            continue
+        try:
+            found[name] = (ROOT / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+    return found

@@ -1,8 +1,8 @@
 """Canonical bytes: one value, one byte string, and back; the only way in for data from outside.
 
-Canonical form: MessagePack restricted to integers in their shortest form, byte strings, UTF-8 text, booleans,
-nil and arrays. No maps, no floats, no extension types. A decoded value re-encodes to exactly its input, so two
-byte strings can never mean one thing.
+Canonical form: MessagePack restricted to integers in their shortest form, byte strings, UTF-8 text,
+booleans, nil and arrays. No maps, no floats, no extension types. A decoded value re-encodes to exactly its
+input, so two byte strings can never mean one thing.
 
 This file does not know what a value means: `Reader` is how the record types of `chain/` and of the consensus
 messages take one apart, field by field, with bounds. It is the only file that imports msgpack.
@@ -17,7 +17,7 @@ import msgpack
 from protocol.errors import Code, Rejected
 from protocol.params import DECODE_DEPTH_MAX, DECODE_LIST_ITEMS_MAX
 
-Value: TypeAlias = "int | bytes | str | bool | None | tuple[Value, ...]"
+Value: TypeAlias = "int | bytes | str | bool | tuple[Value, ...] | None"
 """What the canonical form can say. Arrays are tuples."""
 
 _T = TypeVar("_T")
@@ -32,8 +32,11 @@ _UNICODE: Final = unicodedata.ucd_3_2_0
 def encode(value: Value) -> bytes:
     """Encode a value in canonical form.
 
+    Floats and maps are kept out by the type of the argument alone; checking again here would cost as much as
+    packing, and `decode` refuses them on every node.
+
     Raises:
-        AssertionError: the value cannot be said in canonical form (our own bug).
+        AssertionError: the value cannot be packed (our own bug).
     """
     try:
         packed: bytes = _pack(value)

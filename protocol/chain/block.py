@@ -14,6 +14,7 @@ from protocol import codec, crypto
 from protocol.chain.certificate import Certificate, read_certificate
 from protocol.chain.evidence import Evidence, read_evidence
 from protocol.chain.transaction import SignedTransaction
+from protocol.chain.validators import NO_HASH
 from protocol.codec import Reader, Value
 from protocol.crypto import Domain
 from protocol.errors import Code, Rejected
@@ -29,7 +30,6 @@ from protocol.params import (
 from protocol.types import BlockId, EpochNumber, Hash32, Height, PublicKey, TimeMs, View
 
 HEADER_BYTES_MAX = 1_024
-NO_HASH = Hash32(bytes(32))
 
 
 @dataclass(frozen=True, slots=True)

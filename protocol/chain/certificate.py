@@ -1,8 +1,8 @@
 """Votes and certificates: one format for both engines.
 
 A certificate is a quorum of votes over one block. Which engine and which quorum apply is read from the epoch
-record, never from the certificate itself. Every signature covers chain, epoch, kind, height and view, so a Raft
-acknowledgement can never be read as a BFT precommit (M5).
+record, never from the certificate itself. Every signature covers chain, epoch, kind, height and view, so a
+Raft acknowledgement can never be read as a BFT precommit (M5).
 
 *Source*: consensus.md 0.5, 2.3.
 """
@@ -19,6 +19,7 @@ from protocol.params import INT64_MAX, VALIDATORS_MAX
 from protocol.types import BlockId, EpochNumber, Hash32, Height, Signature, View
 
 CERTIFICATE_BYTES_MAX = 16 * 1024
+UNSIGNED = Signature(b"")
 
 
 class VoteKind(IntEnum):
@@ -52,7 +53,7 @@ class Vote:
     block_id: BlockId | None
     valid_view: View | None
     validator: int
-    signature: Signature = Signature(b"")
+    signature: Signature = UNSIGNED
 
     def compute_digest(self, genesis_hash: Hash32) -> Hash32:
         """Compute what the validator signs."""
@@ -201,7 +202,10 @@ def decode_certificate(data: bytes) -> Certificate:
 
 
 def check_certificate(
-    certificate: Certificate, record: EpochRecord, genesis_hash: Hash32, verify: VerifySignature = crypto.verify
+    certificate: Certificate,
+    record: EpochRecord,
+    genesis_hash: Hash32,
+    verify: VerifySignature = crypto.verify,
 ) -> None:
     """Check that a certificate commits its block under the rule and set of its epoch.
 

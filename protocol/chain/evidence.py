@@ -1,7 +1,8 @@
 """Evidence: two signed statements of one validator that must not both exist.
 
 A statement is what a validator signed, kept as the bytes and the domain of its digest, so this file does not
-know the consensus messages themselves (`consensus/messages.py` makes statements and says which pairs convict).
+know the consensus messages themselves (`consensus/messages.py` makes statements and says which pairs
+convict).
 
 *Rule*: never accuse on statements of two different signers.
 

@@ -10,6 +10,7 @@ because an account of several keys reveals its policy the first time it signs.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from protocol import codec, crypto
@@ -129,14 +130,9 @@ def assemble(
     """Join a transaction and its signatures, in canonical order (actor, public key)."""
     body = tx.encode()
     ordered = tuple(sorted(signatures, key=lambda s: (s.actor, s.public_key)))
-    raw = codec.encode(
-        (
-            body,
-            tuple((s.actor, s.public_key, s.scheme, s.signature) for s in ordered),
-            tuple(sorted(reveals, key=lambda r: r[0])),
-        )
-    )
-    return SignedTransaction(compute_tx_id(body, genesis_hash), tx, ordered, reveals, raw)
+    shown = tuple(sorted(reveals, key=_actor_of))
+    raw = codec.encode((body, tuple((s.actor, s.public_key, s.scheme, s.signature) for s in ordered), shown))
+    return SignedTransaction(compute_tx_id(body, genesis_hash), tx, ordered, shown, raw)
 
 
 def decode_signed(raw: bytes, genesis_hash: Hash32) -> SignedTransaction:
@@ -154,10 +150,10 @@ def decode_signed(raw: bytes, genesis_hash: Hash32) -> SignedTransaction:
         raise Rejected(Code.BAD_SIG, "no signature")
     actors = len(tx.actors)
     order = [(s.actor, s.public_key) for s in signatures]
-    if any(a >= b for a, b in zip(order, order[1:], strict=False)) or order[-1][0] >= actors:
+    if any(a >= b for a, b in pairwise(order)) or order[-1][0] >= actors:
         raise Rejected(Code.MALFORMED, "signatures: not ascending by (actor, key), or no such actor")
     revealed = [actor for actor, _ in reveals]
-    if any(a >= b for a, b in zip(revealed, revealed[1:], strict=False)) or any(a >= actors for a in revealed):
+    if any(a >= b for a, b in pairwise(revealed)) or (revealed and revealed[-1] >= actors):
         raise Rejected(Code.MALFORMED, "reveals: not ascending by actor, or no such actor")
     return SignedTransaction(compute_tx_id(body, genesis_hash), tx, signatures, reveals, raw)
 
@@ -172,7 +168,7 @@ def decode_transaction(body: bytes) -> Transaction:
     fields.integer(TX_VERSION, TX_VERSION)
     chain_name = fields.text(CHAIN_NAME_BYTES_MAX)
     actors = fields.records(ACTORS_MAX, _read_address)
-    if not actors or any(a >= b for a, b in zip(actors, actors[1:], strict=False)):
+    if not actors or any(a >= b for a, b in pairwise(actors)):
         raise Rejected(Code.MALFORMED, "actors: none, or not ascending and unique")
     payer = fields.any()
     if type(payer) is bytes:
@@ -195,6 +191,10 @@ def decode_transaction(body: bytes) -> Transaction:
         fields.any(),
         fields.data_up_to(MEMO_BYTES_MAX),
     )
+
+
+def _actor_of(reveal: tuple[int, Value]) -> int:
+    return reveal[0]
 
 
 def _read_address(value: Value) -> Address:

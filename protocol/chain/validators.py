@@ -10,6 +10,7 @@ block and the next record takes over. Quorums come from the record, never from a
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 from protocol import codec, crypto
 from protocol.codec import Reader, Value
@@ -20,6 +21,7 @@ from protocol.types import EpochNumber, Hash32, Height, PublicKey
 
 EPOCH_BYTES_MAX = 32 * 1024
 OPERATOR_BYTES_MAX = 64
+NO_HASH = Hash32(bytes(32))
 
 
 class EngineKind(IntEnum):
@@ -59,8 +61,8 @@ class EpochRecord:
     engine: EngineKind
     first_height: Height
     validators: tuple[Validator, ...]
-    previous_hash: Hash32 = Hash32(bytes(32))
-    decided_by: Hash32 = Hash32(bytes(32))
+    previous_hash: Hash32 = NO_HASH
+    decided_by: Hash32 = NO_HASH
 
     def to_value(self) -> Value:
         """Return the record as a canonical value."""
@@ -112,7 +114,7 @@ def read_epoch(value: Value) -> EpochRecord:
         Hash32(fields.data(32)),
     )
     keys = [v.consensus_key for v in record.validators]
-    if not keys or any(a >= b for a, b in zip(keys, keys[1:], strict=False)):
+    if not keys or any(a >= b for a, b in pairwise(keys)):
         raise Rejected(Code.MALFORMED, "epoch record: validators not ascending by key")
     if record.engine is EngineKind.BFT and len(keys) < 4:
         raise Rejected(Code.MALFORMED, "epoch record: BFT needs at least four validators")

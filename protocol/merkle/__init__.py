@@ -1,1 +1,1 @@
-"""Merkle commitments: `tree.py` keeps the state tree, `proof.py` checks proofs. Deliberately empty of names."""
+"""Merkle commitments: `tree.py` keeps the state tree, `proof.py` checks proofs. Empty of names on purpose."""

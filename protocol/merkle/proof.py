@@ -1,14 +1,14 @@
-"""Proofs against a root: the state (`StateProof`), one page of a snapshot, and lists (`ListProof`, RFC 6962).
+"""Proofs against a root: the state (`StateProof`), a page of a snapshot, and lists (`ListProof`, RFC 6962).
 
-State: a hash trie with 16 children to a node. Its path is the nibbles of key_hash = SHA-256(key); its leaves are
-*pages*, the sorted 64-byte entries key_hash | value_hash of all keys that share the path. The `bits // 4` upper
-levels always stand (that is what makes 2^bits *buckets*); below them a page of more than `PAGE_ENTRIES_MAX`
-entries is hashed as a node over its 16 parts, and so on. So the root depends on the set of keys and values
-alone, and a proof stays small even for a bucket that somebody fills on purpose.
+State: a hash trie with 16 children to a node. Its path is the nibbles of the key's hash; its leaves are
+*pages*, the sorted 64-byte entries key_hash | value_hash of all keys that share the path. The `bits // 4`
+upper levels always stand (that is what makes 2^bits *buckets*); below them a page of more than
+`PAGE_ENTRIES_MAX` entries is hashed as a node over its 16 parts, and so on. So the root depends on the set
+of keys and values alone, and a proof stays small even for a bucket that somebody fills on purpose.
 
-The tag byte in front of each hashed string says what it is: 0 and 1 are leaf and node of a list, 2 and 3 page and
-node of the state. One kind can never be read as another, hence a verifier needs neither the number of buckets
-nor the depth: the prover cannot choose them. The empty page is the digest of its tag alone.
+Key, value, page and node are each hashed under their own domain (`crypto.Domain`), lists under the tag
+bytes of RFC 6962. One kind can never be read as another, hence a verifier needs neither the number of
+buckets nor the depth: the prover cannot choose them. The empty page is the digest of its domain alone.
 
 *Departs*: consistency proofs of RFC 6962 are left out, because no list here ever grows after it has a root.
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from protocol.crypto import Domain
 from protocol.errors import Code, Rejected
 from protocol.types import Hash32
 
@@ -38,12 +39,14 @@ SIBLINGS_BYTES: Final = 15 * 32
 LIST_LEVELS_MAX: Final = 32
 """Levels of a list proof: lists have at most 2^32 items."""
 
-_LEAF: Final = b"\x00"
-_INNER: Final = b"\x01"
-PAGE_TAG: Final = b"\x02"
-NODE_TAG: Final = b"\x03"
+PAGE_BYTES_MAX: Final = PAGE_ENTRIES_MAX * ENTRY_BYTES
 
-_PAGE_BYTES_MAX: Final = PAGE_ENTRIES_MAX * ENTRY_BYTES
+KEY_PREFIX: Final = Domain.STATE_KEY.prefix
+VALUE_PREFIX: Final = Domain.STATE_VALUE.prefix
+NODE_PREFIX: Final = Domain.STATE_NODE.prefix
+_PAGE_PREFIX: Final = Domain.STATE_PAGE.prefix
+_LIST_LEAF: Final = b"\x00"
+_LIST_NODE: Final = b"\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +119,13 @@ def verify_state(root: bytes, key: bytes, value: bytes | None, proof: StateProof
     page, siblings = proof.page, proof.siblings
     if not _is_page_size(page) or not _is_path(siblings, STATE_LEVELS_MAX, SIBLINGS_BYTES):
         return False
-    key_hash = sha256(key).digest()
-    at = find_entry(page, key_hash)
+    key_hash = sha256(KEY_PREFIX + key).digest()
+    at = page.find(key_hash)
     held = None if at < 0 else page[at + 32 : at + 64]
-    if held != (None if value is None else sha256(value).digest()):
+    if held != (None if value is None else sha256(VALUE_PREFIX + value).digest()):
         return False
     path = int.from_bytes(key_hash, "big") >> 256 - 4 * len(siblings)
-    return _fold(sha256(PAGE_TAG + page).digest(), path, siblings) == root
+    return _fold(sha256(_PAGE_PREFIX + page).digest(), path, siblings) == root
 
 
 def verify_page(root: bytes, bits: int, index: int, page: bytes, siblings: tuple[bytes, ...]) -> bool:
@@ -145,34 +148,22 @@ def verify_page(root: bytes, bits: int, index: int, page: bytes, siblings: tuple
     return _fold(hash_page(page, len(siblings)), index, siblings) == root
 
 
-def find_entry(page: bytes | bytearray, key_hash: bytes) -> int:
-    """Find the offset of a key's entry in bytes, -1 when it is absent.
-
-    A value hash may equal a key hash (store a key as a value), so only offsets of entries count.
-    """
-    at = page.find(key_hash)
-    while at > 0 and at & 63:
-        at = page.find(key_hash, at + 1)
-    return at
-
-
-def hash_page(page: bytes | bytearray, depth: int) -> bytes:
+def hash_page(page: bytes, depth: int) -> bytes:
     """Compute the digest of all entries below a path of `depth` nibbles.
 
     Args:
         page: well-formed: ascending entries that share the path. Any number of them.
     """
-    if len(page) <= _PAGE_BYTES_MAX:
-        return sha256(PAGE_TAG + page).digest()
-    return sha256(NODE_TAG + b"".join([hash_page(part, depth + 1) for part in split_page(page, depth)])).digest()
+    if len(page) <= PAGE_BYTES_MAX:
+        return sha256(_PAGE_PREFIX + page).digest()
+    digests = [hash_page(part, depth + 1) for part in split_page(page, depth)]
+    return sha256(NODE_PREFIX + b"".join(digests)).digest()
 
 
-def split_page(page: bytes | bytearray, depth: int) -> list[bytes | bytearray]:
+def split_page(page: bytes, depth: int) -> list[bytes]:
     """Cut a well-formed page into its 16 parts by nibble `depth` of the key hash."""
-    nibbles = [
-        (page[at] >> 4 if depth % 2 == 0 else page[at] & 15)
-        for at in range(depth // 2, len(page), ENTRY_BYTES)
-    ]
+    shift = 0 if depth & 1 else 4
+    nibbles = [octet >> shift & 15 for octet in page[depth // 2 :: ENTRY_BYTES]]
     parts = []
     start = 0
     for nibble in range(16):
@@ -182,16 +173,21 @@ def split_page(page: bytes | bytearray, depth: int) -> list[bytes | bytearray]:
     return parts
 
 
+def nibble_of(key_hash: bytes, depth: int) -> int:
+    """Give the child of a node at `depth` on the way to a key."""
+    return key_hash[depth // 2] >> (0 if depth & 1 else 4) & 15
+
+
 def _fold(digest: bytes, path: int, siblings: tuple[bytes, ...]) -> bytes:
     for others in reversed(siblings):
         at = (path & 15) * 32
-        digest = sha256(NODE_TAG + others[:at] + digest + others[at:]).digest()
+        digest = sha256(NODE_PREFIX + others[:at] + digest + others[at:]).digest()
         path >>= 4
     return digest
 
 
 def _is_page_size(page: bytes) -> bool:
-    return len(page) <= _PAGE_BYTES_MAX and len(page) % ENTRY_BYTES == 0
+    return len(page) <= PAGE_BYTES_MAX and len(page) % ENTRY_BYTES == 0
 
 
 def _is_path(steps: object, levels_max: int, step_bytes: int) -> bool:
@@ -206,8 +202,8 @@ def _is_path(steps: object, levels_max: int, step_bytes: int) -> bool:
 def list_root(leaves: Sequence[bytes]) -> Hash32:
     """Compute the Merkle tree hash of a list.
 
-    Source: RFC 6962, 2.1. Its recursive cut at the largest power of two is the same as pairing from the left and
-    handing an odd last digest up unchanged.
+    Source: RFC 6962, 2.1. Its recursive cut at the largest power of two is the same as pairing from the left
+    and handing an odd last digest up unchanged.
     """
     if not leaves:
         return Hash32(sha256(b"").digest())
@@ -239,36 +235,37 @@ def verify_item(root: bytes, size: int, index: int, leaf: bytes, proof: ListProo
 
     Source: RFC 9162, 2.1.3.2 (the algorithm for the tree of RFC 6962).
     """
-    return verify_leaf_hash(root, size, index, sha256(_LEAF + leaf).digest(), proof)
+    return verify_leaf_hash(root, size, index, sha256(_LIST_LEAF + leaf).digest(), proof)
 
 
 def verify_leaf_hash(root: bytes, size: int, index: int, leaf_hash: bytes, proof: ListProof) -> bool:
     """Like `verify_item`, for a caller that has only the digest of the item."""
-    if not 0 <= index < size or not _is_path(proof.path, LIST_LEVELS_MAX, 32):
+    if not 0 <= index < size or len(leaf_hash) != 32 or not _is_path(proof.path, LIST_LEVELS_MAX, 32):
         return False
     digest, last = leaf_hash, size - 1
     for sibling in proof.path:
         if last == 0:
             return False
         if index & 1 or index == last:
-            digest = sha256(_INNER + sibling + digest).digest()
+            digest = sha256(_LIST_NODE + sibling + digest).digest()
             # An odd last digest went up unchanged: skip the levels at which it had no sibling.
             while not index & 1:
                 index >>= 1
                 last >>= 1
         else:
-            digest = sha256(_INNER + digest + sibling).digest()
+            digest = sha256(_LIST_NODE + digest + sibling).digest()
         index >>= 1
         last >>= 1
     return last == 0 and digest == root
 
 
 def _leaf_level(leaves: Sequence[bytes]) -> list[bytes]:
-    return [sha256(_LEAF + leaf).digest() for leaf in leaves]
+    return [sha256(_LIST_LEAF + leaf).digest() for leaf in leaves]
 
 
 def _level_above(level: list[bytes]) -> list[bytes]:
-    above = [sha256(_INNER + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+    pairs = zip(level[::2], level[1::2], strict=False)
+    above = [sha256(_LIST_NODE + left + right).digest() for left, right in pairs]
     if len(level) & 1:
         above.append(level[-1])
     return above

@@ -1,15 +1,17 @@
 """The authenticated state tree: what the state root of a header commits to, kept whole in memory.
 
-2^bits buckets by the hash of the key; a bucket's *page* is its sorted 64-byte entries key_hash | value_hash; above
-them `bits // 4` levels of nodes with 16 children (the hash rules stand in `proof.py`). Few wide hashes beat
-many narrow ones: a call costs what 1 KB of hashing costs, and a changed key costs about two hashes of the tree.
+2^bits buckets by the hash of the key; a bucket's *page* is its sorted 64-byte entries key_hash |
+value_hash; above them `bits // 4` levels of nodes with 16 children (the hash rules stand in `proof.py`).
+Few wide hashes beat many narrow ones: a call costs about what 1 KB of hashing costs, so a changed key costs
+two hashes for its entry, one page and a third of a node.
 
-Both hashes of an entry are plain: SHA-256(key) and SHA-256(value). Hashing key and value together would save one
-hash only for a caller that keeps key hashes, and such a cache is state that has to be bounded and proven fresh;
-the saving is 0.5 us of some 5 us per key. An entry binds the two by standing side by side in a tagged page.
+Key and value are hashed apart. A value hash over both would save one hash only for a caller that keeps key
+hashes: a cache to bound and to keep right, for 0.5 us of some 5 us a key. What binds the two is that they
+stand side by side in a hashed page. Their domains differ, so no value hash equals a key hash, and a key is
+found in a page by plain search.
 
-The tree is derived data: built from the state at start, changed once a block. It knows no values (they are in the
-store), no disk and no heights; only its present contents can be proven.
+The tree is derived data: built from the state at start, changed once a block. It knows no values (they are in
+the store), no disk and no heights; only its present contents can be proven.
 
 Source: performance.md, decision 6 and section 2 ("FBM").
 """
@@ -18,15 +20,17 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeAlias
 
 from protocol.merkle.proof import (
     ENTRY_BYTES,
-    NODE_TAG,
-    PAGE_ENTRIES_MAX,
+    KEY_PREFIX,
+    NODE_PREFIX,
+    PAGE_BYTES_MAX,
+    VALUE_PREFIX,
     StateProof,
-    find_entry,
     hash_page,
+    nibble_of,
     split_page,
 )
 from protocol.types import Hash32
@@ -34,7 +38,11 @@ from protocol.types import Hash32
 BITS_MAX: Final = 20
 """2^20 buckets serve 3e7 keys; an empty tree of that size takes 16 MB."""
 
-_PAGE_BYTES_MAX: Final = PAGE_ENTRIES_MAX * ENTRY_BYTES
+_NODE_HEAD: Final = len(NODE_PREFIX)
+"""Nodes are kept as they are hashed: prefix, then 16 digests."""
+
+_Edit: TypeAlias = tuple[bytes, bytes | None]
+"""Key hash and new value hash; None deletes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -64,8 +72,8 @@ class StateTree:
         2. `preview` changes nothing; `commit` does nothing but put its outcome in place.
 
     Args:
-        bits: log2 of the number of buckets, a multiple of 4 up to `BITS_MAX`; a parameter of the chain. Serves
-            best with 8 to 64 keys per bucket.
+        bits: log2 of the number of buckets, a multiple of 4 up to `BITS_MAX`; a parameter of the chain.
+            Serves best with 8 to 64 keys per bucket.
 
     Cost: 110 B of memory per key.
     """
@@ -73,22 +81,22 @@ class StateTree:
     __slots__ = ("_nodes", "_pages", "_root", "_shift", "_size")
 
     def __init__(self, bits: int) -> None:
-        self._reset(bits, [b""] * (1 << bits))
+        self._reset(bits, [b""] * _bucket_count(bits))
 
     @classmethod
     def build(cls, bits: int, items: Iterable[tuple[bytes, bytes]]) -> "StateTree":
-        """Build the tree of the given (key, value) pairs, in any order, each key once. Cost: about 3 us a key."""
+        """Build the tree of (key, value) pairs: any order, each key once. Cost: about 3 us a key."""
         tree = cls.__new__(cls)
-        buckets = [bytearray() for _ in range(1 << bits)]
+        buckets = [bytearray() for _ in range(_bucket_count(bits))]
         shift = 32 - bits
         for key, value in items:
-            key_hash = sha256(key).digest()
-            buckets[int.from_bytes(key_hash[:4], "big") >> shift] += key_hash + sha256(value).digest()
+            key_hash = sha256(KEY_PREFIX + key).digest()
+            value_hash = sha256(VALUE_PREFIX + value).digest()
+            buckets[int.from_bytes(key_hash[:4], "big") >> shift] += key_hash + value_hash
         tree._reset(bits, [_sort_page(entries) for entries in buckets])
         return tree
 
     def _reset(self, bits: int, pages: list[bytes]) -> None:
-        assert 0 < bits <= BITS_MAX and bits % 4 == 0
         self._shift = 32 - bits
         self._pages = pages
         self._size = sum(map(len, pages)) // ENTRY_BYTES
@@ -96,7 +104,7 @@ class StateTree:
         hashes = [hash_page(page, bits // 4) if page else empty for page in pages]
         levels = []
         while len(hashes) > 1:
-            level = [NODE_TAG + b"".join(hashes[at : at + 16]) for at in range(0, len(hashes), 16)]
+            level = [NODE_PREFIX + b"".join(hashes[at : at + 16]) for at in range(0, len(hashes), 16)]
             levels.append(level)
             hashes = [sha256(node).digest() for node in level]
         self._nodes = tuple(reversed(levels))
@@ -118,33 +126,30 @@ class StateTree:
         Args:
             changes: new value by key; None deletes (also a key that is not there).
 
-        Cost: about 5 us a key with 1,000 changes in 1e5 keys: two hashes of the entry, and each touched page and
-        node copied and hashed once.
+        Cost: about 5 us a key with 1,000 changes in 1e5 keys: each touched page and node is copied and hashed
+        once, whatever the number of its changes.
         """
-        pages, shift = self._pages, self._shift
-        touched: dict[int, bytearray] = {}
-        size = self._size
+        edits: dict[int, list[_Edit]] = {}
+        shift = self._shift
         for key, value in changes.items():
-            key_hash = sha256(key).digest()
+            key_hash = sha256(KEY_PREFIX + key).digest()
+            edit = key_hash, None if value is None else sha256(VALUE_PREFIX + value).digest()
             index = int.from_bytes(key_hash[:4], "big") >> shift
-            page = touched.get(index)
-            if page is None:
-                touched[index] = page = bytearray(pages[index])
-            at = find_entry(page, key_hash)
-            if value is None:
-                if at >= 0:
-                    del page[at : at + ENTRY_BYTES]
-                    size -= 1
-            elif at >= 0:
-                page[at + 32 : at + 64] = sha256(value).digest()
+            if index in edits:
+                edits[index].append(edit)
             else:
-                at = _place_of(page, key_hash)
-                page[at:at] = key_hash + sha256(value).digest()
-                size += 1
-        depth = len(self._nodes)
-        hashes = {index: hash_page(page, depth) for index, page in touched.items()}
+                edits[index] = [edit]
+        before, depth = self._pages, len(self._nodes)
+        pages = {}
+        hashes = {}
+        growth = 0
+        for index, batch in edits.items():
+            page = _edit_page(before[index], batch)
+            growth += len(page) - len(before[index])
+            pages[index] = page
+            hashes[index] = hash_page(page, depth)
         root, nodes = self._rehash(hashes)
-        return TreeDelta(root, self._root, size, {index: bytes(page) for index, page in touched.items()}, nodes)
+        return TreeDelta(root, self._root, self._size + growth // ENTRY_BYTES, pages, nodes)
 
     def _rehash(self, hashes: dict[int, bytes]) -> tuple[Hash32, tuple[dict[int, bytes], ...]]:
         """Carry changed page hashes up to the root; each touched node is hashed once."""
@@ -155,7 +160,7 @@ class StateTree:
                 node = touched.get(index >> 4)
                 if node is None:
                     touched[index >> 4] = node = bytearray(level[index >> 4])
-                at = 1 + 32 * (index & 15)
+                at = _NODE_HEAD + 32 * (index & 15)
                 node[at : at + 32] = digest
             hashes = {index: sha256(node).digest() for index, node in touched.items()}
             changed.append({index: bytes(node) for index, node in touched.items()})
@@ -172,15 +177,14 @@ class StateTree:
 
     def prove(self, key: bytes) -> StateProof:
         """Prove what a key holds at the present root, or that it is absent; `verify_state` checks it."""
-        key_hash = sha256(key).digest()
+        key_hash = sha256(KEY_PREFIX + key).digest()
         index = int.from_bytes(key_hash[:4], "big") >> self._shift
         page, siblings = self._pages[index], self._siblings(index)
-        while len(page) > _PAGE_BYTES_MAX:
+        while len(page) > PAGE_BYTES_MAX:
             depth = len(siblings)
-            nibble = key_hash[depth // 2] >> (0 if depth & 1 else 4) & 15
             parts = split_page(page, depth)
-            siblings += (b"".join([hash_page(part, depth + 1) for part in parts[:nibble] + parts[nibble + 1 :]]),)
-            page = bytes(parts[nibble])
+            page = parts.pop(nibble_of(key_hash, depth))
+            siblings += (b"".join([hash_page(part, depth + 1) for part in parts]),)
         return StateProof(page, siblings)
 
     def page(self, index: int) -> bytes:
@@ -194,10 +198,15 @@ class StateTree:
     def _siblings(self, index: int) -> tuple[bytes, ...]:
         siblings = []
         for level in reversed(self._nodes):
-            node, at = level[index >> 4], 1 + 32 * (index & 15)
-            siblings.append(node[1:at] + node[at + 32 :])
+            node, at = level[index >> 4], _NODE_HEAD + 32 * (index & 15)
+            siblings.append(node[_NODE_HEAD:at] + node[at + 32 :])
             index >>= 4
         return tuple(reversed(siblings))
+
+
+def _bucket_count(bits: int) -> int:
+    assert 0 < bits <= BITS_MAX and bits % 4 == 0
+    return 1 << bits
 
 
 def _sort_page(entries: bytearray) -> bytes:
@@ -206,7 +215,23 @@ def _sort_page(entries: bytearray) -> bytes:
     return b"".join(ordered)
 
 
+def _edit_page(page: bytes, edits: list[_Edit]) -> bytes:
+    if len(edits) == 1:
+        key_hash, value_hash = edits[0]
+        at = page.find(key_hash) + 32
+        if at > 31 and value_hash is not None:
+            return page[:at] + value_hash + page[at + 32 :]
+    edited = bytearray(page)
+    for key_hash, value_hash in edits:
+        at = _place_of(edited, key_hash)
+        end = at + ENTRY_BYTES if edited.startswith(key_hash, at) else at
+        edited[at:end] = b"" if value_hash is None else key_hash + value_hash
+    return bytes(edited)
+
+
 def _place_of(page: bytearray, key_hash: bytes) -> int:
-    """Find the offset in bytes at which a new entry keeps the order."""
+    """Find the offset in bytes at which the entry of a key stands or would stand."""
+    if len(page) <= PAGE_BYTES_MAX and (at := page.find(key_hash)) >= 0:
+        return at  # several times as fast as bisection while the page is short
     entries = range(0, len(page), ENTRY_BYTES)
     return ENTRY_BYTES * bisect_left(entries, key_hash, key=lambda at: bytes(page[at : at + 32]))

@@ -79,8 +79,9 @@ def bench_tree(keys_n: int, bits: int, changes_n: int, unit: float) -> None:
     chunks = [(n, tree.page(n), tree.prove_page(n)) for n in range(256)]
     page = median_us(lambda: [verify_page(tree.root, bits, *chunk) for chunk in chunks], len(chunks))
     print(
-        f"N={keys_n:>9,} bits={bits:>2} K={changes_n:>6,}: update {per_key:5.2f} us/key ({per_key / unit:4.1f} x;"
-        f" entry hashes {prep:.2f}, tree {per_key - prep:.2f} = {(per_key - prep) / unit:4.1f} x),"
+        f"N={keys_n:>9,} bits={bits:>2} K={changes_n:>6,}: update {per_key:5.2f} us/key"
+        f" ({per_key / unit:4.1f} x; entry hashes {prep:.2f}, tree {per_key - prep:.2f}"
+        f" = {(per_key - prep) / unit:4.1f} x),"
         f" build {build:.2f}, prove {prove:.1f}, verify {verify:.1f}, page {page:.1f}, proof {size:,.0f} B"
     )
 

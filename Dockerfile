@@ -21,12 +21,12 @@ RUN pip install --no-index --no-deps --no-build-isolation . \
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/coopd --create-home coopd
 COPY --from=build /opt/coopd /opt/coopd
-ENV PATH=/opt/coopd/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/coopd/bin:$PATH PYTHONUNBUFFERED=1 COOPD_HOME=/var/lib/coopd
 USER 10001
 WORKDIR /var/lib/coopd
 VOLUME /var/lib/coopd
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", \
-    "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('COOPD_RPC_PORT', '8645') + '/readyz', timeout=2)"]
+    "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"COOPD_GATEWAY_PORT\", 9500)}/readyz', timeout=2)"]
 ENTRYPOINT ["coopd"]
-CMD ["run", "--home", "/var/lib/coopd"]
+CMD ["run"]

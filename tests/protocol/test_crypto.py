@@ -35,7 +35,7 @@ VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 SECRETS = st.integers(1, ORDER - 1).map(lambda n: SecretKey(n.to_bytes(32, "big")))
-# Real digests: one that is 0 modulo the order would verify under the negated key as well (a property of ECDSA).
+# Real digests: one that is 0 modulo the order would verify under the negated key too (a property of ECDSA).
 DIGESTS = st.binary(max_size=64).map(sha256)
 ONE = SecretKey((1).to_bytes(32, "big"))
 

@@ -1,0 +1,164 @@
+"""The socket end to end: trio server, asyncio and blocking clients, each in its own thread."""
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+import trio
+import trio.lowlevel
+
+from node.errors import OperationError
+from node.ipc.ask import ask
+from node.ipc.client import DaemonClient, DaemonUnreachable
+from node.ipc.messages import Admin, AskPeers, AskStatus, Done, Peers, Prove, Proved, Status, Verdict
+from node.ipc.server import CLIENTS_MAX, IpcServer
+from protocol.errors import Code, Rejected
+from protocol.merkle.proof import StateProof
+from protocol.types import Height, TimeMs
+
+
+class FakeDaemon:
+    def __init__(self) -> None:
+        self.batches: list[tuple[bytes, ...]] = []
+        self.commands: list[tuple[str, tuple[str, ...]]] = []
+
+    async def submit(self, transactions: tuple[bytes, ...]) -> tuple[Verdict, ...]:
+        self.batches.append(transactions)
+        await trio.lowlevel.checkpoint()
+        return tuple(Verdict(0) if raw else Verdict(int(Code.MALFORMED), "empty") for raw in transactions)
+
+    async def prove(self, key: bytes) -> Proved:
+        return Proved(Height(4), key, StateProof(b"", ()))
+
+    async def admin(self, command: str, arguments: tuple[str, ...]) -> None:
+        if command == "bad":
+            raise Rejected(Code.UNKNOWN_METHOD, "no such command")
+        self.commands.append((command, arguments))
+
+    def status(self) -> Status:
+        return Status(
+            "n1",
+            "0",
+            Height(4),
+            TimeMs(0),
+            Height(4),
+            "leader",
+            "n1",
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            True,
+        )
+
+    def peers(self) -> Peers:
+        return Peers(())
+
+
+@pytest.fixture
+async def served(tmp_path: Path, nursery: trio.Nursery) -> tuple[Path, FakeDaemon, IpcServer]:
+    daemon = FakeDaemon()
+    server = IpcServer(tmp_path / "daemon.sock", daemon)
+    await nursery.start(server.run)
+    return tmp_path / "daemon.sock", daemon, server
+
+
+async def test_the_socket_is_for_its_owner_alone(served: tuple[Path, FakeDaemon, IpcServer]) -> None:
+    assert stat.S_IMODE(os.stat(served[0]).st_mode) == 0o600
+
+
+async def test_every_request_is_answered(served: tuple[Path, FakeDaemon, IpcServer]) -> None:
+    path, daemon, _ = served
+    status = await trio.to_thread.run_sync(ask, path, AskStatus())
+    assert isinstance(status, Status) and status.height == 4
+    assert await trio.to_thread.run_sync(ask, path, AskPeers()) == Peers(())
+    proved = await trio.to_thread.run_sync(ask, path, Prove(b"key"))
+    assert isinstance(proved, Proved) and proved.value == b"key"
+    assert await trio.to_thread.run_sync(ask, path, Admin("cut", ("02",))) == Done()
+    assert daemon.commands == [("cut", ("02",))]
+
+
+async def test_a_refusal_keeps_its_code(served: tuple[Path, FakeDaemon, IpcServer]) -> None:
+    with pytest.raises(Rejected) as caught:
+        await trio.to_thread.run_sync(ask, served[0], Admin("bad"))
+    assert caught.value.code == Code.UNKNOWN_METHOD
+
+
+async def test_nobody_home_is_said_in_three_lines(tmp_path: Path) -> None:
+    with pytest.raises(OperationError) as caught:
+        await trio.to_thread.run_sync(ask, tmp_path / "none.sock", AskStatus())
+    assert caught.value.slug == "ipc.unreachable"
+
+
+async def test_nonsense_costs_the_sender_its_connection_and_nobody_else(
+    served: tuple[Path, FakeDaemon, IpcServer],
+) -> None:
+    path = served[0]
+    for nonsense in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x01\xc1"):
+        stream = await trio.open_unix_socket(path)
+        await stream.send_all(nonsense)
+        assert await stream.receive_some() == b""
+    assert isinstance(await trio.to_thread.run_sync(ask, path, AskStatus()), Status)
+
+
+async def test_clients_beyond_the_limit_are_turned_away(served: tuple[Path, FakeDaemon, IpcServer]) -> None:
+    path = served[0]
+    streams = [await trio.open_unix_socket(path) for _ in range(CLIENTS_MAX)]
+    await trio.testing.wait_all_tasks_blocked()
+    one_more = await trio.open_unix_socket(path)
+    assert await one_more.receive_some() == b""
+    await streams[0].aclose()
+    await trio.testing.wait_all_tasks_blocked()
+    assert isinstance(await trio.to_thread.run_sync(ask, path, AskStatus()), Status)
+
+
+async def test_a_socket_left_behind_is_replaced(tmp_path: Path, nursery: trio.Nursery) -> None:
+    path = tmp_path / "daemon.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    await nursery.start(IpcServer(path, FakeDaemon()).run)
+    assert isinstance(await trio.to_thread.run_sync(ask, path, AskStatus()), Status)
+
+
+async def test_the_gateways_client_batches_submissions_and_hears_of_commits(
+    served: tuple[Path, FakeDaemon, IpcServer],
+) -> None:
+    path, daemon, server = served
+
+    async def gateway() -> tuple[list[Verdict], list[Height], bool]:
+        heard: list[Height] = []
+        news = asyncio.Event()
+
+        def on_committed(height: Height) -> None:
+            heard.append(height)
+            news.set()
+
+        client = DaemonClient(path, on_committed)
+        task = asyncio.create_task(client.run())
+        while not client.is_connected:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        verdicts = await asyncio.gather(*(client.submit(raw) for raw in (b"a", b"", b"c")))
+        trio.from_thread.run_sync(server.publish_committed, Height(9), trio_token=token)
+        await news.wait()
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+        try:
+            await client.ask(AskStatus())
+        except DaemonUnreachable as unreachable:
+            return list(verdicts), heard, unreachable.sent
+        raise AssertionError("answered without a connection")
+
+    token = trio.lowlevel.current_trio_token()
+    verdicts, heard, sent = await trio.to_thread.run_sync(asyncio.run, gateway())
+    assert [v.code for v in verdicts] == [0, Code.MALFORMED, 0]
+    assert daemon.batches == [(b"a", b"", b"c")]
+    assert heard == [9] and not sent

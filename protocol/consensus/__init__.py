@@ -1,0 +1,1 @@
+"""Agreement: how blocks become final. Start reading at `engine.py`."""

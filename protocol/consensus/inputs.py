@@ -1,0 +1,89 @@
+"""What happens to consensus: the closed list of inputs of `Consensus.step`.
+
+The driver makes them, one at a time, in the order in which things happened; the same inputs in the same order
+give the same effects. See `effects.py` for the other direction and for the contract between the two.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate
+from protocol.chain.validators import EpochRecord
+from protocol.consensus.messages import Message
+from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.timeouts import TimerKey
+from protocol.types import BlockId, Height, TimeMs, View
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin, first and once.
+
+    Args:
+        restored: the newest record that was persisted, whatever its height; None when there is none.
+    """
+
+    restored: SafetyRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A validator's message arrived, or our own came back signed.
+
+    Args:
+        sender: index in the current epoch record, from the authenticated link; our own for what we signed.
+        message: if it is of the current epoch, all of `messages.list_signature_checks` held.
+    """
+
+    sender: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer ran out. Late ones are harmless, so nothing needs to be cancelled."""
+
+    key: TimerKey
+
+
+@dataclass(frozen=True, slots=True)
+class BlockBuilt:
+    """Answer `BuildBlock`: a block of our own, executed, so its roots are right."""
+
+    height: Height
+    view: View
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class BlockChecked:
+    """Answer `CheckBlock`: whether the block follows every rule and its roots are those of its execution."""
+
+    block_id: BlockId
+    is_valid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCommitted:
+    """A block is final and stored, by `CommitBlock` or by block sync.
+
+    Args:
+        height: above the last committed one; block sync may report only the last of several.
+        certificate: its own, that the next block will carry.
+        next_record: record of the next epoch when this block is a seal; None otherwise.
+    """
+
+    height: Height
+    block_id: BlockId
+    time_ms: TimeMs
+    certificate: Certificate
+    next_record: EpochRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverAsked:
+    """The operator wants another leader (orderly shutdown); nothing happens when we do not lead."""
+
+
+Input: TypeAlias = Start | Received | TimerFired | BlockBuilt | BlockChecked | BlockCommitted | HandOverAsked

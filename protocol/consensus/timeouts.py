@@ -1,0 +1,72 @@
+"""Timers: their keys, the two profiles, and the jitter that keeps candidates apart.
+
+Jitter is a digest of who and when, not chance: the same inputs give the same effects. Knows no clock; delays
+are carried out by the driver.
+
+*Source*: consensus.md 2.5; Raft thesis 3.4 (randomised timeouts), 9.3 (their width).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from protocol import codec, crypto
+from protocol.crypto import Domain
+from protocol.types import EpochNumber, Height, View
+
+
+class TimerKind(IntEnum):
+    """What a timer is for. BFT will add its own kinds."""
+
+    ELECTION = 1
+    """Follower: the leader's lease, then the wait before campaigning. Candidate: the wait for grants."""
+    BEAT = 2
+    """Leader: the next heartbeat."""
+    QUORUM = 3
+    """Leader: have I heard a majority since the last time (CheckQuorum)?"""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerKey:
+    """Say which timer of its kind this is; only the newest means anything.
+
+    Args:
+        counter: how many timers of this machine came before; never repeats within an engine.
+    """
+
+    kind: TimerKind
+    epoch: EpochNumber
+    height: Height
+    view: View
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Hold the delays of a profile, all in milliseconds.
+
+    *Rules*: heartbeat < election_min < election_max; an election takes several heartbeats of silence.
+    """
+
+    heartbeat_ms: int
+    election_ms_min: int
+    election_ms_max: int
+
+
+LOCAL: Final = Timeouts(50, 250, 500)
+"""One machine or one room."""
+
+WAN: Final = Timeouts(250, 1_250, 2_500)
+"""Operators in different towns (consensus.md 2.5)."""
+
+
+def compute_jitter_ms(
+    spread_ms: int, key: bytes, epoch: EpochNumber, height: Height, term: View, counter: int
+) -> int:
+    """Compute a delay of 0 .. spread_ms - 1 that differs between validators and between attempts.
+
+    Args:
+        key: consensus key of the validator.
+    """
+    content = codec.encode((key, epoch, height, term, counter))
+    return int.from_bytes(crypto.digest(Domain.JITTER, content)[:8], "big") % max(spread_ms, 1)

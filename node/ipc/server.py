@@ -43,6 +43,12 @@ REQUESTS_RUNNING_MAX: Final = 64
 _READ_BYTES: Final = 256 * 1024
 
 
+class Starting(Protocol):
+    """Whom `run` tells that it serves; trio's own type is hidden behind older stubs."""
+
+    def started(self) -> None: ...
+
+
 class Handlers(Protocol):
     """What the daemon answers. `Rejected` becomes a refusal with its code."""
 
@@ -78,7 +84,7 @@ class IpcServer:
         for client in self._clients:
             client.news.set()
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, task_status: Starting = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled.
 
         Raises:

@@ -141,7 +141,7 @@ async def test_the_gateways_client_batches_submissions_and_hears_of_commits(
 
         client = DaemonClient(path, on_committed)
         task = asyncio.create_task(client.run())
-        while not client.is_connected:  # noqa: ASYNC110
+        while not client.is_connected:
             await asyncio.sleep(0.001)
         verdicts = await asyncio.gather(*(client.submit(raw) for raw in (b"a", b"", b"c")))
         trio.from_thread.run_sync(server.publish_committed, Height(9), trio_token=token)

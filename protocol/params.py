@@ -69,3 +69,19 @@ BATCH_WINDOW_MS: Final = 50
 BLOCK_INTERVAL_MS_MIN: Final = 100
 HEARTBEAT_BLOCK_SECONDS: Final = 300
 LEADER_HANDOVER_BLOCKS: Final = 1_000
+
+# --- format: program machine and kernel contracts (protocol/vm, protocol/contracts)
+STATE_VALUE_BYTES_MAX: Final = 4 * 1024
+EVENTS_PER_TX_MAX: Final = 2_048
+RESULT_BYTES_MAX: Final = 16 * 1024
+HOLDS_EXPIRED_PER_BLOCK_MAX: Final = 1_000
+"""Expired holds that one block gives back; the rest waits for the next block, and cannot be captured."""
+SEEN_PRUNED_PER_BLOCK_MAX: Final = 10_000
+"""Twice the transactions of a block, so the set of remembered unordered nonces always shrinks back."""
+HOLD_SECONDS_MAX: Final = 366 * 86_400
+QUERY_ITEMS_MAX: Final = 200
+SYMBOL_CHARS_MAX: Final = 12
+ASSET_DECIMALS_MAX: Final = 9
+ROLE_NAME_BYTES_MAX: Final = 32
+CASH_CONFIRM_SECONDS: Final = 24 * 3_600
+"""A second cashier, or the cashier of a payout, has a day to confirm; then the hold goes back."""

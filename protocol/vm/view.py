@@ -1,0 +1,215 @@
+"""The state as one block sees it: a cache of decoded records over a reader, with an undo log and marks.
+
+A record is a tuple, replaced as a whole, so undoing is putting the old tuple back; it is packed once, when
+the block ends, however often it changed. The view also collects what a program says beside the state (events,
+journal rows, addresses touched), because an abort takes those back too, and it counts the gas.
+
+It does not know what a record means (`vm/tables.py`), nor where the state is kept: `StateReader` is all it
+asks.
+
+*Source*: performance.md 3, measures (b) and (c); contracts.md 3.9.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from protocol import codec
+from protocol.codec import Value
+from protocol.errors import CallFailed, Code, Reason
+from protocol.params import EVENTS_PER_TX_MAX, STATE_VALUE_BYTES_MAX
+from protocol.types import Address
+
+Row: TypeAlias = tuple[Value, ...]
+"""A decoded record: schema version, then the fields of its table."""
+
+Mark: TypeAlias = tuple[int, int, int]
+
+GAS_UNLIMITED: Final = 1 << 62
+"""For work that the block itself does: expiries, founding programs, queries."""
+
+
+class StateReader(Protocol):
+    """Read one version of the state. The only thing the ledger tower asks of the world."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]: ...
+
+
+class MemoryState:
+    """Keep a state in a dictionary: for founding a chain and for tests."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[bytes, bytes] | None = None) -> None:
+        self._values: dict[bytes, bytes] = dict(values or {})
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        return self._values.get(key)
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the keys with a prefix from `start` on, ascending."""
+        keys = sorted(self._values)
+        for at in range(bisect_left(keys, max(prefix, start or b"")), len(keys)):
+            if not keys[at].startswith(prefix):
+                return
+            yield keys[at], self._values[keys[at]]
+
+    def apply(self, writes: Mapping[bytes, bytes | None]) -> None:
+        """Put the writes of a block; None deletes."""
+        for key, value in writes.items():
+            if value is None:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = value
+
+    def items(self) -> dict[bytes, bytes]:
+        """Return a copy of everything."""
+        return dict(self._values)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One posted movement of one ledger account, as its statement shows it.
+
+    Args:
+        account: 30 bytes, owner | class | asset | sub (`contracts/ledger.py`).
+        sequence: from 1, without gaps for each account.
+        raw: canonical bytes; the account's rolling hash covers them.
+    """
+
+    account: bytes
+    sequence: int
+    raw: bytes
+
+
+class View:
+    """Read and write the state within one block.
+
+    Rules:
+        1. `rewind` restores rows, events and journal exactly as they were at the mark.
+        2. A key whose row is what it was when the block began is not among the writes.
+    """
+
+    __slots__ = (
+        "_first",
+        "_reader",
+        "_rows",
+        "_undo",
+        "events",
+        "gas_limit",
+        "gas_used",
+        "journal",
+        "touched",
+    )
+
+    def __init__(self, reader: StateReader) -> None:
+        self._reader = reader
+        self._rows: dict[bytes, Row | None] = {}
+        self._first: dict[bytes, Row | None] = {}
+        self._undo: list[tuple[bytes, Row | None]] = []
+        self.events: list[tuple[int, int, Row]] = []
+        self.journal: list[tuple[bytes, int, bytes]] = []
+        self.touched: dict[Address, None] = {}
+        self.gas_used = 0
+        self.gas_limit = GAS_UNLIMITED
+
+    def charge(self, gas: int) -> None:
+        """Count gas.
+
+        Raises:
+            CallFailed: GAS.
+        """
+        self.gas_used = used = self.gas_used + gas
+        if used > self.gas_limit:
+            self.gas_used = self.gas_limit
+            raise CallFailed(Code.GAS, Reason("gas.limit", self.gas_limit, used))
+
+    def get(self, key: bytes) -> Row | None:
+        """Return a row, or None."""
+        try:
+            return self._rows[key]
+        except KeyError:
+            raw = self._reader.get(key)
+            row = self._rows[key] = None if raw is None else _decode_row(raw)
+            return row
+
+    def put(self, key: bytes, row: Row | None) -> None:
+        """Replace a row; None deletes it."""
+        old = self.get(key)
+        self._undo.append((key, old))
+        if key not in self._first:
+            self._first[key] = old
+        self._rows[key] = row
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
+        """Walk the rows with a prefix from `start` on, ascending, as they are now.
+
+        Rules: 1. Writing while walking changes nothing in this walk's keys; collect first, then write.
+        """
+        own = sorted(k for k in self._first if k.startswith(prefix) and (start is None or k >= start))
+        at = 0
+        for key, raw in self._reader.scan(prefix, start):
+            while at < len(own) and own[at] < key:
+                row = self._rows[own[at]]
+                if row is not None:
+                    yield own[at], row
+                at += 1
+            if at < len(own) and own[at] == key:
+                row = self._rows[key]
+                at += 1
+            else:
+                row = _decode_row(raw)
+            if row is not None:
+                yield key, row
+        for key in own[at:]:
+            row = self._rows[key]
+            if row is not None:
+                yield key, row
+
+    def emit(self, contract: int, event: int, fields: Row) -> None:
+        """Add an event.
+
+        Raises:
+            CallFailed: LIMIT, when one program says too much.
+        """
+        if len(self.events) >= EVENTS_PER_TX_MAX:
+            raise CallFailed(Code.LIMIT, Reason("vm.events", EVENTS_PER_TX_MAX, len(self.events) + 1))
+        self.events.append((contract, event, fields))
+
+    def mark(self) -> Mark:
+        """Return a point to come back to."""
+        return len(self._undo), len(self.events), len(self.journal)
+
+    def rewind(self, mark: Mark) -> None:
+        """Take back everything since the mark."""
+        undo, events, journal = mark
+        log, rows = self._undo, self._rows
+        while len(log) > undo:
+            key, old = log.pop()
+            rows[key] = old
+        del self.events[events:]
+        del self.journal[journal:]
+
+    def forget_undo(self) -> None:
+        """Drop the undo log: nothing before this point will be taken back."""
+        self._undo.clear()
+
+    def collect_writes(self) -> dict[bytes, bytes | None]:
+        """Pack what the block changed, ascending by key; None deletes. About 1 us a record."""
+        writes: dict[bytes, bytes | None] = {}
+        rows = self._rows
+        for key, first in sorted(self._first.items()):
+            row = rows[key]
+            if row != first:
+                writes[key] = None if row is None else codec.encode(row)
+        return writes
+
+
+def _decode_row(raw: bytes) -> Row:
+    row = codec.decode(raw, STATE_VALUE_BYTES_MAX)
+    assert type(row) is tuple, "a state value is an array"
+    return row

@@ -7,7 +7,7 @@ nonsense, or too much at once, loses its connection; no client can delay another
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 import trio
 
@@ -41,12 +41,6 @@ CLIENTS_MAX: Final = 32
 REQUESTS_RUNNING_MAX: Final = 64
 """Requests of one client that run at once; further ones wait in the socket."""
 _READ_BYTES: Final = 256 * 1024
-
-
-class Starting(Protocol):
-    """Whom `run` tells that it serves; trio's own type is hidden behind older stubs."""
-
-    def started(self) -> None: ...
 
 
 class Handlers(Protocol):
@@ -84,7 +78,7 @@ class IpcServer:
         for client in self._clients:
             client.news.set()
 
-    async def run(self, task_status: Starting = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled.
 
         Raises:

@@ -3,7 +3,7 @@
 Why our own: py-libp2p's can deadlock two busy peers for good, and does not enforce its receive window.
 This one is byte-compatible with it and with js-libp2p.
 
-It knows no socket, clock, task or libp2p. `connection.py` drives it with trio, `host.py` puts it under libp2p.
+It knows no socket, clock or task, and no libp2p. `connection.py` drives it, `host.py` puts it under libp2p.
 
 Rules:
     1. Reading never writes: answers wait in the machine until `take_output` is called.

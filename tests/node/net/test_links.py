@@ -34,7 +34,9 @@ async def running(links: Links) -> AsyncIterator[Address]:
         nursery.cancel_scope.cancel()
 
 
-def make_links(number: int, listen: tuple[Address, ...] = ANY_PORT, keepalive: Keepalive | None = None) -> Links:
+def make_links(
+    number: int, listen: tuple[Address, ...] = ANY_PORT, keepalive: Keepalive | None = None
+) -> Links:
     return Links(SECRETS[number], listen, (), keepalive=keepalive)
 
 

@@ -10,7 +10,7 @@ cache of parsed keys is safe to share between them.
 
 import hashlib
 from collections.abc import Sequence
-from enum import Enum
+from enum import Enum, unique
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
@@ -37,6 +37,7 @@ _BYTES_32: Final[Any] = ffi.typeof("unsigned char[32]")
 _COMPRESSED: Final[int] = lib.SECP256K1_EC_COMPRESSED
 
 
+@unique
 class Domain(Enum):
     """Name what a digest is of, so that bytes of one kind can never be read as another (consensus M5).
 

@@ -110,6 +110,18 @@ def test_a_text_of_another_kind_is_refused() -> None:
         parse_tx_id(format_address(Address(bytes(20))))
 
 
+def test_upper_and_lower_case_do_not_mix() -> None:
+    text = format_address(Address(bytes(range(20))))
+    for mixed in ("C" + text[1:], text[:-1] + text[-1].upper(), text.upper()[:-1] + text[-1]):
+        assert mixed not in (text, text.upper())
+        assert "mixed" in refuse(mixed)
+
+
+def test_a_checksum_has_six_characters() -> None:
+    assert "fewer than 6" in refuse("coop1qqqqq")
+    assert "checksum" in refuse("coop1qqqqqq")
+
+
 def test_padding_bits_must_be_zero() -> None:
     # 32 bytes leave 4 padding bits; this is the id of zeros with the last one set, and a right checksum.
     groups = [0] * 51 + [1]

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,8 @@ def test_lengths_one_below_at_and_one_above() -> None:
     hashed = sha256(b"length")
     public_key, signature = public_key_of(ONE), sign(ONE, hashed)
     assert verify(public_key, hashed, signature)
-    for change in (lambda data: data[:-1], lambda data: data + b"\x00"):
+    changes: list[Callable[[bytes], bytes]] = [lambda data: data[:-1], lambda data: data + b"\x00"]
+    for change in changes:
         assert not verify(change(public_key), hashed, signature)
         assert not verify(public_key, change(hashed), signature)
         assert not verify(public_key, hashed, change(signature))

@@ -146,12 +146,17 @@ def test_parameters_at_their_limits_are_tried(monkeypatch: pytest.MonkeyPatch) -
         b"null",
         b'{"version": 3, "crypto": {}}',
         b"[" * 5_000,
-        b'{"version": 3}' + b" " * keystore.DOCUMENT_BYTES_MAX,
     ],
     ids=lambda data: repr(data[:20]),
 )
 def test_documents_that_are_none(document: bytes) -> None:
     assert refuse(document).slug == "key.malformed"
+
+
+def test_the_longest_document_and_one_above() -> None:
+    document = json.dumps(sealed()).encode().ljust(keystore.DOCUMENT_BYTES_MAX)
+    assert decrypt(document, "correct horse").reveal() == SECRET.reveal()
+    assert "longer than 65,536 bytes" in refuse(document + b" ").why
 
 
 def test_other_versions_ciphers_and_sizes_are_refused() -> None:

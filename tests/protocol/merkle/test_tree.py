@@ -270,6 +270,17 @@ def test_a_page_at_the_limit_is_hashed_whole_and_above_it_in_parts(crowd: list[b
     assert tree.root == reference_root(4, state)
 
 
+def test_proofs_beside_and_inside_a_part_that_is_cut_again() -> None:
+    crowd = keys_below("7a", PAGE_ENTRIES_MAX + 10)
+    others = keys_below("7", 40)
+    state = dict.fromkeys(crowd + others, b"v")
+    tree = StateTree.build(4, state.items())
+    assert tree.root == reference_root(4, state)
+    assert len(tree.prove(crowd[0]).siblings) == 3
+    for key in [*crowd[:5], *others]:
+        assert verify_state(tree.root, key, b"v", tree.prove(key))
+
+
 def test_parts_are_cut_as_deep_as_needed() -> None:
     """Entries made by hand: honest hashes that share 60 bits cannot be found."""
 
@@ -333,7 +344,7 @@ def test_a_malformed_page_is_refused_even_where_the_root_fits(crowd: list[bytes]
         first + first + rest,  # a key twice
         bytes(ENTRY_BYTES) + page,  # keys of other buckets
         page + b"\xff" * ENTRY_BYTES,
-        page + b"x",
+        page + b"\x7f" * (ENTRY_BYTES - 1),  # the last entry cut short
     ]:
         assert not verify_page(root_of(hostile), 4, 7, hostile, (siblings,))
 

@@ -26,7 +26,7 @@ PUBLIC_KEY_BYTES: Final = 33
 SIGNATURE_BYTES: Final = 64
 
 PARSED_KEYS_MAX: Final = 16_384
-"""Parsed public keys kept, about 300 bytes each. A miss costs one parse, about 7 us of 55 us."""
+"""Parsed public keys kept, about 400 bytes each. A miss costs one parse, about 7 us."""
 
 _CONTEXT: Final[Any] = GLOBAL_CONTEXT.ctx
 _SIGNATURE: Final[Any] = ffi.typeof("secp256k1_ecdsa_signature *")
@@ -102,7 +102,7 @@ class SecretKey:
     Raises:
         Rejected: MALFORMED when the length or the range is wrong; the message never contains the data.
 
-    Cost: one point multiplication, about 20 us.
+    Cost: one point multiplication, about 20 us; `sign` costs about 26 us.
     """
 
     __slots__ = ("_data", "public_key")

@@ -1,0 +1,1 @@
+"""The node's database: start reading at `store.py`. Empty of names on purpose."""

@@ -1,0 +1,127 @@
+"""What became of transactions, and who took part: receipts, places, accounts' histories, journals.
+
+Bodies are rows by height, written once in order; what finds them is sorted runs (`runs.py`). None of it is
+needed to go on with the chain: it can be made again by executing the blocks.
+"""
+
+from itertools import islice
+from typing import Final
+
+from node.store.blocks import height_key
+from node.store.environment import Peek, Txn
+from node.store.packing import pack_list, unpack_item, unpack_list
+from node.store.records import BlockCommit, JournalRow, TxPlace
+from node.store.runs import append_run, find_entries
+from node.store.tables import ACCOUNT_RUNS, JOURNAL, JOURNAL_RUNS, RECEIPTS, TX_IDS, TX_RUNS
+from protocol.types import Height, TxId
+
+ID_PREFIX_BYTES: Final = 8
+ADDRESS_BYTES: Final = 20
+JOURNAL_ACCOUNT_BYTES: Final = 5
+JOURNAL_KEY_BYTES: Final = 11
+PLACE_BYTES: Final = 8
+"""Height u48, index u16."""
+
+TX_ENTRY_BYTES: Final = ID_PREFIX_BYTES + PLACE_BYTES
+ACCOUNT_ENTRY_BYTES: Final = ADDRESS_BYTES + PLACE_BYTES
+JOURNAL_ENTRY_BYTES: Final = JOURNAL_KEY_BYTES + 6 + 4
+
+
+def save_history(txn: Txn, commit: BlockCommit) -> None:
+    """Write receipts, journal rows and indexes of a block."""
+    block = commit.block
+    height, key = block.header.height, height_key(block.header.height)
+    assert len(commit.receipt_bytes) == len(block.transactions), "one receipt a transaction"
+    assert len(commit.touched) in (0, len(block.transactions))
+    if block.transactions:
+        ids = [signed.id for signed in block.transactions]
+        txn.append(TX_IDS, key, b"".join(ids))
+        txn.append(RECEIPTS, key, pack_list(commit.receipt_bytes))
+        places = [(height << 16 | index).to_bytes(8, "big") for index in range(len(ids))]
+        entries = [tx_id[:ID_PREFIX_BYTES] + place for tx_id, place in zip(ids, places, strict=True)]
+        append_run(txn, TX_RUNS, TX_ENTRY_BYTES, height, entries)
+        if commit.touched:
+            pairs = zip(commit.touched, places, strict=True)
+            entries = [address + place for accounts, place in pairs for address in accounts]
+            append_run(txn, ACCOUNT_RUNS, ACCOUNT_ENTRY_BYTES, height, entries)
+    if commit.journal:
+        assert all(len(row_key) == JOURNAL_KEY_BYTES for row_key, _ in commit.journal)
+        txn.append(JOURNAL, key, pack_list([row for _, row in commit.journal]))
+        where = height.to_bytes(6, "big")
+        entries = [
+            row_key + where + index.to_bytes(4, "big") for index, (row_key, _) in enumerate(commit.journal)
+        ]
+        append_run(txn, JOURNAL_RUNS, JOURNAL_ENTRY_BYTES, height, entries)
+
+
+def find_transaction(peek: Peek, tx_id: bytes) -> TxPlace | None:
+    """Find the place of a committed transaction."""
+    for entry in find_entries(peek, TX_RUNS, TX_ENTRY_BYTES, tx_id[:ID_PREFIX_BYTES]):
+        place = _read_place(peek, entry[ID_PREFIX_BYTES:])
+        if place.tx_id == tx_id:
+            return place
+    return None
+
+
+def find_account_transactions(
+    peek: Peek, address: bytes, before: tuple[int, int] | None, limit: int
+) -> list[TxPlace]:
+    """Find the transactions that touched an account, newest first.
+
+    Args:
+        before: (height, index) below which to begin; None begins at the newest.
+    """
+    assert len(address) == ADDRESS_BYTES
+    below = None if before is None else address + (before[0] << 16 | before[1]).to_bytes(8, "big")
+    entries = find_entries(peek, ACCOUNT_RUNS, ACCOUNT_ENTRY_BYTES, address, below)
+    return [_read_place(peek, entry[ADDRESS_BYTES:]) for entry in islice(entries, limit)]
+
+
+def find_journal(peek: Peek, account: int, before: int | None, limit: int) -> list[JournalRow]:
+    """Find the journal rows of an account, newest first.
+
+    Args:
+        before: sequence below which to begin; None begins at the newest.
+    """
+    prefix = account.to_bytes(JOURNAL_ACCOUNT_BYTES, "big")
+    below = None if before is None else prefix + before.to_bytes(6, "big")
+    rows = []
+    for entry in islice(find_entries(peek, JOURNAL_RUNS, JOURNAL_ENTRY_BYTES, prefix, below), limit):
+        packed = peek.get(JOURNAL, b"\0\0" + entry[11:17])
+        assert packed is not None, "an index entry without its row"
+        row = unpack_item(packed, int.from_bytes(entry[17:], "big"))
+        rows.append(JournalRow(int.from_bytes(entry[5:11], "big"), row))
+    return rows
+
+
+def load_receipt(peek: Peek, place: TxPlace) -> bytes:
+    """Read the receipt of a committed transaction."""
+    packed = peek.get(RECEIPTS, height_key(place.height))
+    assert packed is not None, "a transaction without a receipt"
+    return unpack_item(packed, place.index)
+
+
+def load_receipts(txn: Txn, height: int) -> tuple[bytes, ...]:
+    """Read all receipts of a block."""
+    packed = txn.get(RECEIPTS, height_key(height))
+    return () if packed is None else unpack_list(packed)
+
+
+def load_journal_rows(txn: Txn, height: int) -> tuple[bytes, ...]:
+    """Read all journal rows of a block."""
+    packed = txn.get(JOURNAL, height_key(height))
+    return () if packed is None else unpack_list(packed)
+
+
+def load_tx_ids(txn: Txn, height: int) -> tuple[TxId, ...]:
+    """Read the ids of all transactions of a block."""
+    ids = txn.get(TX_IDS, height_key(height)) or b""
+    return tuple(TxId(ids[at : at + 32]) for at in range(0, len(ids), 32))
+
+
+def _read_place(peek: Peek, place: bytes) -> TxPlace:
+    number = int.from_bytes(place, "big")
+    height, index = Height(number >> 16), number & 0xFFFF
+    ids = peek.get(TX_IDS, height_key(height))
+    assert ids is not None, "an index entry without its block"
+    return TxPlace(height, index, TxId(bytes(ids[32 * index : 32 * index + 32])))

@@ -1,0 +1,77 @@
+"""The state at the head as key and value, and what each of the last blocks replaced.
+
+`StateView` is what the machine reads through (`protocol/vm/view.py`) and what the state tree is built from.
+It does not know the tree: its pages are derived and live in memory.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from node.store.blocks import height_key, load_head
+from node.store.environment import Txn
+from node.store.packing import pack_changes, unpack_changes
+from node.store.records import Head
+from node.store.tables import STATE, UNDO
+
+UNDO_BLOCKS: Final = 1_000
+"""Heights whose replaced values are kept, for audit and past views."""
+
+
+class StateView:
+    """The state at one moment; valid until the block that opened it ends."""
+
+    __slots__ = ("_get", "_txn", "head")
+
+    def __init__(self, txn: Txn) -> None:
+        self._txn = txn
+        self._get = txn.getter(STATE)
+        self.head: Head = load_head(txn)
+
+    @property
+    def height(self) -> int:
+        """Return the height of the last block in this state."""
+        return self.head.height
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key. Cost: about 2 us."""
+        return self._get(key)
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the rows whose key has a prefix, ascending, from the first key >= start."""
+        for key, value in self._txn.ascend(STATE, prefix if start is None else max(prefix, start)):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Walk all rows, ascending. Cost: about 0.5 us a row."""
+        return self._txn.ascend(STATE)
+
+    def undo(self, height: int) -> dict[bytes, bytes | None] | None:
+        """Return what the keys that a block changed held before it; None when that is not kept any more."""
+        row = self._txn.get(UNDO, height_key(height))
+        return None if row is None else unpack_changes(row)
+
+
+def save_state(txn: Txn, writes: Mapping[bytes, bytes | None], height: int) -> None:
+    """Apply the changes of a block, keeping what they replaced."""
+    keys = sorted(writes)
+    get = txn.getter(STATE)
+    txn.append(UNDO, height_key(height), pack_changes([(key, get(key)) for key in keys]))
+    if height > UNDO_BLOCKS:
+        txn.delete(UNDO, height_key(height - UNDO_BLOCKS))
+    rows, doomed = [], []
+    for key in keys:
+        value = writes[key]
+        if value is None:
+            doomed.append(key)
+        else:
+            rows.append((key, value))
+    txn.put_many(STATE, rows)
+    for key in doomed:
+        txn.delete(STATE, key)
+
+
+def save_first_state(txn: Txn, writes: Mapping[bytes, bytes | None]) -> None:
+    """Write the state of genesis."""
+    txn.put_many(STATE, ((key, value) for key in sorted(writes) if (value := writes[key]) is not None))

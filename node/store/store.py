@@ -1,0 +1,240 @@
+"""The store of a node: one database, one write transaction a block, everything in it or nothing.
+
+A block commit holds block, certificate, receipts, state, journal, indexes, undo, head, and at a seal the next
+epoch record and the end of the old safety record: so crossing an epoch is atomic (M7), and no two parts ever
+disagree after a crash. It is on disk when `commit_block` returns. The safety record is a write of its own,
+on disk before any signature that it stands for leaves (W1).
+
+Threads: `commit_block` and `save_safety` wait for the disk, so the driver calls them in a worker thread, one
+at a time; everything else reads, takes microseconds and may run anywhere, also meanwhile. A view is used by
+one thread and is not held across an `await` in the loop: old views keep old pages alive.
+
+*Departs* from performance.md 0.8: one environment instead of two. The certified chain and the state that
+follows from it are never apart, and there is no unclean stop to repair.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.store import blocks, history, state
+from node.store.environment import Environment, Peek, Txn
+from node.store.records import BlockCommit, Head, JournalRow, TxPlace
+from node.store.state import StateView
+from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, META, SCHEMA
+from protocol.chain.block import Header
+from protocol.chain.certificate import Certificate
+from protocol.chain.genesis import Genesis
+from protocol.chain.validators import EpochRecord
+from protocol.types import Hash32, Height, TxId
+
+
+class Store:
+    """Keep the chain, its state and its history; made by `create`, then `open`."""
+
+    __slots__ = ("_environment",)
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    @classmethod
+    def create(
+        cls, path: Path, genesis: Genesis, state_writes: Mapping[bytes, bytes | None], state_root: Hash32
+    ) -> None:
+        """Found the database of a chain, whole or not at all; open it afterwards.
+
+        Raises:
+            OperationError: `store.exists`, `store.locked`, `store.disk_low`.
+        """
+
+        def fill(txn: Txn) -> None:
+            blocks.save_genesis(txn, genesis, state_root)
+            state.save_first_state(txn, state_writes)
+
+        Environment.create(path, SCHEMA, fill)
+
+    @classmethod
+    def open(cls, path: Path, *, readonly: bool = False) -> "Store":
+        """Open the database of a chain; at most one process for writing, others beside it `readonly`.
+
+        Raises:
+            OperationError: `store.missing`, `store.locked`, `store.newer`, `store.older`.
+            StorageBroken: the file cannot be read as a database.
+        """
+        return cls(Environment.open(path, SCHEMA, readonly=readonly))
+
+    @property
+    def environment(self) -> Environment:
+        """Return the environment, for its figures and for housekeeping."""
+        return self._environment
+
+    def close(self) -> None:
+        """Close the database; all views must have ended."""
+        self._environment.close()
+
+    # --- writing
+
+    def commit_block(self, commit: BlockCommit) -> Head:
+        """Commit a block that follows the head; on disk when it returns. Cost: about 10 us a transfer.
+
+        Raises:
+            OperationError: `store.disk_low`: nothing was written; may be tried again.
+            StorageBroken: end the process.
+            AssertionError: not the next block, or parts that do not belong together.
+        """
+
+        def work(txn: Txn) -> Head:
+            head = blocks.save_block(txn, commit)
+            history.save_history(txn, commit)
+            state.save_state(txn, commit.writes, head.height)
+            return head
+
+        return self._environment.write(work)
+
+    def save_safety(self, record: bytes) -> None:
+        """Replace the safety record; on disk when it returns.
+
+        Raises:
+            OperationError: `store.disk_low`.
+            StorageBroken: end the process.
+        """
+        self._environment.write(lambda txn: txn.put(META, blocks.SAFETY_KEY, record))
+
+    # --- the chain
+
+    def genesis(self) -> Genesis:
+        """Return the genesis document."""
+        with self._environment.read() as txn:
+            return blocks.load_genesis(txn)
+
+    def head(self) -> Head:
+        """Return where the chain stands. Cost: about 10 us."""
+        with self._environment.read() as txn:
+            return blocks.load_head(txn)
+
+    def load_safety(self) -> bytes | None:
+        """Return the safety record, or None when this epoch has none yet."""
+        with self._environment.read() as txn:
+            return txn.get(META, blocks.SAFETY_KEY)
+
+    def block_bytes(self, height: int) -> bytes | None:
+        """Return an encoded block as it is on disk."""
+        with self._environment.read() as txn:
+            return txn.get(BLOCKS, blocks.height_key(height))
+
+    def checked_block_bytes(self, height: int) -> bytes | None:
+        """Return an encoded block that was held against its hashes, for a peer.
+
+        Raises:
+            BlockDamaged: bytes changed on disk; stop voting.
+        """
+        with self._environment.read() as txn:
+            return blocks.load_checked_block(txn, height)
+
+    def header_bytes(self, height: int) -> bytes | None:
+        """Return an encoded header."""
+        with self._environment.read() as txn:
+            return txn.get(HEADERS, blocks.height_key(height))
+
+    def header(self, height: int) -> Header | None:
+        """Return a header; None for genesis and beyond the head."""
+        with self._environment.read() as txn:
+            return blocks.load_header(txn, height)
+
+    def certificate(self, height: int) -> Certificate | None:
+        """Return the certificate that committed a height."""
+        with self._environment.read() as txn:
+            return blocks.load_certificate(txn, height)
+
+    def certificate_bytes(self, height: int) -> bytes | None:
+        """Return the encoded certificate that committed a height."""
+        with self._environment.read() as txn:
+            return txn.get(CERTIFICATES, blocks.height_key(height))
+
+    def block_height_of(self, block_id: bytes) -> Height | None:
+        """Return the height of a committed block."""
+        with self._environment.read() as txn:
+            return blocks.load_block_height(txn, block_id)
+
+    def epoch(self, number: int) -> EpochRecord | None:
+        """Return an epoch record."""
+        with self._environment.read() as txn:
+            return blocks.load_epoch(txn, number)
+
+    def epoch_at(self, height: int) -> EpochRecord:
+        """Return the record that certifies a height >= 1; beyond the head, the last one known."""
+        with self._environment.read() as txn:
+            return blocks.load_epoch_at(txn, height)
+
+    # --- history
+
+    def place_of(self, tx_id: bytes) -> TxPlace | None:
+        """Return where a committed transaction stands."""
+        with self._environment.peek() as peek:
+            return history.find_transaction(peek, tx_id)
+
+    def transaction(self, tx_id: bytes) -> tuple[Height, int, bytes] | None:
+        """Return (height, index, signed bytes) of a committed transaction."""
+        place = self.place_of(tx_id)
+        if place is None:
+            return None
+        with self._environment.read() as txn:
+            raw = blocks.load_transaction_bytes(txn, place.height, place.index)
+        return place.height, place.index, raw
+
+    def receipt(self, tx_id: bytes) -> tuple[Height, int, bytes] | None:
+        """Return (height, index, receipt bytes) of a committed transaction."""
+        with self._environment.peek() as peek:
+            place = history.find_transaction(peek, tx_id)
+            if place is None:
+                return None
+            return place.height, place.index, history.load_receipt(peek, place)
+
+    def receipts(self, height: int) -> tuple[bytes, ...]:
+        """Return all receipts of a block, in order."""
+        with self._environment.read() as txn:
+            return history.load_receipts(txn, height)
+
+    def tx_ids(self, height: int) -> tuple[TxId, ...]:
+        """Return the ids of all transactions of a block, in order."""
+        with self._environment.read() as txn:
+            return history.load_tx_ids(txn, height)
+
+    def account_transactions(
+        self, address: bytes, before: tuple[int, int] | None = None, limit: int = 50
+    ) -> list[TxPlace]:
+        """Return the transactions that touched an account, newest first, below (height, index)."""
+        with self._environment.peek() as peek:
+            return history.find_account_transactions(peek, address, before, limit)
+
+    def journal(self, account: int, before: int | None = None, limit: int = 50) -> list[JournalRow]:
+        """Return the journal rows of a ledger account, newest first, below a sequence."""
+        with self._environment.peek() as peek:
+            return history.find_journal(peek, account, before, limit)
+
+    # --- the state
+
+    @contextmanager
+    def view(self) -> Iterator[StateView]:
+        """Open the state at the head; it stays as it is until the block ends."""
+        with self._environment.read() as txn:
+            yield StateView(txn)
+
+    def undo(self, height: int) -> dict[bytes, bytes | None] | None:
+        """Return what the keys that a block changed held before it; None when that is not kept."""
+        with self.view() as view:
+            return view.undo(height)
+
+    # --- housekeeping
+
+    @contextmanager
+    def snapshot(self) -> Iterator[tuple[Txn, StateView]]:
+        """Open everything at one moment, for a long walk such as the check."""
+        with self._environment.read() as txn:
+            yield txn, StateView(txn)
+
+    @contextmanager
+    def peek(self) -> Iterator[Peek]:
+        """Open history at one moment, without copies."""
+        with self._environment.peek() as peek:
+            yield peek

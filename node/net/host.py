@@ -491,14 +491,16 @@ class Host:
         return int(self._swarm._inbound_limiter.available_tokens)
 
     def handle(self, protocol: str, handler: Handler) -> None:
-        """Serve the streams that peers open for `protocol`; a stream lives at most as long as its handler."""
+        """Serve the streams that peers open for `protocol`; our side closes when the handler is done."""
 
         async def serve(net_stream: INetStream) -> None:
             pipe = cast(_MuxedStream, cast(Any, net_stream).muxed_stream).pipe
             try:
                 await handler(pipe)
-            finally:
+            except BaseException:
                 pipe.reset()
+                raise
+            pipe.close()
 
         self._host.set_stream_handler(TProtocol(protocol), serve)
 

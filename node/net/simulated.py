@@ -1,6 +1,6 @@
 """A `Transport` without a network, for tests of whole nodes in virtual time.
 
-Run it under `trio.testing.MockClock(autojump_threshold=0)`. All chance comes from one seed and is drawn when a
+Run it under `trio.testing.MockClock(autojump_threshold=0)`. All chance comes from one seed, drawn when a
 frame is sent, so a run is as repeatable as the order in which trio runs the nodes' tasks.
 It knows no socket and no libp2p; the real links stand in `links.py`.
 """
@@ -31,7 +31,7 @@ class SimHub:
     """Join simulated transports, and do to their network what a test asks for.
 
     Rules:
-        1. Two nodes are up for each other unless a partition lies between them; both hear at once of a change.
+        1. Two nodes are up for each other unless a partition lies between them; both hear of it at once.
         2. Frames of one channel between two nodes keep their order; a cut loses what is under way.
 
     Departs: `loss_share` drops single frames, which a real link never does; consensus must bear it anyhow.

@@ -1,0 +1,670 @@
+"""Every message that a person reads when something is refused: number, slug, three lines in two languages.
+
+One registry for node, JSON-RPC, command line and web page: what happened, why (with the numbers), what to do.
+Numbers and slugs never change meaning and are never reused. Placeholders in braces are filled from the
+parameters of the error. This file does not know who shows a message, nor when a rule is broken.
+
+Ranges: negative as JSON-RPC 2.0 says; 100 our machine (`node.errors.OperationError`); 1000 chain and queries;
+1100 transactions; 1200 accounts and money; 1600 assets; 1900 what is not allowed here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from protocol.errors import USER_ASSERT_BASE, Code
+
+
+class Retry(Enum):
+    """Say whether asking again can help, and how."""
+
+    SAME = "same"
+    LATER = "later"
+    CHANGE = "change"
+    NEVER = "never"
+
+
+class Outcome(Enum):
+    """Say whether money can have moved."""
+
+    NOT_APPLIED = "not_applied"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What happened, why, what to do; the last may name a command."""
+
+    what: str
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kind of refusal."""
+
+    number: int
+    slug: str
+    retry: Retry
+    en: Text
+    zh: Text
+    outcome: Outcome = Outcome.NOT_APPLIED
+
+    @property
+    def group(self) -> str:
+        """Return the first part of the slug."""
+        return self.slug.partition(".")[0]
+
+
+class _Filling(dict[str, object]):
+    """A parameter that nobody gave reads as a dash: a message is never lost for want of a number."""
+
+    def __missing__(self, key: str) -> str:
+        return "-"
+
+
+def fill(entry: Entry, language: str, params: dict[str, object]) -> Text:
+    """Return the three lines in a language, `zh` or any other for English, with the parameters in place."""
+    text = entry.zh if language == "zh" else entry.en
+    values = _Filling(params)
+    return Text(*(line.format_map(values) for line in (text.what, text.why, text.fix)))
+
+
+def by_slug(slug: str) -> Entry:
+    """Return the entry of a slug; `internal` for one that is not registered."""
+    return _BY_SLUG.get(slug) or _BY_SLUG["rpc.internal"]
+
+
+def by_number(number: int) -> Entry | None:
+    """Return the entry of a number."""
+    return _BY_NUMBER.get(number)
+
+
+def by_code(code: int) -> Entry:
+    """Return the entry of a stable code of the kernel or of a contract."""
+    if code >= USER_ASSERT_BASE:
+        code = Code.ASSERT
+    return by_slug(_SLUG_OF_CODE.get(code, "contract.refused"))
+
+
+def choose_language(accept_language: str | None) -> str:
+    """Choose `zh` or `en` from an Accept-Language header: the first of the two that is named wins."""
+    for part in (accept_language or "")[:200].lower().split(","):
+        tag = part.split(";")[0].strip()
+        if tag.startswith(("zh", "en")):
+            return tag[:2]
+    return "en"
+
+
+def _entry(number: int, slug: str, retry: Retry, en: tuple[str, str, str], zh: tuple[str, str, str]) -> Entry:
+    return Entry(number, slug, retry, Text(*en), Text(*zh))
+
+
+def _unknown(number: int, slug: str, en: tuple[str, str, str], zh: tuple[str, str, str]) -> Entry:
+    return Entry(number, slug, Retry.SAME, Text(*en), Text(*zh), Outcome.UNKNOWN)
+
+
+_RPC: Final = (
+    _entry(
+        -32700,
+        "rpc.parse",
+        Retry.CHANGE,
+        (
+            "Parse error",
+            "The body is not the JSON that is accepted here: {detail}.",
+            "Send strict JSON in UTF-8.",
+        ),
+        ("无法解析", "请求体不是可接受的 JSON：{detail}。", "请发送严格的 UTF-8 JSON。"),
+    ),
+    _entry(
+        -32600,
+        "rpc.invalid_request",
+        Retry.CHANGE,
+        (
+            "Invalid Request",
+            "It is not a JSON-RPC 2.0 request: {detail}.",
+            "See rpc.discover for every method.",
+        ),
+        ("无效请求", "不是 JSON-RPC 2.0 请求：{detail}。", "用 rpc.discover 查看全部方法。"),
+    ),
+    _entry(
+        -32601,
+        "rpc.no_method",
+        Retry.CHANGE,
+        ("Method not found", "There is no method {method}.", "See rpc.discover for every method."),
+        ("没有此方法", "没有名为 {method} 的方法。", "用 rpc.discover 查看全部方法。"),
+    ),
+    _entry(
+        -32602,
+        "rpc.bad_params",
+        Retry.CHANGE,
+        ("Invalid params", "{detail}.", "Correct the parameter at that path; rpc.discover has the schema."),
+        ("参数无效", "{detail}。", "请更正该处参数；rpc.discover 给出格式。"),
+    ),
+    _entry(
+        -32603,
+        "rpc.internal",
+        Retry.LATER,
+        (
+            "Internal error",
+            "This node met a fault of its own: {detail}.",
+            "Try another node; tell the operator.",
+        ),
+        ("内部错误", "本节点自身出错：{detail}。", "请换一个节点，并告知运营者。"),
+    ),
+    _entry(
+        -32001,
+        "node.not_ready",
+        Retry.LATER,
+        ("The node is not ready.", "{detail}.", "Wait for /readyz, or ask another node."),
+        ("节点尚未就绪。", "{detail}。", "等待 /readyz 通过，或询问其他节点。"),
+    ),
+    _unknown(
+        -32002,
+        "node.timeout",
+        (
+            "The outcome is not known yet.",
+            "No block held the transaction within {waited} ms.",
+            "Ask again: coop tx wait {id}. Sending the same transaction again is safe.",
+        ),
+        (
+            "结果尚未知。",
+            "{waited} 毫秒内没有区块包含该交易。",
+            "请再次查询：coop tx wait {id}。重发同一交易是安全的。",
+        ),
+    ),
+    _entry(
+        -32003,
+        "rpc.too_large",
+        Retry.CHANGE,
+        (
+            "The request is too large.",
+            "It has {asked} {unit}; the limit is {limit}.",
+            "Split it into several.",
+        ),
+        ("请求过大。", "共 {asked} {unit}，上限 {limit}。", "请分多次发送。"),
+    ),
+    _entry(
+        -32005,
+        "rpc.rate",
+        Retry.LATER,
+        ("Too many requests.", "More than {limit} are running for you.", "Wait {wait} ms and send again."),
+        ("请求过多。", "您同时进行的请求超过 {limit} 个。", "等待 {wait} 毫秒后重发。"),
+    ),
+    _unknown(
+        -32006,
+        "node.unreachable",
+        (
+            "The node stopped while it was asked.",
+            "{detail}.",
+            "Ask again in a second; sending the same again is safe.",
+        ),
+        ("节点在询问时停止。", "{detail}。", "一秒后再问；重发同一内容是安全的。"),
+    ),
+)
+
+_CHAIN: Final = (
+    _entry(
+        1001,
+        "chain.height_unavailable",
+        Retry.LATER,
+        (
+            "There is no such block.",
+            "You asked for {asked}; this node has 1 to {height}.",
+            "Ask for a height in that range.",
+        ),
+        ("没有该区块。", "您要的是 {asked}；本节点有 1 到 {height}。", "请在该范围内查询。"),
+    ),
+    _entry(
+        1002,
+        "chain.pruned",
+        Retry.NEVER,
+        (
+            "That state is no longer kept.",
+            "You asked for height {asked}; state is kept from {oldest} on.",
+            "Ask for a later height, or leave the height out.",
+        ),
+        (
+            "该状态已不再保存。",
+            "您要的高度是 {asked}；状态自 {oldest} 起保存。",
+            "请用更新的高度，或不指定高度。",
+        ),
+    ),
+    _entry(
+        1003,
+        "chain.too_many_subscriptions",
+        Retry.CHANGE,
+        (
+            "Not subscribed.",
+            "A connection holds {limit} subscriptions.",
+            "End one, or open another connection.",
+        ),
+        ("未订阅。", "每个连接最多 {limit} 个订阅。", "请取消一个，或另开连接。"),
+    ),
+    _entry(
+        1004,
+        "chain.cursor_too_old",
+        Retry.CHANGE,
+        (
+            "The cursor is not usable.",
+            "{asked} is before {oldest}, or beyond the chain.",
+            "Start again from {oldest}.",
+        ),
+        ("游标不可用。", "{asked} 早于 {oldest}，或超出链尾。", "请从 {oldest} 重新开始。"),
+    ),
+    _entry(
+        1005,
+        "chain.no_topic",
+        Retry.CHANGE,
+        ("Not subscribed.", "There is no topic {topic}.", "Use blocks, txs or account:<address>."),
+        ("未订阅。", "没有主题 {topic}。", "请用 blocks、txs 或 account:<地址>。"),
+    ),
+    _entry(
+        1006,
+        "chain.bad_proof",
+        Retry.NEVER,
+        ("The proof does not hold.", "{detail}.", "Do not trust this answer; ask another node."),
+        ("证明不成立。", "{detail}。", "不要相信该回答，请询问其他节点。"),
+    ),
+    _entry(
+        1007,
+        "chain.no_record",
+        Retry.CHANGE,
+        ("There is no such record.", "{detail}.", "Check the number or the address."),
+        ("没有该记录。", "{detail}。", "请检查编号或地址。"),
+    ),
+)
+
+_TX: Final = (
+    _entry(
+        1100,
+        "tx.duplicate",
+        Retry.NEVER,
+        (
+            "This transaction is already known.",
+            "The same bytes were sent before: {detail}.",
+            "Nothing: its first result counts. See: coop tx show {id}",
+        ),
+        ("该交易已存在。", "相同内容此前已发送：{detail}。", "无需操作，以首次结果为准：coop tx show {id}"),
+    ),
+    _entry(
+        1101,
+        "tx.unknown",
+        Retry.LATER,
+        (
+            "There is no such transaction here.",
+            "This node has not seen {id}.",
+            "Check the id; if it was just sent: coop tx wait {id}",
+        ),
+        ("此处没有该交易。", "本节点未见过 {id}。", "请检查编号；如刚发送：coop tx wait {id}"),
+    ),
+    _entry(
+        1102,
+        "tx.not_canonical",
+        Retry.CHANGE,
+        ("The transaction cannot be read.", "{detail}.", "Build it again with a current program."),
+        ("无法读取该交易。", "{detail}。", "请用最新程序重新生成。"),
+    ),
+    _entry(
+        1103,
+        "tx.bad_signature",
+        Retry.CHANGE,
+        (
+            "The signature does not hold.",
+            "{detail}.",
+            "Sign again with the key of the account, for this chain.",
+        ),
+        ("签名无效。", "{detail}。", "请用该账户的密钥、针对本链重新签名。"),
+    ),
+    _entry(
+        1105,
+        "tx.wrong_chain",
+        Retry.CHANGE,
+        ("The transaction is for another chain.", "{detail}.", "Connect to the right node: coop connect URL"),
+        ("该交易属于另一条链。", "{detail}。", "请连接正确的节点：coop connect URL"),
+    ),
+    _entry(
+        1106,
+        "tx.expired",
+        Retry.CHANGE,
+        ("The transaction has expired.", "{detail}.", "Sign it again with a later expiry."),
+        ("交易已过期。", "{detail}。", "请用更晚的有效期重新签名。"),
+    ),
+    _entry(
+        1107,
+        "tx.nonce_used",
+        Retry.CHANGE,
+        (
+            "The transaction's number is already used.",
+            "Another transaction has it: {detail}.",
+            "Build it again.",
+        ),
+        ("交易序号已被使用。", "已有其他交易使用：{detail}。", "请重新生成。"),
+    ),
+    _entry(
+        1108,
+        "tx.mempool_full",
+        Retry.LATER,
+        (
+            "The node has no room for more transactions now.",
+            "{detail}.",
+            "Send the same again in a few seconds.",
+        ),
+        ("节点暂时无法接收更多交易。", "{detail}。", "几秒后重发同一交易。"),
+    ),
+    _entry(
+        1109,
+        "tx.too_large",
+        Retry.CHANGE,
+        ("The transaction is too large.", "{detail}.", "Split it into several."),
+        ("交易过大。", "{detail}。", "请拆分为多笔。"),
+    ),
+    _entry(
+        1110,
+        "tx.no_quota",
+        Retry.LATER,
+        (
+            "Your free quota is used up, and no fee covers the rest.",
+            "{detail}.",
+            "Wait until it refills, or offer a fee.",
+        ),
+        ("免费额度已用完，且手续费不足。", "{detail}。", "等待额度恢复，或支付手续费。"),
+    ),
+    _entry(
+        1111,
+        "tx.unknown_method",
+        Retry.CHANGE,
+        (
+            "The transaction calls something that does not exist.",
+            "{detail}.",
+            "See rpc.discover for what exists.",
+        ),
+        ("交易调用了不存在的功能。", "{detail}。", "用 rpc.discover 查看可用功能。"),
+    ),
+    _entry(
+        1112,
+        "tx.needs_signatures",
+        Retry.CHANGE,
+        ("More signatures are needed.", "{detail}.", "Let the other key holders sign the same transaction."),
+        ("还需要更多签名。", "{detail}。", "请其他密钥持有人为同一交易签名。"),
+    ),
+    _entry(
+        1113,
+        "tx.nonce_gap",
+        Retry.LATER,
+        ("An earlier transaction of yours is missing.", "{detail}.", "Send the missing one first."),
+        ("缺少您先前的一笔交易。", "{detail}。", "请先发送缺失的交易。"),
+    ),
+    _entry(
+        1114,
+        "tx.expiry_too_far",
+        Retry.CHANGE,
+        ("The expiry is too far ahead.", "{detail}.", "Sign it again with an expiry of a few minutes."),
+        ("有效期过长。", "{detail}。", "请用几分钟的有效期重新签名。"),
+    ),
+    _entry(
+        1115,
+        "tx.not_yet",
+        Retry.LATER,
+        ("It is too early for this transaction.", "{detail}.", "Send the same again later."),
+        ("现在还不能执行该交易。", "{detail}。", "请稍后重发同一交易。"),
+    ),
+    _entry(
+        1120,
+        "program.gas",
+        Retry.CHANGE,
+        (
+            "The program used more work than it may.",
+            "limit {limit}, needed {actual} gas.",
+            "Raise the gas limit or split it.",
+        ),
+        ("程序用量超限。", "上限 {limit}，需要 {actual}。", "请提高上限或拆分。"),
+    ),
+    _entry(
+        1121,
+        "program.type",
+        Retry.CHANGE,
+        ("An argument has the wrong type.", "{detail}.", "Compare with the schema in rpc.discover."),
+        ("参数类型不符。", "{detail}。", "请对照 rpc.discover 中的格式。"),
+    ),
+    _entry(
+        1122,
+        "program.limit",
+        Retry.CHANGE,
+        ("A limit is exceeded.", "{detail} (limit {limit}, asked {actual}).", "Ask for less."),
+        ("超出限制。", "{detail}（上限 {limit}，请求 {actual}）。", "请减少数量。"),
+    ),
+    _entry(
+        1123,
+        "program.version",
+        Retry.CHANGE,
+        (
+            "A contract has another version than was signed for.",
+            "{detail}.",
+            "Look at the change, then sign again.",
+        ),
+        ("合约版本与签名时不同。", "{detail}。", "请查看变更后重新签名。"),
+    ),
+    _entry(
+        1124,
+        "program.paused",
+        Retry.LATER,
+        ("This function is paused.", "{detail}.", "Wait until the pause ends."),
+        ("该功能已暂停。", "{detail}。", "请等待恢复。"),
+    ),
+    _entry(
+        1125,
+        "program.assertion",
+        Retry.CHANGE,
+        (
+            "A condition that the signer set does not hold.",
+            "{detail} (expected {limit}, found {actual}).",
+            "Look at the present values, then sign again.",
+        ),
+        (
+            "签名人设定的条件不成立。",
+            "{detail}（应为 {limit}，实为 {actual}）。",
+            "请查看当前数值后重新签名。",
+        ),
+    ),
+    _entry(
+        1126,
+        "program.invariant",
+        Retry.NEVER,
+        (
+            "The program would break a rule of the books.",
+            "{detail}.",
+            "Tell the operator: this should not happen.",
+        ),
+        ("程序将违反账目规则。", "{detail}。", "请告知运营者：本不应发生。"),
+    ),
+    _entry(
+        1127,
+        "program.overflow",
+        Retry.CHANGE,
+        (
+            "A number would become too large.",
+            "{detail} (limit {limit}, asked {actual}).",
+            "Use a smaller amount.",
+        ),
+        ("数值过大。", "{detail}（上限 {limit}，请求 {actual}）。", "请用较小的金额。"),
+    ),
+    _entry(
+        1130,
+        "auth.bad_address",
+        Retry.CHANGE,
+        ("The address is not valid.", "{detail}.", "Copy it again; a typing error is likely."),
+        ("地址无效。", "{detail}。", "请重新复制，可能输入有误。"),
+    ),
+    _entry(
+        1131,
+        "auth.grant_exceeded",
+        Retry.CHANGE,
+        (
+            "The grant does not allow this.",
+            "{detail} (limit {limit}, asked {actual}).",
+            "Stay below its limits.",
+        ),
+        ("授权不允许此操作。", "{detail}（上限 {limit}，请求 {actual}）。", "请不要超出授权。"),
+    ),
+    _entry(
+        1132,
+        "auth.role",
+        Retry.CHANGE,
+        (
+            "You may not do this.",
+            "It needs a role or authority that the signers do not have: {detail}.",
+            "Ask somebody who has it.",
+        ),
+        ("您无权执行此操作。", "签名人没有所需的职责或权限：{detail}。", "请联系有权限的人。"),
+    ),
+)
+
+_MONEY: Final = (
+    _entry(
+        1210,
+        "ledger.funds",
+        Retry.CHANGE,
+        (
+            "There is not enough money.",
+            "The account can give {limit}, you asked for {actual}.",
+            "Use a smaller amount, or pay in first. See: coop me",
+        ),
+        ("余额不足。", "账户可用 {limit}，您要 {actual}。", "请减少金额或先存入。查看：coop me"),
+    ),
+    _entry(
+        1230,
+        "ledger.no_account",
+        Retry.CHANGE,
+        ("There is no such account.", "{detail}.", "Check the address and the asset."),
+        ("没有该账户。", "{detail}。", "请检查地址和资产。"),
+    ),
+    _entry(
+        1231,
+        "ledger.frozen",
+        Retry.LATER,
+        ("The account is frozen.", "{detail}.", "Ask the co-operative why."),
+        ("账户已冻结。", "{detail}。", "请向合作社询问原因。"),
+    ),
+    _entry(
+        1232,
+        "ledger.closed",
+        Retry.NEVER,
+        ("The account is closed.", "{detail}.", "Use another account."),
+        ("账户已关闭。", "{detail}。", "请使用其他账户。"),
+    ),
+    _entry(
+        1233,
+        "ledger.asset",
+        Retry.CHANGE,
+        ("The asset does not fit.", "{detail}.", "Check the currency."),
+        ("资产不符。", "{detail}。", "请检查币种。"),
+    ),
+    _entry(
+        1234,
+        "ledger.hold_state",
+        Retry.NEVER,
+        ("The hold is already settled.", "{detail}.", "See its first result."),
+        ("该冻结款已结清。", "{detail}。", "请查看首次结果。"),
+    ),
+    _entry(
+        1235,
+        "ledger.hold_expired",
+        Retry.NEVER,
+        ("The hold has expired.", "{detail}.", "Make a new one."),
+        ("该冻结款已过期。", "{detail}。", "请重新建立。"),
+    ),
+    _entry(
+        1236,
+        "ledger.exceeds_hold",
+        Retry.CHANGE,
+        (
+            "More is asked than the hold has.",
+            "It has {limit}, you asked for {actual}.",
+            "Use a smaller amount.",
+        ),
+        ("超过冻结金额。", "冻结 {limit}，您要 {actual}。", "请减少金额。"),
+    ),
+    _entry(
+        1237,
+        "ledger.exceeds_debits",
+        Retry.CHANGE,
+        (
+            "More is paid back than is owed.",
+            "Owed are {limit}, you asked for {actual}.",
+            "Use a smaller amount.",
+        ),
+        ("还款超过欠款。", "欠款 {limit}，您要 {actual}。", "请减少金额。"),
+    ),
+    _entry(
+        1238,
+        "ledger.same_account",
+        Retry.CHANGE,
+        ("Payer and receiver are the same account.", "{detail}.", "Name another receiver."),
+        ("付款与收款为同一账户。", "{detail}。", "请换一个收款人。"),
+    ),
+    _entry(
+        1600,
+        "contract.refused",
+        Retry.CHANGE,
+        (
+            "A contract refused.",
+            "{detail} (code {code}, limit {limit}, asked {actual}).",
+            "See the contract's rules in the documentation.",
+        ),
+        ("合约拒绝。", "{detail}（代码 {code}，上限 {limit}，请求 {actual}）。", "请查看文档中的合约规则。"),
+    ),
+    _entry(
+        1900,
+        "rpc.not_allowed",
+        Retry.CHANGE,
+        ("This is not allowed from here.", "{detail}.", "Use the node's own machine, or its token."),
+        ("不允许从此处操作。", "{detail}。", "请在节点所在机器上操作，或使用令牌。"),
+    ),
+)
+
+_SLUG_OF_CODE: Final[dict[int, str]] = {
+    Code.EXISTS: "tx.duplicate",
+    Code.GAS: "program.gas",
+    Code.MALFORMED: "tx.not_canonical",
+    Code.TYPE: "program.type",
+    Code.LIMIT: "program.limit",
+    Code.UNKNOWN_METHOD: "tx.unknown_method",
+    Code.VERSION_PIN: "program.version",
+    Code.PAUSED: "program.paused",
+    Code.ASSERT: "program.assertion",
+    Code.INVARIANT: "program.invariant",
+    Code.OVERFLOW: "program.overflow",
+    Code.NOT_CANONICAL: "tx.not_canonical",
+    Code.WRONG_CHAIN: "tx.wrong_chain",
+    Code.BAD_ADDRESS: "auth.bad_address",
+    Code.INVALID_BLOCK: "chain.bad_proof",
+    Code.BAD_PROOF: "chain.bad_proof",
+    Code.BAD_SIG: "tx.bad_signature",
+    Code.POLICY_UNMET: "tx.needs_signatures",
+    Code.NONCE_USED: "tx.nonce_used",
+    Code.NONCE_GAP: "tx.nonce_gap",
+    Code.EXPIRED: "tx.expired",
+    Code.NOT_YET: "tx.not_yet",
+    Code.NO_QUOTA: "tx.no_quota",
+    Code.GRANT_EXCEEDED: "auth.grant_exceeded",
+    Code.ROLE: "auth.role",
+    Code.EXPIRY_TOO_FAR: "tx.expiry_too_far",
+    Code.TOO_LARGE: "tx.too_large",
+    Code.FULL: "tx.mempool_full",
+    Code.NO_ACCOUNT: "ledger.no_account",
+    Code.FUNDS: "ledger.funds",
+    Code.FROZEN: "ledger.frozen",
+    Code.CLOSED: "ledger.closed",
+    Code.ASSET: "ledger.asset",
+    Code.HOLD_STATE: "ledger.hold_state",
+    Code.HOLD_EXPIRED: "ledger.hold_expired",
+    Code.EXCEEDS_HOLD: "ledger.exceeds_hold",
+    Code.EXCEEDS_DEBITS: "ledger.exceeds_debits",
+    Code.SAME_ACCOUNT: "ledger.same_account",
+}
+
+ENTRIES: Final = (*_RPC, *_CHAIN, *_TX, *_MONEY)
+_BY_SLUG: Final = {entry.slug: entry for entry in ENTRIES}
+_BY_NUMBER: Final = {entry.number: entry for entry in ENTRIES}

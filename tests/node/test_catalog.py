@@ -1,0 +1,83 @@
+"""The catalogue: whole, in two languages that say the same, and every entry in use."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from node.catalog import ENTRIES, Entry, Outcome, by_code, by_number, by_slug, choose_language, fill
+from protocol.errors import USER_ASSERT_BASE, Code
+
+NODE = Path(__file__).parents[2] / "node"
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def lines(entry: Entry) -> list[tuple[str, str]]:
+    return [(entry.en.what, entry.zh.what), (entry.en.why, entry.zh.why), (entry.en.fix, entry.zh.fix)]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
+def test_an_entry_is_whole_in_both_languages(entry: Entry) -> None:
+    for english, chinese in lines(entry):
+        assert english.strip() and chinese.strip()
+        assert placeholders(english) == placeholders(chinese)
+        assert english.isascii() and not chinese.isascii()
+    assert re.fullmatch(r"[a-z]+\.[a-z_]+", entry.slug)
+
+
+def test_numbers_and_slugs_are_unique() -> None:
+    assert len({entry.number for entry in ENTRIES}) == len({entry.slug for entry in ENTRIES}) == len(ENTRIES)
+
+
+def test_every_kernel_code_has_a_message() -> None:
+    for code in Code:
+        if code is not Code.OK:
+            assert by_code(code).slug != "contract.refused", code
+    assert by_code(USER_ASSERT_BASE + 3).slug == "program.assertion"
+    assert by_code(1607).slug == "contract.refused"
+
+
+def test_every_entry_is_raised_somewhere() -> None:
+    from_codes = {by_code(code).slug for code in Code if code is not Code.OK}
+    source = "".join(path.read_text() for path in NODE.rglob("*.py") if path.name != "catalog.py")
+    unused = [e.slug for e in ENTRIES if e.slug not in from_codes and f'"{e.slug}"' not in source]
+    assert unused in ([], ["contract.refused"])
+
+
+def test_standard_numbers_are_those_of_json_rpc() -> None:
+    standard = {-32700: "parse", -32600: "invalid_request", -32601: "no_method", -32602: "bad_params"}
+    for number, name in standard.items():
+        entry = by_number(number)
+        assert entry is not None and entry.slug == f"rpc.{name}"
+
+
+def test_a_missing_parameter_never_loses_the_message() -> None:
+    entry = by_slug("ledger.funds")
+    assert fill(entry, "en", {"limit": 5}).why == "The account can give 5, you asked for -."
+
+
+def test_an_unknown_slug_is_an_internal_error() -> None:
+    assert by_slug("no.such").number == -32603
+
+
+def test_a_timeout_says_that_the_outcome_is_unknown() -> None:
+    assert by_slug("node.timeout").outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("zh-CN,zh;q=0.9", "zh"),
+        ("fr, zh;q=0.5, en;q=0.1", "zh"),
+        ("EN-gb", "en"),
+        ("de", "en"),
+    ],
+)
+def test_the_language_follows_the_header(header: str | None, language: str) -> None:
+    assert choose_language(header) == language

@@ -1,20 +1,20 @@
-"""What consensus asks for: the closed list of effects, and the contract with the driver that carries them out.
+"""What consensus asks for: the closed list of effects, and the contract with the driver that performs them.
 
 Contract:
     1. Effects of one step are carried out in list order, and steps in their order.
-    2. Every `PersistSafety` before a `Send` or `Broadcast` is durable before that message leaves. Several steps
-       may share one sync.
+    2. Every `PersistSafety` before a `Send` or `Broadcast` is durable before that message leaves. Several
+       steps may share one sync.
     3. Messages come unsigned. The driver signs those that `messages.compute_sign_digest` names, after the
        barrier of rule 2. A `Broadcast` goes to all other validators; its signed form comes back to us as
        `Received(own index, message)`. A `Send` to our own index does only the latter.
     4. A `SetTimer` replaces the timer of the same kind. (Replacing is only thrift: stale keys do nothing.)
-    5. `BuildBlock` and `CheckBlock` are asynchronous and may never answer. The builder waits for transactions,
-       the batch window or the heartbeat block: that is how there are no empty blocks. A newer `BuildBlock`
-       makes the older one void.
-    6. `CommitBlock` may name a block that was never checked in this process (another node's decision, or after
-       a restart): the driver executes it then. A certified block whose roots differ stops the node. The block,
-       its certificate, the state and the epoch are one write transaction, which need not be synced before the
-       next `PersistSafety` is; then `BlockCommitted` follows, once a height.
+    5. `BuildBlock` and `CheckBlock` are asynchronous and may never answer. The builder waits for
+       transactions, the batch window or the heartbeat block: that is how there are no empty blocks. A newer
+       `BuildBlock` makes the older one void.
+    6. `CommitBlock` may name a block that was never checked in this process (another node's decision, or
+       after a restart): the driver executes it then. A certified block whose roots differ stops the node.
+       The block, its certificate, the state and the epoch are one write transaction, which need not be
+       synced before the next `PersistSafety` is; then `BlockCommitted` follows, once a height.
     7. A crash may fall between any two effects. A restart is a new `Consensus` over what is durable, then
        `Start` with the last durable safety record.
 """
@@ -63,7 +63,7 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class BuildBlock:
-    """Ask for a block on a parent, as the leader of a view; answered by `BlockBuilt` when there is something."""
+    """Ask for a block on a parent, as the leader of a view; answered by `BlockBuilt` when there is one."""
 
     height: Height
     view: View
@@ -110,7 +110,7 @@ class ReportEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Tell the operator something that no correct validator causes; consensus goes on as far as it safely can."""
+    """Tell the operator something that no correct validator causes; consensus goes on as far as is safe."""
 
     reason: str
 

@@ -3,10 +3,10 @@
 Wire: the canonical array `(version, kind, field, ...)`, fields in the order of the class. A block travels as
 one byte string, so that its decoder (which knows transactions and may use a cache) is a port.
 
-Signed kinds: `Proposal`, `Vote`, `VoteRequest`, `Grant`: whatever can move safety, so that every fork convicts
-somebody. What is signed is (genesis hash | canonical array) under a domain of its own, and the array holds
-epoch, height and view, so a signature means one thing only (M5). `Beat`, `Status`, `HandOver` can only waste
-time; they are believed because the link is authenticated. `Decided` carries a certificate.
+Signed kinds: `Proposal`, `Vote`, `VoteRequest`, `Grant`: whatever can move safety, so that every fork
+convicts somebody. What is signed is (genesis hash | canonical array) under a domain of its own, and the array
+holds epoch, height and view, so a signature means one thing only (M5). `Beat`, `Status`, `HandOver` can only
+waste time; they are believed because the link is authenticated. `Decided` carries a certificate.
 
 *Departs* from consensus.md 2.3: a grant repeats the candidate's claim (height, accepted term and block). All
 grants of an election then sign one content, the election certificate shows what the leader must propose
@@ -234,6 +234,21 @@ def height_of(message: Message) -> Height:
             return message.certificate.height
         case _:
             return message.height
+
+
+def view_of(message: Message) -> View:
+    """Return the term or round in which a message speaks; 0 when it speaks in none."""
+    match message:
+        case Proposal() | Vote():
+            return message.view
+        case VoteRequest() | Grant():
+            return message.claim.term
+        case Beat() | Status() | HandOver():
+            return message.term
+        case Decided():
+            return View(0)
+        case _:
+            assert_never(message)
 
 
 def signer_of(message: Signed) -> int:

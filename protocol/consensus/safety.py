@@ -1,8 +1,8 @@
 """The safety record: all that a validator must remember over a crash so as not to break its word.
 
-One record, overwritten as a whole before any signature that relies on it leaves (W1, W2). It carries the block
-that was accepted, so the body is durable before the vote on it (W3), and its content is what was signed, so a
-crash between persisting and sending signs the same bytes again.
+One record, overwritten as a whole before any signature that relies on it leaves (W1, W2). It carries the
+block that was accepted, so the body is durable before the vote on it (W3), and its content is what was
+signed, so a crash between persisting and sending signs the same bytes again.
 
 It does not know where it is kept. *Source*: consensus.md 2.4.
 """
@@ -26,8 +26,8 @@ SAFETY_BYTES_MAX: Final = BLOCK_BYTES_MAX + 1_024
 class SafetyRecord:
     """Remember the promises of a Raft validator.
 
-    *Rules*: 1. never goes back: (epoch, term), and within a term `voted_for` once set. 2. `accepted_term` is 0
-    exactly when `accepted` is None, and never above `term`.
+    *Rules*: 1. never goes back: (epoch, term), and within a term `voted_for` once set. 2. `accepted_term` is
+    0 exactly when `accepted` is None, and never above `term`.
 
     Args:
         height: the undecided height that `accepted` is of.

@@ -1,0 +1,693 @@
+"""Raft for blocks: one engine instance serves one epoch and agrees on one height after the other.
+
+The protocol, where it departs from the Raft paper:
+    - Index is height, and at most one height is undecided. There is no log suffix, hence nothing to repair
+      or to truncate: a node that lags fetches final blocks.
+    - A follower executes a block before it acknowledges it, and acknowledgements are signed and broadcast, so
+      every node puts the certificate together itself.
+    - A new leader proposes the accepted block again *under its own term*. Acknowledgements count only within
+      one (epoch, height, term, block), so figure 8 of the paper cannot happen, every block gets a certificate
+      of its own, and no empty block is needed after an election.
+    - The election is signed too. A follower acknowledges nothing of a leader whose election it has not seen.
+    - PreVote (thesis 9.6) keeps a node that was cut off from disturbing; CheckQuorum makes a cut-off leader
+      step down.
+
+Safety in one sentence: if a majority accepted (t, h, b), every leader of a later term at h was granted by one
+of them after it accepted, so it claims an accepted term of t or more at h (or is above h), and by induction
+it proposes b.
+
+It does not know other epochs, buffers for later heights or block sync (`engine.py`), nor clocks and disks.
+
+*Source*: consensus.md 2.2, 2.4, 2.5; Ongaro's thesis 3.4, 3.10, 6.2, 9.6.
+"""
+
+from enum import IntEnum
+from typing import Final, assert_never
+
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.chain.validators import EpochRecord
+from protocol.consensus.conviction import Witness
+from protocol.consensus.effects import (
+    Alarm,
+    Broadcast,
+    BuildBlock,
+    CheckBlock,
+    CommitBlock,
+    Effect,
+    PersistSafety,
+    ReportEvidence,
+    Send,
+    ServeDecided,
+    SetTimer,
+)
+from protocol.consensus.messages import (
+    Beat,
+    Claim,
+    Decided,
+    Election,
+    Grant,
+    HandOver,
+    Message,
+    Proposal,
+    Signed,
+    Status,
+    Step,
+    VoteRequest,
+    signer_of,
+    view_of,
+)
+from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_jitter_ms
+from protocol.consensus.votes import GrantSet, VoteSet, is_decision, is_elected
+from protocol.params import LEADER_HANDOVER_BLOCKS
+from protocol.types import BlockId, Hash32, Height, View
+
+TERM_AHEAD_MAX: Final = 1 << 20
+"""A term further ahead of ours is not believed, or one message could use up the number space."""
+
+NO_TERM: Final = View(0)
+
+
+class Role(IntEnum):
+    """What a node is in its term."""
+
+    FOLLOWER = 1
+    PRE_CANDIDATE = 2
+    CANDIDATE = 3
+    LEADER = 4
+
+
+class HandOverState(IntEnum):
+    """How far a leader is with giving its office away."""
+
+    NONE = 0
+    WANTED = 1
+    ASKED = 2
+
+
+class Raft:
+    """Agree on the blocks of one epoch.
+
+    Args:
+        record: of the epoch.
+        own: our index in it.
+        height: the undecided height.
+        parent_id: of the block below it.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_accepted_term",
+        "_announced_at",
+        "_beat_counter",
+        "_checking",
+        "_elected",
+        "_epoch_hash",
+        "_election_own",
+        "_genesis_hash",
+        "_grants",
+        "_hand_over",
+        "_heard",
+        "_height",
+        "_is_announced",
+        "_is_decided",
+        "_key",
+        "_leader",
+        "_lease",
+        "_out",
+        "_own",
+        "_parent_id",
+        "_proposed_at",
+        "_record",
+        "_refused_term",
+        "_role",
+        "_served_at",
+        "_term",
+        "_timer_counter",
+        "_timers",
+        "_timeouts",
+        "_voted_for",
+        "_votes",
+        "_witness",
+    )
+
+    def __init__(
+        self,
+        genesis_hash: Hash32,
+        record: EpochRecord,
+        own: int,
+        height: Height,
+        parent_id: BlockId,
+        timeouts: Timeouts,
+    ) -> None:
+        self._genesis_hash = genesis_hash
+        self._record = record
+        self._epoch_hash = record.compute_hash()
+        self._own = own
+        self._key = record.validators[own].consensus_key
+        self._timeouts = timeouts
+        self._height = height
+        self._parent_id = parent_id
+
+        # Promises: changed only together with a PersistSafety before the next signature.
+        self._term = NO_TERM
+        self._voted_for: int | None = None
+        self._accepted_term = NO_TERM
+        self._accepted: Block | None = None
+
+        # This height.
+        self._votes = VoteSet(record, VoteKind.ACK, height)
+        self._checking: Proposal | None = None
+        self._is_decided = False
+
+        # This term.
+        self._role = Role.FOLLOWER
+        self._leader: int | None = None
+        self._elected: Election | None = None
+        self._grants: GrantSet | None = None
+        # Term whose leader proposed what cannot be; its beats no longer keep us from an election.
+        self._refused_term = NO_TERM
+        # A leader was heard within the shortest election timeout: nobody gets our PreVote.
+        self._lease = False
+
+        # As leader.
+        self._election_own: Election | None = None
+        self._is_announced = False
+        self._announced_at = 0
+        self._hand_over = HandOverState.NONE
+        self._heard = 0
+        self._beat_counter = 0
+        self._proposed_at: dict[int, int] = {}
+        self._served_at: dict[int, int] = {}
+
+        self._witness = Witness(record)
+        self._timers: dict[TimerKind, TimerKey] = {}
+        self._timer_counter = 0
+        self._out: list[Effect] = []
+
+    # --- what the outside may look at
+
+    @property
+    def term(self) -> View:
+        """Return the current term."""
+        return self._term
+
+    @property
+    def leader(self) -> int | None:
+        """Return who leads the current term, as far as we know."""
+        return self._leader
+
+    @property
+    def role(self) -> Role:
+        """Return our role in the current term."""
+        return self._role
+
+    @property
+    def accepted(self) -> tuple[View, BlockId] | None:
+        """Return term and id of the block accepted at the undecided height."""
+        return None if self._accepted is None else (self._accepted_term, self._accepted.id)
+
+    # --- inputs
+
+    def start(self, restored: SafetyRecord | None) -> list[Effect]:
+        """Begin, with the promises of an earlier process if there are any.
+
+        Args:
+            restored: of this epoch, at most of this height.
+        """
+        if restored is not None:
+            # Term and vote hold for the whole epoch. *Departs* from W5, which drops them with the height:
+            # a second grant in one term elects two leaders, and then an accepted term no longer says which
+            # block a majority may have accepted.
+            self._term, self._voted_for = restored.term, restored.voted_for
+            if restored.height == self._height:
+                self._accepted_term, self._accepted = restored.accepted_term, restored.accepted
+        if self._record.quorum == 1:
+            self._campaign(is_pre=False)
+        else:
+            self._await_election()
+        return self._take()
+
+    def receive(self, sender: int, message: Message) -> list[Effect]:
+        """Take a message of this epoch whose signatures hold.
+
+        Args:
+            message: a proposal or vote above the undecided height waits in `engine.py`.
+        """
+        self._heard |= 1 << sender
+        if isinstance(message, Proposal | Vote | VoteRequest | Grant):
+            if signer_of(message) != sender:
+                self._alarm(f"validator {sender} sent a message of validator {signer_of(message)}")
+                return self._take()
+            self._bear_witness(message)
+        if view_of(message) <= self._term + TERM_AHEAD_MAX:
+            self._dispatch(sender, message)
+        return self._take()
+
+    def fire(self, key: TimerKey) -> list[Effect]:
+        """Take the end of a timer; any but the newest of its kind does nothing."""
+        if self._timers.get(key.kind) == key:
+            del self._timers[key.kind]
+            match key.kind:
+                case TimerKind.ELECTION:
+                    self._on_election_timer()
+                case TimerKind.BEAT:
+                    self._on_beat_timer()
+                case TimerKind.QUORUM:
+                    self._on_quorum_timer()
+                case _:
+                    assert_never(key.kind)
+        return self._take()
+
+    def built(self, height: Height, view: View, block: Block) -> list[Effect]:
+        """Take the block that we asked for; propose it if we still want it."""
+        if self._role is not Role.LEADER or (height, view) != (self._height, self._term):
+            return []
+        if self._accepted is not None or self._is_decided or self._hand_over is not HandOverState.NONE:
+            return []
+        assert self._is_next(block), "the builder made a block that does not follow its parent"
+        self._propose(block)
+        return self._take()
+
+    def checked(self, block_id: BlockId, is_valid: bool) -> list[Effect]:
+        """Take the verdict on a proposed block; acknowledge it if its term is still the current one."""
+        proposal = self._checking
+        if proposal is None or proposal.block.id != block_id or self._is_decided:
+            return []
+        self._checking = None
+        if not is_valid:
+            self._refuse(proposal, "an invalid block")
+        elif proposal.view == self._term:
+            self._accept(proposal.block)
+        return self._take()
+
+    def advance(self, height: Height, parent_id: BlockId) -> list[Effect]:
+        """Go on to the next undecided height: the one below is final and stored."""
+        self._height = height
+        self._parent_id = parent_id
+        self._accepted_term, self._accepted = NO_TERM, None
+        self._votes = VoteSet(self._record, VoteKind.ACK, height)
+        self._checking = None
+        self._is_decided = False
+        self._proposed_at.clear()
+        if self._role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
+            # The claim is outdated; the timer that runs will ask again with the new height.
+            self._role, self._grants = Role.FOLLOWER, None
+        if self._role is Role.LEADER:
+            is_turn = (height - 1) % LEADER_HANDOVER_BLOCKS == 0
+            if is_turn and self._hand_over is HandOverState.NONE:
+                self._want_hand_over()
+            self._propose_or_build()
+        return self._take()
+
+    def ask_hand_over(self) -> list[Effect]:
+        """Give leadership away as soon as no block is under way; nothing when we do not lead."""
+        if self._role is Role.LEADER and self._hand_over is HandOverState.NONE:
+            self._want_hand_over()
+        return self._take()
+
+    # --- elections
+
+    def _campaign(self, is_pre: bool) -> None:
+        if is_pre:
+            self._role, self._leader = Role.PRE_CANDIDATE, None
+            term = View(self._term + 1)
+        else:
+            self._enter_term(View(self._term + 1))
+            self._role, self._voted_for = Role.CANDIDATE, self._own
+            self._persist()
+            term = self._term
+        accepted_id = None if self._accepted is None else self._accepted.id
+        claim = Claim(
+            self._record.number, self._height, term, self._own, self._accepted_term, accepted_id, is_pre
+        )
+        self._grants = GrantSet(self._record, claim)
+        self._out.append(Broadcast(VoteRequest(claim)))
+        self._out.append(Send(self._own, Grant(claim, self._own)))
+        self._await_election()
+
+    def _on_vote_request(self, sender: int, claim: Claim) -> None:
+        if sender == self._own:
+            return
+        if claim.is_pre:
+            self._on_pre_vote(sender, claim)
+            return
+        if claim.term > self._term:
+            self._enter_term(claim.term)
+        if claim.term < self._term:
+            self._send_status(sender)
+        elif self._is_worthy(sender, claim) and self._voted_for in (None, sender):
+            self._voted_for = sender
+            self._persist()
+            self._out.append(Send(sender, Grant(claim, self._own)))
+            self._lease = False
+            self._await_election()
+
+    def _on_pre_vote(self, sender: int, claim: Claim) -> None:
+        if claim.term <= self._term:
+            self._send_status(sender)
+        elif self._is_worthy(sender, claim) and not self._lease and self._role is not Role.LEADER:
+            self._out.append(Send(sender, Grant(claim, self._own)))
+
+    def _is_worthy(self, sender: int, claim: Claim) -> bool:
+        """Tell whether a candidate has at least what we have; help it along when it lags."""
+        if claim.height < self._height:
+            self._out.append(ServeDecided(sender, claim.height))
+        return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)
+
+    def _on_grant(self, grant: Grant) -> None:
+        grants = self._grants
+        if grants is None or not grants.add(grant):
+            return
+        if grants.claim.is_pre:
+            self._campaign(is_pre=False)
+        else:
+            self._lead(grants.elect())
+
+    def _lead(self, election: Election) -> None:
+        self._role, self._leader = Role.LEADER, self._own
+        self._grants = None
+        self._election_own, self._elected, self._is_announced = election, election, False
+        self._hand_over = HandOverState.NONE
+        self._heard = 1 << self._own
+        self._proposed_at.clear()
+        self._served_at.clear()
+        self._beat()
+        # The longest timeout: messages of a whole election timeout may wait behind a slow step of ours.
+        self._set_timer(TimerKind.QUORUM, self._timeouts.election_ms_max)
+        self._propose_or_build()
+
+    def _enter_term(self, term: View) -> None:
+        """Go to a later term: nobody's follower, no vote. Becomes durable with the first promise in it."""
+        self._term, self._voted_for = term, None
+        if self._role is not Role.FOLLOWER:
+            self._await_election()
+        self._role, self._leader = Role.FOLLOWER, None
+        self._grants = None
+
+    def _follow(self, leader: int) -> None:
+        """Take a validator for the leader of our term and wait for its next sign of life."""
+        self._role, self._leader = Role.FOLLOWER, leader
+        self._grants = None
+        self._lease = True
+        self._set_timer(TimerKind.ELECTION, self._timeouts.election_ms_min)
+
+    def _on_election_timer(self) -> None:
+        if self._role is Role.LEADER:
+            return
+        if self._lease:
+            self._lease = False
+            self._set_timer(TimerKind.ELECTION, self._jitter_ms())
+        else:
+            self._campaign(is_pre=True)
+
+    def _await_election(self) -> None:
+        self._set_timer(TimerKind.ELECTION, self._timeouts.election_ms_min + self._jitter_ms())
+
+    # --- the leader
+
+    def _propose_or_build(self) -> None:
+        if self._is_decided or self._hand_over is not HandOverState.NONE:
+            return
+        if self._accepted is None:
+            self._out.append(BuildBlock(self._height, self._term, self._parent_id))
+        elif self._accepted_term < self._term:
+            self._propose(self._accepted)
+
+    def _propose(self, block: Block) -> None:
+        # The proposal may leave before anything is durable: who crashes now never leads this term again.
+        election = None if self._is_announced else self._election_own
+        self._is_announced = True
+        self._announced_at = self._beat_counter
+        self._out.append(Broadcast(self._make_proposal(block, election)))
+        self._accept(block)
+
+    def _make_proposal(self, block: Block, election: Election | None) -> Proposal:
+        return Proposal(self._record.number, self._height, self._term, self._own, None, block, election)
+
+    def _beat(self) -> None:
+        self._beat_counter += 1
+        has_block = self._accepted is not None
+        self._out.append(
+            Broadcast(Beat(self._record.number, self._height, self._term, self._beat_counter, has_block))
+        )
+        self._set_timer(TimerKind.BEAT, self._timeouts.heartbeat_ms)
+
+    def _on_beat_timer(self) -> None:
+        if self._role is Role.LEADER:
+            self._beat()
+
+    def _on_quorum_timer(self) -> None:
+        if self._role is not Role.LEADER:
+            return
+        if (self._heard | 1 << self._own).bit_count() < self._record.quorum:
+            self._role, self._leader = Role.FOLLOWER, None
+            self._await_election()
+            return
+        self._heard = 1 << self._own
+        self._set_timer(TimerKind.QUORUM, self._timeouts.election_ms_max)
+        if self._hand_over is not HandOverState.NONE and self._accepted is None:
+            # Nobody took the office.
+            self._hand_over = HandOverState.NONE
+            self._propose_or_build()
+
+    def _want_hand_over(self) -> None:
+        if len(self._record.validators) > 1:
+            self._hand_over = HandOverState.WANTED
+            self._beat()
+
+    def _on_status(self, sender: int, status: Status) -> None:
+        if status.term > self._term:
+            self._enter_term(status.term)
+        if self._role is not Role.LEADER or sender == self._own:
+            return
+        # Only an answer to a beat that left after our last help shows that the help did not arrive.
+        if status.height < self._height:
+            if status.beat_counter > self._served_at.get(sender, 0):
+                self._served_at[sender] = self._beat_counter
+                self._out.append(ServeDecided(sender, status.height))
+        elif (status.height, status.term) == (self._height, self._term):
+            self._help_follower(sender, status)
+
+    def _help_follower(self, sender: int, status: Status) -> None:
+        if self._accepted is None or self._is_decided:
+            if self._hand_over is HandOverState.WANTED and self._accepted is None:
+                self._hand_over = HandOverState.ASKED
+                self._out.append(Send(sender, HandOver(self._record.number, self._height, self._term)))
+        elif status.step is Step.IDLE and status.beat_counter > self._proposed_at.get(
+            sender, self._announced_at
+        ):
+            self._proposed_at[sender] = self._beat_counter
+            self._out.append(Send(sender, self._make_proposal(self._accepted, self._election_own)))
+
+    # --- the follower
+
+    def _on_beat(self, sender: int, beat: Beat) -> None:
+        if sender == self._own:
+            return
+        if beat.term > self._term:
+            self._enter_term(beat.term)
+        if beat.term == self._term:
+            if self._role is Role.LEADER:
+                self._alarm(f"validator {sender} claims to lead term {self._term}, which we lead")
+                return
+            if self._term != self._refused_term:
+                self._follow(sender)
+            if beat.height < self._height:
+                self._out.append(ServeDecided(sender, beat.height))
+            elif beat.has_block and self._is_accepted_now(beat.height):
+                self._out.append(Send(sender, self._make_ack()))
+        self._send_status(sender, beat.counter)
+
+    def _is_accepted_now(self, height: Height) -> bool:
+        return height == self._height and self._accepted is not None and self._accepted_term == self._term
+
+    def _send_status(self, to: int, beat_counter: int = 0) -> None:
+        step = Step.IDLE
+        if self._is_accepted_now(self._height):
+            step = Step.ACCEPTED
+        elif (
+            self._is_decided
+            or self._term == self._refused_term
+            or (self._checking is not None and self._checking.view == self._term)
+        ):
+            step = Step.CHECKING
+        self._out.append(Send(to, Status(self._record.number, self._height, self._term, beat_counter, step)))
+
+    def _on_proposal(self, sender: int, proposal: Proposal) -> None:
+        if sender == self._own or proposal.height != self._height or self._is_decided:
+            return
+        if proposal.view < self._term:
+            self._send_status(sender)
+            return
+        if proposal.view > self._term:
+            self._enter_term(proposal.view)
+        election = proposal.election
+        if election is not None and is_elected(election, self._record):
+            for evidence in self._witness.hear_election(election):
+                self._out.append(ReportEvidence(evidence))
+            if (election.claim.term, election.claim.candidate) == (self._term, sender):
+                self._elected = election
+        if self._role is Role.LEADER or self._term == self._refused_term:
+            return
+        if not self._is_leader_proven(sender):
+            # Our status will tell the leader that we are idle, and it will repeat itself with the proof.
+            return
+        self._follow(sender)
+        self._consider(proposal)
+
+    def _is_leader_proven(self, sender: int) -> bool:
+        proven = self._elected
+        return proven is not None and (proven.claim.term, proven.claim.candidate) == (self._term, sender)
+
+    def _consider(self, proposal: Proposal) -> None:
+        """Check what can be told without execution, then have the block executed."""
+        block = proposal.block
+        assert self._elected is not None
+        claim = self._elected.claim
+        if claim.height == self._height and claim.accepted_id not in (None, block.id):
+            self._refuse(proposal, "another block than it claimed")
+        elif not self._is_next(block):
+            self._refuse(proposal, "a block that does not follow ours")
+        elif (certificate := self._votes.find_certificate(block.id)) is not None:
+            self._decide(block, certificate)
+        elif self._is_accepted_now(self._height):
+            assert self._accepted is not None
+            if self._accepted.id == block.id:
+                self._out.append(Send(proposal.proposer, self._make_ack()))
+        elif self._accepted is not None and self._accepted.id == block.id:
+            self._accept(block)
+        elif self._checking is not None and self._checking.block.id == block.id:
+            self._checking = proposal
+        elif self._checking is None or self._checking.view < proposal.view:
+            self._checking = proposal
+            self._out.append(CheckBlock(block))
+
+    def _refuse(self, proposal: Proposal, what: str) -> None:
+        """Give a leader up that no correct one could be: its term gets no acknowledgement and no patience."""
+        self._alarm(f"leader {proposal.proposer} of term {proposal.view} proposed {what}")
+        if proposal.view == self._term:
+            self._refused_term = self._term
+            self._lease = False
+            self._await_election()
+
+    def _is_next(self, block: Block) -> bool:
+        header = block.header
+        return (
+            header.genesis_hash == self._genesis_hash
+            and header.height == self._height
+            and header.epoch == self._record.number
+            and header.epoch_hash == self._epoch_hash
+            and header.parent_id == self._parent_id
+        )
+
+    def _accept(self, block: Block) -> None:
+        """Promise to stand behind a block that was executed, and say so once the promise is durable."""
+        self._accepted, self._accepted_term = block, self._term
+        self._checking = None
+        self._persist()
+        self._out.append(Broadcast(self._make_ack()))
+
+    def _make_ack(self) -> Vote:
+        assert self._accepted is not None
+        return Vote(
+            self._record.number,
+            VoteKind.ACK,
+            self._height,
+            self._accepted_term,
+            self._accepted.id,
+            None,
+            self._own,
+        )
+
+    def _on_hand_over(self, sender: int, message: HandOver) -> None:
+        is_ours = (message.height, message.term) == (self._height, self._term) and not self._is_decided
+        if is_ours and self._role is Role.FOLLOWER and sender == self._leader:
+            self._campaign(is_pre=False)
+
+    # --- decisions
+
+    def _on_vote(self, vote: Vote) -> None:
+        certificate = self._votes.add(vote)
+        if certificate is None or self._is_decided:
+            return
+        for block in (self._accepted, None if self._checking is None else self._checking.block):
+            if block is not None and block.id == certificate.block_id:
+                self._decide(block, certificate)
+                return
+
+    def _on_decided(self, sender: int, decided: Decided) -> None:
+        block, certificate = decided.block, decided.certificate
+        if self._is_decided or block.height != self._height:
+            return
+        if is_decision(decided, self._record) and self._is_next(block):
+            self._decide(block, certificate)
+        else:
+            self._alarm(f"validator {sender} sent a decision that does not hold at height {self._height}")
+
+    def _decide(self, block: Block, certificate: Certificate) -> None:
+        self._is_decided = True
+        self._checking = None
+        self._out.append(CommitBlock(block, certificate))
+
+    # --- the rest
+
+    def _dispatch(self, sender: int, message: Message) -> None:
+        match message:
+            case Vote():
+                self._on_vote(message)
+            case Proposal():
+                self._on_proposal(sender, message)
+            case Beat():
+                self._on_beat(sender, message)
+            case Status():
+                self._on_status(sender, message)
+            case VoteRequest():
+                self._on_vote_request(sender, message.claim)
+            case Grant():
+                self._on_grant(message)
+            case Decided():
+                self._on_decided(sender, message)
+            case HandOver():
+                self._on_hand_over(sender, message)
+            case _:
+                assert_never(message)
+
+    def _bear_witness(self, message: Signed) -> None:
+        evidence = self._witness.hear(message)
+        if evidence is not None:
+            self._out.append(ReportEvidence(evidence))
+
+    def _persist(self) -> None:
+        self._out.append(
+            PersistSafety(
+                SafetyRecord(
+                    self._record.number,
+                    self._height,
+                    self._term,
+                    self._voted_for,
+                    self._accepted_term,
+                    self._accepted,
+                )
+            )
+        )
+
+    def _set_timer(self, kind: TimerKind, delay_ms: int) -> None:
+        self._timer_counter += 1
+        key = TimerKey(kind, self._record.number, self._height, self._term, self._timer_counter)
+        self._timers[kind] = key
+        self._out.append(SetTimer(key, delay_ms))
+
+    def _jitter_ms(self) -> int:
+        spread_ms = self._timeouts.election_ms_max - self._timeouts.election_ms_min
+        return compute_jitter_ms(
+            spread_ms, self._key, self._record.number, self._height, self._term, self._timer_counter
+        )
+
+    def _alarm(self, reason: str) -> None:
+        self._out.append(Alarm(reason))
+
+    def _take(self) -> list[Effect]:
+        effects, self._out = self._out, []
+        return effects

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +16,9 @@ DOORS = [
 
 
 @pytest.mark.parametrize(("door", "heavy"), DOORS)
-def test_door_loads_nothing_heavy(door: str, heavy: tuple[str, ...]) -> None:
-    if find_spec(door) is None:
+def test_door_loads_nothing_heavy(door: str, heavy: tuple[str, ...], root: Path) -> None:
+    place = root.joinpath(*door.split("."))
+    if not place.with_suffix(".py").exists() and not (place / "__init__.py").exists():
         pytest.skip(f"{door} is not built yet")
     program = f"import sys, {door}; print(*[name for name in {heavy!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -159,44 +159,56 @@ def law_set_order(path: Path, text: str, tree: ast.Module) -> Iterator[Breach]:
     """Nothing in the core depends on the order of a set (law 7)."""
     if not is_core(path):
         return
-    sets = set_names(tree)
+    shared = {name for name in set_names(tree) if name.startswith(".")}
+    top = ast.Module([node for node in tree.body if not isinstance(node, Function | ast.ClassDef)], [])
+    lines = {source.lineno for source in walked(tree) if is_set(source, shared)}
+    lines |= {source.lineno for source in walked(top) if is_set(source, set_names(top))}
+    for scope in functions(tree):
+        names = shared | set_names(top) | set_names(scope)
+        lines |= {source.lineno for source in walked(scope) if is_set(source, names)}
+    for line in sorted(lines):
+        yield line, "walks a set, whose order differs; walk sorted(...) of it"
+
+
+def walked(scope: ast.AST) -> list[ast.expr]:
+    """List what loops, comprehensions and list() or tuple() go through where the order can matter."""
     free: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(scope):
         match node:
             case ast.Call(func=ast.Name(id=name), args=[inner, *_]) if name in ORDER_FREE:
                 free.add(inner)
-            case ast.SetComp():
-                free.add(node)
-    for node in ast.walk(tree):
-        sources: list[ast.expr] = []
+    sources: list[ast.expr] = []
+    for node in ast.walk(scope):
         match node:
             case ast.For(iter=source):
-                sources = [source]
+                sources.append(source)
             case ast.ListComp() | ast.GeneratorExp() | ast.DictComp() if node not in free:
-                sources = [generator.iter for generator in node.generators]
+                sources += [generator.iter for generator in node.generators]
             case ast.Call(func=ast.Name(id="list" | "tuple" | "iter" | "enumerate"), args=[source, *_]):
-                sources = [source] if node not in free else []
-        for source in sources:
-            if is_set(source, sets):
-                yield source.lineno, "walks a set, whose order differs; walk sorted(...) of it"
+                if node not in free:
+                    sources.append(source)
+    return sources
 
 
-def set_names(tree: ast.Module) -> set[str]:
-    """Collect the names and attributes that the file declares or fills as sets."""
+def set_names(scope: ast.AST) -> set[str]:
+    """Collect the names that a scope declares or fills as sets; attributes with a dot before them."""
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(scope):
         match node:
+            case ast.ClassDef(body=body):
+                fields = [line for line in body if isinstance(line, ast.AnnAssign)]
+                found |= {"." + ast.unparse(f.target) for f in fields if is_set_type(f.annotation)}
             case ast.AnnAssign(target=target, annotation=kind) if is_set_type(kind):
-                found.add(last_name(target))
+                found.add(set_name(target))
             case ast.arg(arg=name, annotation=ast.expr() as kind) if is_set_type(kind):
                 found.add(name)
             case ast.Assign(targets=[target], value=value) if is_set(value, set()):
-                found.add(last_name(target))
+                found.add(set_name(target))
     return found
 
 
-def last_name(node: ast.expr) -> str:
-    return ast.unparse(node).rsplit(".", 1)[-1]
+def set_name(node: ast.expr) -> str:
+    return f".{node.attr}" if isinstance(node, ast.Attribute) else ast.unparse(node)
 
 
 def is_set_type(kind: ast.expr) -> bool:
@@ -212,7 +224,7 @@ def is_set(value: ast.expr, names: set[str]) -> bool:
         case ast.BinOp(left=left, op=ast.BitOr() | ast.BitAnd() | ast.Sub() | ast.BitXor(), right=right):
             return is_set(left, names) or is_set(right, names)
         case ast.Name() | ast.Attribute():
-            return last_name(value) in names
+            return set_name(value) in names
     return False
 
 

@@ -61,6 +61,7 @@ PLANTED = {
     "law_assert": [("protocol/a.py", DOC + "def check_a(x):\n    assert x > 0\n")],
 }
 ALLOWED = [
+    ("protocol/a.py", DOC + "def _f(y: set[int]): ...\ndef _g(y: list[int]):\n    for x in y: pass\n"),
     ("protocol/a.py", DOC + "y = {1, 2}\nfor x in sorted(y): pass\nz = all(x > 0 for x in y)\n"),
     ("protocol/a.py", DOC + "x = 7 // 2\n"),
     ("node/a.py", DOC + "import time\nx = 0.5 / 2\n"),

@@ -17,8 +17,12 @@ from protocol.types import Height, TxId
 
 ID_PREFIX_BYTES: Final = 8
 ADDRESS_BYTES: Final = 20
-JOURNAL_ACCOUNT_BYTES: Final = 5
-JOURNAL_KEY_BYTES: Final = 11
+JOURNAL_ACCOUNT_BYTES: Final = 30
+"""A ledger account: owner | class | asset | sub."""
+
+JOURNAL_KEY_BYTES: Final = JOURNAL_ACCOUNT_BYTES + 6
+"""The account and the sequence u48 of its row."""
+
 PLACE_BYTES: Final = 8
 """Height u48, index u16."""
 
@@ -77,20 +81,22 @@ def find_account_transactions(
     return [_read_place(peek, entry[ADDRESS_BYTES:]) for entry in islice(entries, limit)]
 
 
-def find_journal(peek: Peek, account: int, before: int | None, limit: int) -> list[JournalRow]:
-    """Find the journal rows of an account, newest first.
+def find_journal(peek: Peek, account: bytes, before: int | None, limit: int) -> list[JournalRow]:
+    """Find the journal rows of a ledger account, newest first.
 
     Args:
         before: sequence below which to begin; None begins at the newest.
     """
-    prefix = account.to_bytes(JOURNAL_ACCOUNT_BYTES, "big")
-    below = None if before is None else prefix + before.to_bytes(6, "big")
+    assert len(account) == JOURNAL_ACCOUNT_BYTES
+    below = None if before is None else account + before.to_bytes(6, "big")
+    found = find_entries(peek, JOURNAL_RUNS, JOURNAL_ENTRY_BYTES, account, below)
     rows = []
-    for entry in islice(find_entries(peek, JOURNAL_RUNS, JOURNAL_ENTRY_BYTES, prefix, below), limit):
-        packed = peek.get(JOURNAL, b"\0\0" + entry[11:17])
+    for entry in islice(found, limit):
+        sequence, height, at = entry[30:36], entry[36:42], entry[42:]
+        packed = peek.get(JOURNAL, b"\0\0" + height)
         assert packed is not None, "an index entry without its row"
-        row = unpack_item(packed, int.from_bytes(entry[17:], "big"))
-        rows.append(JournalRow(int.from_bytes(entry[5:11], "big"), row))
+        row = unpack_item(packed, int.from_bytes(at, "big"))
+        rows.append(JournalRow(int.from_bytes(sequence, "big"), row))
     return rows
 
 

@@ -207,8 +207,8 @@ class Store:
         with self._environment.peek() as peek:
             return history.find_account_transactions(peek, address, before, limit)
 
-    def journal(self, account: int, before: int | None = None, limit: int = 50) -> list[JournalRow]:
-        """Return the journal rows of a ledger account, newest first, below a sequence."""
+    def journal(self, account: bytes, before: int | None = None, limit: int = 50) -> list[JournalRow]:
+        """Return the journal rows of a ledger account (30 bytes), newest first, below a sequence."""
         with self._environment.peek() as peek:
             return history.find_journal(peek, account, before, limit)
 

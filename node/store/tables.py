@@ -50,7 +50,7 @@ ACCOUNT_RUNS: Final = "account_runs"
 """Runs of: address | height u48 | index u16, for every account a transaction touched."""
 
 JOURNAL_RUNS: Final = "journal_runs"
-"""Runs of: account u40 | sequence u48 | height u48 | position u32 in the packed rows."""
+"""Runs of: ledger account, 30 bytes | sequence u48 | height u48 | position u32 in the packed rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ Rules:
 
 import ipaddress
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
@@ -37,6 +36,7 @@ from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.io.trio import TrioTCPStream
 from libp2p.metrics.swarm import SwarmEvent
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -66,6 +66,7 @@ from multiaddr import Multiaddr
 
 from node.errors import OperationError
 from node.net.connection import Connection, ConnectionLost, Keepalive, Pipe
+from node.net.doorstep import Doorstep
 from node.net.mux import MuxLimits, StreamClosed, StreamReset
 from node.net.noise import RecordOpener, RecordSealer
 from node.net.transport import PEER_ID_BYTES, Address, PeerId
@@ -81,9 +82,6 @@ NEGOTIATION_S = 5
 
 SOCKET_READ_BYTES = 256 << 10
 CONNECTIONS_MAX = 256
-HANDSHAKES_MAX = 128
-"""Inbound connections that have not proved a key yet."""
-HANDSHAKES_PER_IP_MAX = 16
 
 log = logging.getLogger("coopd.net")
 
@@ -370,10 +368,21 @@ class _Tcp(TCP):
         return _Listener(handler_function)
 
 
+class _IdleConnector(AutoConnector):
+    """Dial nobody: `links.py` knows whom to dial."""
+
+    async def start(self) -> None:
+        return None
+
+
 class _Swarm(Swarm):
     """Own the connections; a slot is free again when its connection ends, and strangers get few of them."""
 
-    _handshakes: Counter[str]
+    doorstep: Doorstep
+
+    def _init_connection_management(self) -> None:
+        super()._init_connection_management()
+        self.auto_connector = _IdleConnector(self)
 
     def muxed_conns(self) -> list[_MuxedConn]:
         return [cast(_MuxedConn, conn.muxed_conn) for conn in self.get_connections()]
@@ -390,10 +399,9 @@ class _Swarm(Swarm):
     ) -> None:
         """Hold the inbound slot until the connection ends; libp2p holds it until the swarm ends."""
         ip = (cast(TrioTCPStream, read_write_closer).get_remote_address() or ("", 0))[0]
-        if self._handshakes[ip] >= HANDSHAKES_PER_IP_MAX or self._handshakes.total() >= HANDSHAKES_MAX:
+        if not self.doorstep.enter(ip, trio.current_time()):
             await read_write_closer.close()
             return
-        self._handshakes[ip] += 1
         try:
             muxed = await self.upgrade_inbound_raw_conn(RawConnection(read_write_closer, False), maddr)
         except Exception as error:
@@ -401,8 +409,7 @@ class _Swarm(Swarm):
             await read_write_closer.close()
             return
         finally:
-            self._handshakes[ip] -= 1
-            self._handshakes += Counter()
+            self.doorstep.leave(ip)
         await cast(_MuxedConn, muxed).connection.closed.wait()
 
 
@@ -471,7 +478,7 @@ class Host:
                 outbound_stream_protocol_negotiation_timeout=NEGOTIATION_S,
             ),
         )
-        self._swarm._handshakes = Counter()
+        self._swarm.doorstep = Doorstep()
         self._host = _GuardedHost(self._swarm, disable_identify_address_discovery=True)
         self._host.on_fault = self._on_fault
 
@@ -607,4 +614,7 @@ async def _resolve(address: Address) -> list[Multiaddr]:
 
 def _tame_logs() -> None:
     """Let libp2p report nothing by itself: it logs failed dials as errors, and past our own handlers."""
-    logging.getLogger("libp2p").setLevel(logging.CRITICAL)
+    libp2p_log = logging.getLogger("libp2p")
+    libp2p_log.setLevel(logging.CRITICAL)
+    if not libp2p_log.handlers:
+        libp2p_log.addHandler(logging.NullHandler())  # or Python's last resort prints them

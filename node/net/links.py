@@ -206,26 +206,28 @@ class Links:
     # ---- the roster
 
     def set_roster(self, roster: Sequence[PeerEntry]) -> None:
-        """Take over a new roster: who left it is cut, who came is dialled."""
-        before, self._roster = self._roster, {entry.peer: entry for entry in roster}
+        """Take over a new roster: who left it is cut, who came is dialled, every other link stays."""
+        self._roster = {entry.peer: entry for entry in roster}
         for peer, link in list(self._links.items()):
-            if peer not in self._roster:
+            if not self._is_allowed(peer):
                 self._drop(link, "the peer left the roster")
-        for peer in before.keys() | self._roster.keys():
-            if before.get(peer) != self._roster.get(peer) or before.get(self.me) != self._roster.get(self.me):
-                self._restart_dialer(peer)
+        for peer, scope in self._dialers.items():
+            if not self._dials(peer):
+                scope.cancel()
+        for peer in self._roster:
+            self._begin_dialling(peer)
 
     def _is_allowed(self, peer: PeerId) -> bool:
         return peer in self._roster and peer != self.me
 
-    def _restart_dialer(self, peer: PeerId) -> None:
-        if peer in self._dialers:
-            self._dialers.pop(peer).cancel()
-        entry = self._roster.get(peer)
+    def _dials(self, peer: PeerId) -> bool:
         own = self._roster.get(self.me, PeerEntry(self.me, ()))
-        if self._nursery is not None and entry is not None and peer != self.me and dials(own, entry):
+        return self._is_allowed(peer) and dials(own, self._roster[peer])
+
+    def _begin_dialling(self, peer: PeerId) -> None:
+        if self._nursery is not None and peer not in self._dialers and self._dials(peer):
             scope = self._dialers[peer] = trio.CancelScope()
-            self._nursery.start_soon(self._keep_dialling, entry, scope)
+            self._nursery.start_soon(self._keep_dialling, peer, scope)
 
     # ---- the life of the links
 
@@ -241,7 +243,7 @@ class Links:
                 addresses = await nursery.start(self._host.run, self._listen)
                 self._nursery = nursery
                 for peer in self._roster:
-                    self._restart_dialer(peer)
+                    self._begin_dialling(peer)
                 task_status.started(addresses)
         except* OperationError as group:
             failure = group.exceptions[0]
@@ -252,16 +254,23 @@ class Links:
         if failure is not None:
             raise failure
 
-    async def _keep_dialling(self, entry: PeerEntry, scope: trio.CancelScope) -> None:
+    async def _keep_dialling(self, peer: PeerId, scope: trio.CancelScope) -> None:
         backoff_s = BACKOFF_MIN_S
         with scope:
-            while True:
-                for address in entry.addresses:
-                    if await self._link_once(entry.peer, address):
+            while self._dials(peer):
+                for address in self._roster[peer].addresses:
+                    await self._wait_while_linked(peer)
+                    if await self._link_once(peer, address):
                         backoff_s = BACKOFF_MIN_S
                         break
                 await trio.sleep(backoff_s * random.uniform(0.5, 1.5))
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+        del self._dialers[peer]
+        self._begin_dialling(peer)  # it may have come back into the roster meanwhile
+
+    async def _wait_while_linked(self, peer: PeerId) -> None:
+        while link := self._links.get(peer):
+            await link.connection.closed.wait()
 
     async def _link_once(self, peer: PeerId, address: Address) -> bool:
         """Dial and serve one link until it ends; tell whether its lanes were opened."""

@@ -1,4 +1,4 @@
-"""Length-prefixed frames: any cut of the bytes gives the same frames, and no claim above the cap is believed."""
+"""Length-prefixed frames: any cut gives the same frames, and no claim above the cap is believed."""
 
 from collections import deque
 

@@ -21,8 +21,8 @@ from libp2p.security.noise.transport import Transport as NoiseTransport
 from multiaddr import Multiaddr
 
 from node.net.connection import Connection, Keepalive, Pipe
+from node.net.doorstep import AT_ONCE_PER_SOURCE_MAX
 from node.net.host import (
-    HANDSHAKES_PER_IP_MAX,
     DialFailed,
     Host,
     decode_libp2p_id,
@@ -275,7 +275,7 @@ async def test_slots_come_back_after_many_connections() -> None:
 async def test_one_address_gets_few_handshakes_and_they_run_out() -> None:
     ours = make_host(SECRET_ONE, SECRET_TWO)
     async with running(ours) as address:
-        idle = [await trio.open_tcp_stream(address.host, address.port) for _ in range(HANDSHAKES_PER_IP_MAX)]
+        idle = [await trio.open_tcp_stream(address.host, address.port) for _ in range(AT_ONCE_PER_SOURCE_MAX)]
         extra = await trio.open_tcp_stream(address.host, address.port)
         with trio.fail_after(5):
             try:

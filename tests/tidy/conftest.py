@@ -1,6 +1,8 @@
 """Gives the tidy tests the tracked files of the project, read and parsed once."""
 
+import ast
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,4 +41,15 @@ def texts() -> dict[Path, str]:
             found[name] = (ROOT / name).read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def trees(texts: dict[Path, str]) -> dict[Path, ast.Module]:
+    """Map each Python file to its syntax; what does not parse is left to ruff, which says it once and better."""
+    found = {}
+    for path, text in texts.items():
+        if path.suffix == ".py":
+            with suppress(SyntaxError):
+                found[path] = ast.parse(text)
     return found

@@ -9,12 +9,11 @@ from tests.tidy.laws import FILE_LINES_MAX, FUNCTION_LINES_MAX, LAWS, Law
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-def test_project_obeys(law: Law, texts: dict[Path, str]) -> None:
+def test_project_obeys(law: Law, texts: dict[Path, str], trees: dict[Path, ast.Module]) -> None:
     breaches = [
         f"{path}:{line}: {message}"
-        for path, text in texts.items()
-        if path.suffix == ".py"
-        for line, message in law(path, text, ast.parse(text))
+        for path, tree in trees.items()
+        for line, message in law(path, texts[path], tree)
     ]
     assert not breaches, "\n".join([f"{law.__doc__}", *breaches])
 

@@ -101,12 +101,12 @@ def test_image_leaves_the_tools_of_development_out(root: Path, texts: dict[Path,
     assert names <= listed, f"the Dockerfile does not remove {sorted(names - listed)}"
 
 
-def error_codes(texts: dict[Path, str]) -> Iterator[tuple[int, str]]:
+def error_codes(trees: dict[Path, ast.Module]) -> Iterator[tuple[int, str]]:
     """Walk the members of the enumerations of error codes in the core: each number with its place."""
-    for path, text in texts.items():
-        if path.parts[0] != "protocol" or path.suffix != ".py":
+    for path, tree in trees.items():
+        if path.parts[0] != "protocol":
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree):
             if not isinstance(node, ast.ClassDef) or not node.name.endswith("Code"):
                 continue
             for line in node.body:
@@ -115,9 +115,9 @@ def error_codes(texts: dict[Path, str]) -> Iterator[tuple[int, str]]:
                         yield number, f"{path} {node.name}.{name}"
 
 
-def test_error_codes_are_unique(texts: dict[Path, str]) -> None:
+def test_error_codes_are_unique(trees: dict[Path, ast.Module]) -> None:
     """A code means one thing for ever (protocol/errors.py)."""
-    codes = list(error_codes(texts))
+    codes = list(error_codes(trees))
     counts = Counter(number for number, _ in codes)
     doubles = [f"{number} {place}" for number, place in codes if counts[number] > 1]
     assert codes

@@ -46,7 +46,7 @@ def texts() -> dict[Path, str]:
 
 @pytest.fixture(scope="session")
 def trees(texts: dict[Path, str]) -> dict[Path, ast.Module]:
-    """Map each Python file to its syntax; what does not parse is left to ruff, which says it once and better."""
+    """Map each Python file to its syntax; what does not parse is left to ruff, which says it once."""
     found = {}
     for path, text in texts.items():
         if path.suffix == ".py":

@@ -58,6 +58,24 @@ def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
+    logging.root.handlers = [_Bridge()]
+    logging.root.setLevel(LEVELS[level])
+
+
+class _Bridge(logging.Handler):
+    """Lead what libraries log into the same stream, in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)
+        method = "warning" if record.levelno >= logging.WARNING else "info"
+        if record.levelno >= logging.ERROR:
+            method = "error"
+        elif record.levelno < logging.INFO:
+            method = "debug"
+        getattr(structlog.get_logger(area=record.name), method)(text)
 
 
 def _count(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

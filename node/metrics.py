@@ -1,8 +1,8 @@
 """Names and meanings of everything that /metrics shows; the numbers come from daemon and gateway.
 
-The daemon collects its numbers in a `Meter` and hands them to the gateway as samples, so it never speaks HTTP.
-Base units, whole millionths on the way; no label with an unbounded set of values. A metric is one line in
-`DAEMON_METRICS`.
+The daemon collects its numbers in a `Meter` and hands them to the gateway as samples, so it never speaks
+HTTP. Base units, whole millionths on the way; no label with an unbounded set of values. A metric is one line
+in `DAEMON_METRICS`.
 """
 
 from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 
 from node import log
 
@@ -33,3 +34,12 @@ def test_the_level_may_change_while_running() -> None:
     log.set_up("info", "json", out)
     logger.info("shown")
     assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["shown"]
+
+
+def test_libraries_log_into_the_same_stream() -> None:
+    out = io.StringIO()
+    log.set_up("info", "json", out)
+    logging.getLogger("node.net").warning("peer %s is down", "n2")
+    logging.getLogger("node.net").debug("hidden")
+    (line,) = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (line["event"], line["level"], line["area"]) == ("peer n2 is down", "warning", "node.net")

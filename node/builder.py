@@ -1,0 +1,114 @@
+"""When to propose, and with what: waits until a block is worth building, then builds it.
+
+A leader that is asked for a block waits for the first transaction, then a batch window for company; with
+nothing to do it proposes an empty block only as a heartbeat. Consensus knows nothing of this: it asked,
+and the answer may take minutes. Execution of a block is held to a time budget by the measured cost of the
+last ones, so that a leader is never deaf for longer than its heartbeat allows.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from node.clock import Clock
+from node.executor import Executor
+from node.mempool import Mempool
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate
+from protocol.params import BLOCK_BYTES_MAX, BLOCK_GAS_MAX, HEARTBEAT_BLOCK_SECONDS
+from protocol.types import PublicKey, TimeMs, View
+
+EXECUTION_BUDGET_SECONDS: Final = 0.1
+"""Longest time that one block may keep the node's loop busy, at the leader and at each follower."""
+
+TXS_MIN: Final = 50
+"""A block is never held below this by the budget, however slow the machine."""
+
+_COST_MEMORY: Final = 0.2
+_COST_START_SECONDS: Final = 100e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Bound blocks in time and size.
+
+    Args:
+        window_ms: how long the first waiting transaction waits for company.
+        interval_ms_min: least time between two blocks.
+        idle_seconds: an idle chain makes an empty block after this time.
+        txs_max: most transactions of one block.
+    """
+
+    window_ms: int
+    interval_ms_min: int
+    txs_max: int
+    idle_seconds: int = HEARTBEAT_BLOCK_SECONDS
+
+
+class Builder:
+    """Answer the effect `BuildBlock`, one at a time."""
+
+    def __init__(self, executor: Executor, mempool: Mempool, clock: Clock, me: PublicKey, pace: Pace) -> None:
+        self._executor = executor
+        self._mempool = mempool
+        self._clock = clock
+        self._me = me
+        self._pace = pace
+        self._pending = trio.Event()
+        self._cost_seconds = _COST_START_SECONDS
+        self._last_built = -math.inf
+        self.last_build_seconds = 0.0
+
+    def wake(self) -> None:
+        """Say that transactions are waiting."""
+        self._pending.set()
+
+    async def build(self, view: View, last_certificate: Certificate | None, *, urgent: bool) -> Block:
+        """Wait until a block is worth building, then build it on the head.
+
+        Args:
+            urgent: build at once, even an empty block (the end of an epoch must not wait for members).
+        """
+        if not urgent:
+            await self._wait_for_work()
+        started = trio.current_time()
+        self._last_built = started
+        head = self._executor.head
+        time_ms = TimeMs(max(self._clock.wall_ms(), head.time_ms + 1))
+        txs_max = self._affordable_txs()
+        candidates = self._mempool.take(txs_max, BLOCK_BYTES_MAX, BLOCK_GAS_MAX)
+        block, dropped = self._executor.build(
+            view, self._me, time_ms, last_certificate, candidates, (), txs_max
+        )
+        for tx_id, refusal in dropped:
+            if not refusal.retry:
+                self._mempool.drop(tx_id)
+        self.last_build_seconds = trio.current_time() - started
+        self._learn_cost(len(block.transactions), self.last_build_seconds)
+        return block
+
+    async def _wait_for_work(self) -> None:
+        """Wait for a transaction and its batch window, or for the idle time to pass."""
+        head = self._executor.head
+        idle_seconds = self._pace.idle_seconds - (self._clock.wall_ms() - head.time_ms) / 1_000
+        if head.height == 0:
+            idle_seconds = 0.0  # The first block shows that the chain runs.
+        with trio.move_on_after(max(idle_seconds, 0.0)):
+            while not len(self._mempool):
+                self._pending = trio.Event()
+                await self._pending.wait()
+            since_last = trio.current_time() - self._last_built
+            wait_ms = max(self._pace.window_ms, self._pace.interval_ms_min - since_last * 1_000)
+            if len(self._mempool) >= self._affordable_txs():
+                wait_ms = self._pace.interval_ms_min - since_last * 1_000
+            await trio.sleep(max(wait_ms, 0) / 1_000)
+
+    def _affordable_txs(self) -> int:
+        affordable = int(EXECUTION_BUDGET_SECONDS / self._cost_seconds)
+        return max(TXS_MIN, min(self._pace.txs_max, affordable))
+
+    def _learn_cost(self, count: int, seconds: float) -> None:
+        if count >= TXS_MIN:
+            self._cost_seconds += _COST_MEMORY * (seconds / count - self._cost_seconds)

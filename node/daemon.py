@@ -1,0 +1,305 @@
+"""The composition root: builds every part of a node once, runs them in one nursery, stops them in order.
+
+Nothing is decided here: who speaks to whom is, and what happens when somebody falls. A broken invariant of
+our own ends the process and leaves the last inputs in `crash.txt`; so does a disk that cannot be trusted.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from node.builder import Builder, Pace
+from node.clock import Clock, SystemClock
+from node.config import CONSENSUS_KEY, NODE_KEY, Config
+from node.driver import Driver
+from node.errors import OperationError
+from node.executor import Executor
+from node.handlers import NodeHandlers, Parts
+from node.intake import Intake
+from node.ipc.server import IpcServer
+from node.log import get_logger
+from node.mempool import Mempool
+from node.net.cuts import CuttableTransport
+from node.net.links import Links
+from node.net.transport import Address, Frame, PeerEntry, PeerId, PeerUp
+from node.signer import Signer
+from node.store.store import Store
+from node.sync import BlockSync
+from node.wallet.keyring import Keyring
+from node.wire import FrameKind, decode_batch, split
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate
+from protocol.chain.genesis import Genesis, decode_genesis
+from protocol.chain.transaction import SignedTransaction
+from protocol.consensus.engine import Consensus
+from protocol.consensus.inputs import HandOverAsked, Start
+from protocol.consensus.safety import SafetyRecord, decode_safety
+from protocol.consensus.timeouts import LOCAL, WAN
+from protocol.crypto import SecretKey
+from protocol.errors import Rejected
+from protocol.merkle.tree import StateTree
+from protocol.params import BLOCK_INTERVAL_MS_MIN
+from protocol.transition import Admission, apply_genesis, check_admission
+from protocol.types import PublicKey, Seconds
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a busy thread keeps the interpreter. The default of 5 ms makes a commit of 1,000 keys in a worker
+wait 0.4 s beside a busy loop; with this it waits 5 ms (docs/performance.md)."""
+
+BATCHES_WAITING_MAX: Final = 256
+"""Transaction batches of other nodes that wait for their signatures to be checked; more are dropped."""
+
+HAND_OVER_SECONDS: Final = 1.0
+"""How long a stopping leader waits for another one."""
+
+
+class Daemon:
+    """One node: everything it is made of."""
+
+    def __init__(self, config: Config, clock: Clock, keys: tuple[SecretKey, SecretKey], store: Store) -> None:
+        node_key, consensus_key = keys
+        self.config = config
+        self.store = store
+        self.log = get_logger("daemon")
+        self.executor = Executor(store)
+        self.mempool = Mempool()
+        genesis = store.genesis()
+        self.links = Links(
+            node_key.reveal(),
+            (Address(config.listen_host, config.listen_port),),
+            _roster(config, genesis, node_key.public_key),
+        )
+        self.network = CuttableTransport(self.links)
+        self.intake = Intake(
+            self.executor.rules.genesis_hash,
+            self.mempool,
+            self.network,
+            self._admit,
+            lambda tx_id: store.place_of(tx_id) is not None,
+            lambda: self.builder.wake(),
+        )
+        pace = Pace(config.batch_window_ms, BLOCK_INTERVAL_MS_MIN, config.block_txs_max)
+        self.builder = Builder(self.executor, self.mempool, clock, consensus_key.public_key, pace)
+        self.signer = Signer.open(config.guard_path, consensus_key)
+        self.driver = Driver(
+            self._machine(consensus_key.public_key),
+            self.executor,
+            self.builder,
+            self.intake,
+            self.mempool,
+            store,
+            self.signer,
+            self.network,
+            clock,
+            self._on_committed,
+            lambda peer, height: self.sync.ask(peer, height),
+        )
+        self.sync = BlockSync(store, self.driver, self.network)
+        parts = Parts(
+            config,
+            clock,
+            store,
+            self.executor,
+            self.mempool,
+            self.intake,
+            self.driver,
+            self.sync,
+            self.links,
+            self.network,
+            self.stop,
+        )
+        self.ipc = IpcServer(config.socket_path, NodeHandlers(parts))
+        self.clock = clock
+        self._batches_in, self._batches_out = trio.open_memory_channel[tuple[bytes, ...]](BATCHES_WAITING_MAX)
+        self.stopping = trio.Event()
+
+    async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until stopped by a signal or an operator's command."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.links.run)
+            await nursery.start(self.ipc.run)
+            nursery.start_soon(self.driver.run)
+            nursery.start_soon(self.intake.run)
+            nursery.start_soon(self.sync.run)
+            nursery.start_soon(self._listen)
+            nursery.start_soon(self._take_batches)
+            self.driver.feed(Start(self._restored()))
+            self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
+            task_status.started()
+            await self.stopping.wait()
+            await self._hand_over()
+            nursery.cancel_scope.cancel()
+        self.log.info("node.stopped", height=self.executor.head.height)
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self.stopping.set()
+
+    # --- parts that need each other
+
+    def _admit(self, signed: SignedTransaction) -> Admission:
+        with self.store.view() as state:
+            time = Seconds(max(self.executor.head.time_ms, self.clock.wall_ms()) // 1_000)
+            return check_admission(state, self.executor.rules, time, signed)
+
+    def _machine(self, me: PublicKey) -> Consensus:
+        head = self.executor.head
+        timeouts = LOCAL if self.config.timers == "local" else WAN
+        genesis_hash = self.executor.rules.genesis_hash
+        return Consensus(genesis_hash, me, self.executor.record, head.height, head.block_id, timeouts)
+
+    def _restored(self) -> SafetyRecord | None:
+        data = self.store.load_safety()
+        return None if data is None else decode_safety(data, self.driver.decode_block)
+
+    def _on_committed(self, block: Block, certificate: Certificate) -> None:
+        self.ipc.publish_committed(block.height)
+
+    async def _listen(self) -> None:
+        """Hand every frame to the part that reads it; a peer that sends nonsense is noted."""
+        while True:
+            received = await self.network.receive()
+            match received:
+                case Frame(peer, _, data):
+                    try:
+                        self._on_frame(peer, data)
+                    except Rejected as refusal:
+                        self.log.warning("peer.refused", peer=peer.hex(), why=str(refusal))
+                case PeerUp(peer):
+                    self.log.info("peer.up", peer=peer.hex())
+                    self.sync.greet(peer)
+                case _:
+                    self.log.info("peer.down", peer=received.peer.hex())
+
+    def _on_frame(self, peer: PeerId, data: bytes) -> None:
+        kind, payload = split(data)
+        match kind:
+            case FrameKind.CONSENSUS:
+                self.driver.on_frame(peer, payload)
+            case FrameKind.TRANSACTIONS:
+                try:
+                    self._batches_in.send_nowait(decode_batch(payload))
+                except trio.WouldBlock:
+                    self.log.warning("batch.dropped", peer=peer.hex())
+            case FrameKind.SYNC:
+                self.sync.on_frame(peer, payload)
+
+    async def _take_batches(self) -> None:
+        async for raws in self._batches_out:
+            await self.intake.accept(raws)
+
+    async def _hand_over(self) -> None:
+        """Let another validator lead before this one goes, so that nobody waits for an election."""
+        self.driver.feed(HandOverAsked())
+        with trio.move_on_after(HAND_OVER_SECONDS):
+            await self.driver.stops_leading()
+
+
+def open_store(config: Config) -> Store:
+    """Open the store of a node; found it from the genesis document the first time.
+
+    Raises:
+        OperationError: genesis.missing, genesis.other, and those of the store.
+    """
+    genesis = _load_genesis(config.genesis_path)
+    if not config.store_path.exists():
+        execution = apply_genesis(genesis)
+        items = ((key, value) for key, value in execution.writes.items() if value is not None)
+        root = StateTree.build(genesis.tree_bits, items).root
+        Store.create(config.store_path, genesis, execution.writes, root)
+    store = Store.open(config.store_path)
+    if store.genesis() != genesis:
+        store.close()
+        raise OperationError(
+            "genesis.other",
+            "Node did not start: the data folder holds another chain.",
+            f"{config.genesis_path} is not the genesis of {config.store_path}.",
+            "use a data folder of its own for each chain",
+        )
+    return store
+
+
+async def run_node(config: Config, clock: Clock | None = None) -> None:
+    """Run one node in this process until SIGTERM or SIGINT.
+
+    Raises:
+        OperationError: it cannot start, or its disk or network failed.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    keyring = Keyring(config.keys_path)
+    passphrase = _read_passphrase(config)
+    keys = (keyring.load(NODE_KEY, passphrase), keyring.load(CONSENSUS_KEY, passphrase))
+    store = open_store(config)
+    daemon = Daemon(config, clock or SystemClock(), keys, store)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, daemon, nursery.cancel_scope)
+            await daemon.run()
+            nursery.cancel_scope.cancel()
+    except* AssertionError as group:
+        _leave_trace(config.home / "crash.txt", daemon, group)
+        raise
+    finally:
+        store.close()
+        daemon.signer.close()
+
+
+async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if daemon.stopping.is_set():
+                scope.cancel()
+            daemon.stop()
+
+
+def _leave_trace(path: Path, daemon: Daemon, failure: BaseException) -> None:
+    lines = [repr(failure), *(repr(event)[:2_000] for event in daemon.driver.trace)]
+    path.write_text("\n".join(lines) + "\n")
+    daemon.log.critical("invariant.broken", trace=str(path), why=repr(failure)[:500])
+
+
+def _load_genesis(path: Path) -> Genesis:
+    try:
+        return decode_genesis(path.read_bytes())
+    except FileNotFoundError:
+        raise OperationError(
+            "genesis.missing",
+            "Node did not start: it has no chain.",
+            f"{path} is missing.",
+            "copy genesis.bin of the co-op there, or found a local one: coopd localnet up",
+        ) from None
+    except Rejected as refusal:
+        raise OperationError(
+            "genesis.malformed",
+            "Node did not start: its genesis cannot be read.",
+            f"{path}: {refusal}.",
+            "copy genesis.bin of the co-op there again",
+        ) from refusal
+
+
+def _read_passphrase(config: Config) -> str | None:
+    if not config.passphrase_file:
+        return None
+    try:
+        return Path(config.passphrase_file).read_text().rstrip("\n")
+    except OSError as failure:
+        raise OperationError(
+            "key.passphrase",
+            "Node did not start: the passphrase of its keys cannot be read.",
+            f"{config.passphrase_file}: {failure.strerror}.",
+            "check the setting passphrase_file",
+        ) from failure
+
+
+def _roster(config: Config, genesis: Genesis, me: PublicKey) -> tuple[PeerEntry, ...]:
+    """Join who may certify (chain) with where nodes are (configuration)."""
+    validators = {validator.node_key for validator in genesis.epoch.validators}
+    places = {peer.node_key: (Address(peer.host, peer.port),) for peer in config.peers}
+    places[me] = (Address(config.listen_host, config.listen_port),)
+    return tuple(
+        PeerEntry(PeerId(key), places.get(key, ()), key in validators)
+        for key in sorted(validators | places.keys())
+    )

@@ -1,0 +1,349 @@
+"""The one loop that feeds consensus and carries out its effects, in their order.
+
+Everything that happens to consensus passes `feed` and leaves as effects; the contract it fulfils is
+written in `protocol/consensus/effects.py`. The driver verifies what peers signed before the machine sees
+it, signs what the machine says behind the double-sign guard, and turns commits into durable blocks. It
+keeps the last inputs, so that a broken invariant leaves a trace that can be replayed.
+
+It does not know what a message means, what a transaction does or how bytes travel.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol, assert_never
+
+import trio
+
+from node.builder import Builder
+from node.clock import Clock
+from node.executor import Executor, Prepared
+from node.intake import Intake
+from node.log import get_logger
+from node.mempool import Mempool
+from node.net.transport import Channel, PeerId
+from node.signer import Signer
+from node.store.store import Store
+from node.wire import FrameKind, frame
+from protocol import crypto
+from protocol.chain.block import Block, decode_block
+from protocol.chain.certificate import Certificate
+from protocol.chain.validators import EpochRecord
+from protocol.consensus.effects import (
+    Alarm,
+    Broadcast,
+    BuildBlock,
+    CheckBlock,
+    CommitBlock,
+    Effect,
+    PersistSafety,
+    ReportEvidence,
+    RequestSync,
+    Send,
+    ServeDecided,
+    SetTimer,
+)
+from protocol.consensus.engine import Consensus
+from protocol.consensus.inputs import (
+    BlockBuilt,
+    BlockChecked,
+    BlockCommitted,
+    Input,
+    Received,
+    TimerFired,
+)
+from protocol.consensus.messages import (
+    Decided,
+    Message,
+    attach_signature,
+    compute_sign_digest,
+    decode_message,
+    encode_message,
+    epoch_of,
+    list_signature_checks,
+)
+from protocol.consensus.timeouts import TimerKey, TimerKind
+from protocol.errors import Code, Rejected
+from protocol.params import CLOCK_AHEAD_MS_MAX
+from protocol.types import Hash32, Height
+
+TRACE_INPUTS: Final = 512
+"""Inputs kept for the record of a broken invariant."""
+
+LATE_SECONDS: Final = 0.02
+"""A timer that fires later than this was held up by this node's own work."""
+
+GRACE_SECONDS: Final = 0.01
+"""Time for what has arrived meanwhile to be read before such a timer counts."""
+
+INBOX_MAX: Final = 10_000
+"""Inputs of peers that may wait; more are dropped, as a network may drop them."""
+
+VOTE_CHANNEL_BYTES_MAX: Final = 64 * 1024
+
+
+class Network(Protocol):
+    """What the driver asks of the network."""
+
+    def send(self, peer: PeerId, channel: Channel, data: bytes) -> bool:
+        """Queue one frame for one peer."""
+        ...
+
+
+class Driver:
+    """Drive one consensus machine.
+
+    Args:
+        machine: not yet started.
+        on_committed: called after a block is durable and is the head.
+        on_sync: called when blocks up to a height should be fetched from a validator.
+    """
+
+    def __init__(
+        self,
+        machine: Consensus,
+        executor: Executor,
+        builder: Builder,
+        intake: Intake,
+        mempool: Mempool,
+        store: Store,
+        signer: Signer,
+        network: Network,
+        clock: Clock,
+        on_committed: Callable[[Block, Certificate], None],
+        on_sync: Callable[[PeerId, Height], None],
+    ) -> None:
+        self._machine = machine
+        self._executor = executor
+        self._builder = builder
+        self._intake = intake
+        self._mempool = mempool
+        self._store = store
+        self._signer = signer
+        self._network = network
+        self._clock = clock
+        self._on_committed = on_committed
+        self._on_sync = on_sync
+        self._genesis_hash: Hash32 = executor.rules.genesis_hash
+        self._inbox: deque[Input] = deque()
+        self._arrived = trio.Event()
+        self._timers: dict[TimerKind, tuple[float, TimerKey]] = {}
+        self._building = trio.CancelScope()
+        self._committing = trio.Lock()
+        self.trace: deque[Input] = deque(maxlen=TRACE_INPUTS)
+        self.phase_seconds = {"build": 0.0, "check": 0.0, "persist": 0.0, "write": 0.0}
+        self.blocks_committed = 0
+        self.txs_committed = 0
+        self.last_commit_ms = 0
+        self._proposed_at = 0.0
+        self._not_leading = trio.Event()
+        self._log = get_logger("driver")
+
+    @property
+    def machine(self) -> Consensus:
+        """Return the machine, to look at."""
+        return self._machine
+
+    @property
+    def is_leading(self) -> bool:
+        """Tell whether this node leads."""
+        return self._machine.own_index is not None and self._machine.leader == self._machine.own_index
+
+    async def stops_leading(self) -> None:
+        """Wait until this node does not lead."""
+        await self._not_leading.wait()
+
+    # --- what happens
+
+    def feed(self, event: Input) -> None:
+        """Queue an input of our own making."""
+        self._inbox.append(event)
+        self._arrived.set()
+
+    def on_frame(self, peer: PeerId, payload: bytes) -> None:
+        """Queue a consensus message of a peer, if it decodes and every signature in it holds.
+
+        Raises:
+            Rejected: it does not; the peer is at fault.
+        """
+        if len(self._inbox) >= INBOX_MAX:
+            return
+        message = decode_message(payload, self.decode_block)
+        record = self._machine.record
+        sender = next((i for i, v in enumerate(record.validators) if v.node_key == peer), None)
+        if sender is None:
+            raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
+        if epoch_of(message) == record.number:
+            for public_key, digest, signature in list_signature_checks(message, record, self._genesis_hash):
+                if not crypto.verify(public_key, digest, signature):
+                    raise Rejected(Code.BAD_SIG, f"{type(message).__name__}: a signature does not hold")
+        self.feed(Received(sender, message))
+
+    def decode_block(self, data: bytes) -> Block:
+        """Decode a block of this chain; transactions that this node has verified are not decoded again."""
+        return decode_block(data, self._intake.decode)
+
+    async def run(self) -> None:
+        """Carry out inputs, one at a time, for ever."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                event = await self._next()
+                self.trace.append(event)
+                for effect in self._machine.step(event):
+                    await self._perform(effect, nursery)
+                if not self.is_leading:
+                    self._not_leading.set()
+                elif self._not_leading.is_set():
+                    self._not_leading = trio.Event()
+
+    async def _next(self) -> Input:
+        while True:
+            if self._inbox:
+                return self._inbox.popleft()
+            self._arrived = trio.Event()
+            if not self._timers:
+                await self._arrived.wait()
+                continue
+            kind, (due, key) = min(self._timers.items(), key=lambda item: item[1][0])
+            late = trio.current_time() - due > LATE_SECONDS
+            with trio.move_on_at(trio.current_time() + GRACE_SECONDS if late else due):
+                await self._arrived.wait()
+            if not self._inbox and trio.current_time() >= due:
+                del self._timers[kind]
+                return TimerFired(key)
+
+    # --- what is to be done
+
+    async def _perform(self, effect: Effect, nursery: trio.Nursery) -> None:
+        match effect:
+            case PersistSafety(record):
+                began = trio.current_time()
+                await trio.to_thread.run_sync(self._store.save_safety, record.encode())
+                self.phase_seconds["persist"] += trio.current_time() - began
+            case Send(validator, message):
+                await self._say(message, (validator,))
+            case Broadcast(message):
+                await self._say(message, None)
+            case SetTimer(key, delay_ms):
+                self._timers[key.kind] = (trio.current_time() + delay_ms / 1_000, key)
+            case BuildBlock():
+                self._building.cancel()
+                self._building = trio.CancelScope()
+                nursery.start_soon(self._build, effect, self._building)
+            case CheckBlock(block):
+                nursery.start_soon(self._check, block)
+            case CommitBlock(block, certificate):
+                nursery.start_soon(self.commit, block, certificate)
+            case ServeDecided(validator, height):
+                self._serve_decided(validator, height)
+            case RequestSync(validator, target_height):
+                record = self._machine.record
+                if validator < len(record.validators):
+                    self._on_sync(PeerId(record.validators[validator].node_key), target_height)
+            case ReportEvidence(evidence):
+                self._log.error("evidence", kind=evidence.kind.name, accused=evidence.accused.hex())
+            case Alarm(reason):
+                self._log.error("consensus.alarm", reason=reason)
+            case _:
+                assert_never(effect)
+
+    async def _say(self, message: Message, receivers: tuple[int, ...] | None) -> None:
+        """Sign a message behind the guard, send it, and hand it back to the machine if it is for us too."""
+        record = self._machine.record
+        digest = compute_sign_digest(message, self._genesis_hash)
+        if digest is not None:
+            message = attach_signature(message, await self._signer.sign(message, digest))
+        me = self._machine.own_index
+        others = range(len(record.validators)) if receivers is None else receivers
+        data: bytes | None = None
+        for index in others:
+            if index == me:
+                continue
+            data = data or frame(FrameKind.CONSENSUS, encode_message(message))
+            self._send(record, index, data)
+        if (receivers is None or me in receivers) and me is not None:
+            self.feed(Received(me, message))
+
+    def _send(self, record: EpochRecord, index: int, data: bytes) -> None:
+        channel = Channel.VOTE if len(data) <= VOTE_CHANNEL_BYTES_MAX else Channel.BULK
+        self._network.send(PeerId(record.validators[index].node_key), channel, data)
+
+    async def _build(self, ask: BuildBlock, scope: trio.CancelScope) -> None:
+        with scope:
+            head = self._executor.head
+            if head.block_id != ask.parent_id:
+                return
+            certificate = self._store.certificate(head.height) if head.height else None
+            block = await self._builder.build(ask.view, certificate, urgent=False)
+            self.phase_seconds["build"] += self._builder.last_build_seconds
+            if self._executor.head.block_id == ask.parent_id:
+                self.feed(BlockBuilt(ask.height, ask.view, block))
+
+    async def _check(self, block: Block) -> None:
+        try:
+            ahead_ms = block.header.time_ms - self._clock.wall_ms()
+            if ahead_ms > CLOCK_AHEAD_MS_MAX:
+                raise Rejected(Code.INVALID_BLOCK, f"block time is {ahead_ms} ms ahead of this clock")
+            await self._execute(block)
+        except Rejected as refusal:
+            self._log.warning("block.refused", height=block.height, why=str(refusal))
+            self.feed(BlockChecked(block.id, is_valid=False))
+        else:
+            self.feed(BlockChecked(block.id, is_valid=True))
+
+    async def _execute(self, block: Block) -> Prepared:
+        """Verify and execute a block unless that was done; raises Rejected when it breaks a rule."""
+        self._proposed_at = trio.current_time()
+        prepared = self._executor.prepared(block.id)
+        if prepared is None:
+            await self._intake.check_signatures(block.transactions)
+            began = trio.current_time()
+            self._executor.check(block)
+            self.phase_seconds["check"] += trio.current_time() - began
+            prepared = self._executor.prepared(block.id)
+        assert prepared is not None
+        return prepared
+
+    async def commit(self, block: Block, certificate: Certificate) -> None:
+        """Make a certified block durable and the head; then tell consensus.
+
+        A certified block that this node finds invalid means that its books or its code differ from the
+        quorum's: the node stops.
+        """
+        async with self._committing:
+            if block.height <= self._executor.head.height:
+                return
+            try:
+                prepared = await self._execute(block)
+            except Rejected as refusal:
+                raise AssertionError(
+                    f"certified block {block.height} is invalid here: {refusal}"
+                ) from refusal
+            began = trio.current_time()
+            await trio.to_thread.run_sync(self._executor.write, prepared, certificate)
+            self.phase_seconds["write"] += trio.current_time() - began
+            self._executor.advance(prepared)
+        self.blocks_committed += 1
+        self.txs_committed += len(block.transactions)
+        self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
+        self._mempool.remove_committed([t.id for t in block.transactions])
+        self._on_committed(block, certificate)
+        self.feed(
+            BlockCommitted(
+                block.height,
+                block.id,
+                block.header.time_ms,
+                certificate,
+                prepared.execution.next_record,
+            )
+        )
+
+    def _serve_decided(self, validator: int, height: Height) -> None:
+        certificate = self._store.certificate(height)
+        record = self._machine.record
+        if certificate is None or validator >= len(record.validators):
+            return
+        data = self._store.checked_block_bytes(height)
+        assert data is not None, "a height with a certificate has its block"
+        block = self.decode_block(data)
+        message = frame(FrameKind.CONSENSUS, encode_message(Decided(block, certificate)))
+        self._send(record, validator, message)

@@ -1,0 +1,184 @@
+"""What the daemon answers to its gateway and its operator: submissions, proofs, how the node is, acts.
+
+It reads the parts that `daemon.py` built and decides nothing about consensus or money. The language is
+`ipc/messages.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+import trio
+
+from node.clock import Clock
+from node.config import Config
+from node.driver import Driver
+from node.executor import Executor
+from node.intake import Intake
+from node.ipc.messages import Peers, PeerState, Proved, Sample, Status, Verdict
+from node.log import set_level
+from node.mempool import Mempool
+from node.net.cuts import CuttableTransport
+from node.net.links import Links
+from node.net.transport import PEER_ID_BYTES, PeerId
+from node.store.store import Store
+from node.sync import BlockSync
+from protocol.consensus.inputs import HandOverAsked
+from protocol.errors import Code, Rejected
+from protocol.types import Height
+
+STALE_SECONDS: Final = 10.0
+"""A validator that has heard of no leader for this long is not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a node that its gateway and operator ask about."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    executor: Executor
+    mempool: Mempool
+    intake: Intake
+    driver: Driver
+    sync: BlockSync
+    links: Links
+    network: CuttableTransport
+    stop: Callable[[], None]
+
+
+class NodeHandlers:
+    """Answer requests; implements `ipc.server.Handlers`."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def submit(self, transactions: tuple[bytes, ...]) -> tuple[Verdict, ...]:
+        """Take transactions into the mempool and pass them on."""
+        outcomes = await self._parts.intake.submit(transactions)
+        return tuple(
+            Verdict(0) if outcome.refusal is None else Verdict(outcome.refusal.code, outcome.refusal.detail)
+            for outcome in outcomes
+        )
+
+    async def prove(self, key: bytes) -> Proved:
+        """Prove what a state key holds at the head.
+
+        Value and proof are of one height because nothing awaits between them.
+        """
+        executor = self._parts.executor
+        with self._parts.store.view() as state:
+            value = state.get(key)
+        return Proved(executor.head.height, value, executor.tree.prove(key))
+
+    async def admin(self, command: str, arguments: tuple[str, ...]) -> None:
+        """Carry out an act of the operator.
+
+        Raises:
+            Rejected: `MALFORMED`: no such command, or not on this chain.
+        """
+        parts = self._parts
+        match command, arguments:
+            case "handover", ():
+                parts.driver.feed(HandOverAsked())
+            case "shutdown", ():
+                parts.stop()
+            case "log", (level,):
+                set_level(level)
+            case "cut", keys if parts.executor.rules.is_dev:
+                parts.network.cut([_read_peer(key) for key in keys])
+            case _:
+                raise Rejected(Code.MALFORMED, f"no command {command!r} with {len(arguments)} arguments here")
+        await trio.lowlevel.checkpoint()
+
+    def status(self) -> Status:
+        """Tell how the node is."""
+        parts = self._parts
+        machine, head, pool = parts.driver.machine, parts.executor.head, parts.mempool.figures()
+        record, leader = machine.record, machine.leader
+        is_ready = leader is not None and not parts.sync.is_behind
+        warnings = [] if leader is not None else ["no leader is known: the chain cannot go on"]
+        if parts.sync.is_behind:
+            warnings.append(f"catching up: {head.height} of {parts.sync.target}")
+        return Status(
+            parts.config.operator,
+            version("coopd"),
+            head.height,
+            head.time_ms,
+            Height(max(head.height, parts.sync.target)),
+            self._role(),
+            "" if leader is None else record.validators[leader].operator,
+            machine.term,
+            len(parts.network.peers()),
+            max(len(parts.config.peers), len(record.validators) - 1),
+            pool.txs,
+            pool.size_bytes,
+            parts.intake.oldest_ms(),
+            parts.driver.last_commit_ms,
+            is_ready,
+            tuple(warnings),
+            self._samples(),
+        )
+
+    def peers(self) -> Peers:
+        """List the nodes of the roster."""
+        parts = self._parts
+        up = set(parts.network.peers())
+        operators = {v.node_key: v.operator for v in parts.driver.machine.record.validators}
+        places = {peer.node_key: peer for peer in parts.config.peers}
+        known = sorted((operators.keys() | places.keys()) - {parts.links.me})
+        return Peers(
+            tuple(
+                PeerState(
+                    operators.get(key) or places[key].operator,
+                    key,
+                    f"{places[key].host}:{places[key].port}" if key in places else "",
+                    PeerId(key) in up,
+                )
+                for key in known
+            )
+        )
+
+    def _role(self) -> str:
+        machine = self._parts.driver.machine
+        if not machine.is_validating:
+            return "observer"
+        if machine.leader is None:
+            return "candidate"
+        return "leader" if machine.leader == machine.own_index else "follower"
+
+    def _samples(self) -> tuple[Sample, ...]:
+        parts = self._parts
+        links, pool = parts.links.counters, parts.mempool.figures()
+        counts = {
+            "blocks_total": parts.driver.blocks_committed,
+            "transactions_total": parts.driver.txs_committed,
+            "signatures_checked_total": parts.intake.signatures_checked,
+            "mempool_evicted_total": pool.evicted_total,
+            "mempool_expired_total": pool.expired_total,
+            "mempool_refused_total": pool.refused_full_total,
+            "net_sent_bytes_total": links.sent_bytes,
+            "net_received_bytes_total": links.received_bytes,
+            "net_refused_frames_total": links.refused_frames,
+            "net_dials_total": links.dials,
+        }
+        whole = [Sample(name, count * 1_000_000) for name, count in counts.items()]
+        phases = [
+            Sample("phase_seconds_total", round(seconds * 1_000_000), (("phase", phase),))
+            for phase, seconds in parts.driver.phase_seconds.items()
+        ]
+        return (*whole, *phases)
+
+
+def _read_peer(text: str) -> PeerId:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != PEER_ID_BYTES:
+        raise Rejected(Code.MALFORMED, "a node key has 66 hexadecimal digits")
+    return PeerId(key)

@@ -78,6 +78,7 @@ HOLDS_EXPIRED_PER_BLOCK_MAX: Final = 1_000
 """Expired holds that one block gives back; the rest waits for the next block, and cannot be captured."""
 SEEN_PRUNED_PER_BLOCK_MAX: Final = 10_000
 """Twice the transactions of a block, so the set of remembered unordered nonces always shrinks back."""
+JOURNAL_ROW_BYTES_MAX: Final = 256
 HOLD_SECONDS_MAX: Final = 366 * 86_400
 QUERY_ITEMS_MAX: Final = 200
 SYMBOL_CHARS_MAX: Final = 12

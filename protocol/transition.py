@@ -14,14 +14,39 @@ once.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from protocol import codec, crypto
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
-from protocol.chain.receipt import Receipt
-from protocol.chain.transaction import SignedTransaction
+from protocol.chain.receipt import Event, Receipt
+from protocol.chain.transaction import SignedTransaction, Transaction
 from protocol.chain.validators import EpochRecord
-from protocol.errors import Rejected
-from protocol.types import Address, BlockId, Gas, Hash32, Height, PublicKey, Seconds, TimeMs, TxId
-from protocol.vm.view import JournalRow, StateReader
+from protocol.codec import Value
+from protocol.contracts import REGISTRY, auth
+from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
+from protocol.contracts.ledger.holds import expire_holds
+from protocol.contracts.ledger.legs import post
+from protocol.errors import CallFailed, Code, Rejected
+from protocol.merkle.proof import list_root
+from protocol.money import compute_day
+from protocol.params import BLOCK_BYTES_MAX, BLOCK_EVIDENCE_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX
+from protocol.types import (
+    Address,
+    BlockId,
+    ContractId,
+    Gas,
+    Hash32,
+    Height,
+    PublicKey,
+    Seconds,
+    TimeMs,
+    TxId,
+)
+from protocol.vm.context import Environment, JournalReader, QueryContext
+from protocol.vm.contract import GOV
+from protocol.vm.execute import run_program
+from protocol.vm.gas import compute_envelope_gas
+from protocol.vm.program import Program, parse_program
+from protocol.vm.view import GAS_UNLIMITED, JournalRow, MemoryState, StateReader, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +111,23 @@ def apply_genesis(genesis: Genesis) -> Execution:
     """Run the founding programs on an empty state, with authority `system("gov")`.
 
     Raises:
-        Rejected: a program is ill-typed or fails; the detail says which.
+        Rejected: a program is ill-typed or fails; the detail says which and why.
     """
-    raise NotImplementedError
+    run = _Block(MemoryState(), rules_of(genesis), Height(0), genesis.time_ms)
+    for index, value in enumerate(genesis.programs):
+        try:
+            program = parse_program(value, REGISTRY, 0)
+        except Rejected as rejected:
+            raise Rejected(rejected.code, f"founding program {index}: {rejected.detail}") from None
+        environment = run.environment(index, crypto.sha256(codec.encode(value)), (), GOV.name)
+        outcome = run_program(run.view, REGISTRY, environment, program)
+        if outcome.code != Code.OK:
+            raise Rejected(
+                outcome.code,
+                f"founding program {index}, instruction {outcome.failed_instruction}: {outcome.reason}",
+            )
+        run.view.events.clear()
+    return run.finish()
 
 
 def execute_block(
@@ -100,10 +139,28 @@ def execute_block(
 ) -> Execution:
     """Run a block on the state before it; nothing is written.
 
+    Rules: 1. at most 5,000 transactions, 4 MiB of them, 16 pieces of evidence, 120 M gas used. 2. every
+        transaction is admissible where it stands.
+
     Raises:
         Rejected: INVALID_BLOCK when a limit is broken, else the code of the inadmissible transaction.
+
+    Cost: see tests/bench/bench_vm.py.
     """
-    raise NotImplementedError
+    if len(transactions) > BLOCK_TXS_MAX:
+        raise Rejected(Code.INVALID_BLOCK, f"{len(transactions)} transactions, limit {BLOCK_TXS_MAX}")
+    size = sum([len(tx.raw) for tx in transactions])
+    if size > BLOCK_BYTES_MAX:
+        raise Rejected(Code.INVALID_BLOCK, f"{size} bytes of transactions, limit {BLOCK_BYTES_MAX}")
+    if len(evidence) > BLOCK_EVIDENCE_MAX:
+        raise Rejected(Code.INVALID_BLOCK, f"{len(evidence)} pieces of evidence, limit {BLOCK_EVIDENCE_MAX}")
+    run = _Block(state, rules, context.height, context.time_ms)
+    run.begin()
+    for tx in transactions:
+        run.apply(tx)
+        if run.gas > BLOCK_GAS_MAX:
+            raise Rejected(Code.INVALID_BLOCK, f"{run.gas} gas, limit {BLOCK_GAS_MAX}")
+    return run.finish()
 
 
 def build_block(
@@ -118,10 +175,32 @@ def build_block(
 ) -> tuple[Execution, tuple[SignedTransaction, ...], tuple[tuple[TxId, Rejected], ...]]:
     """Take the admissible candidates in order until a limit is met, and run them.
 
+    Rules: 1. a candidate that could pass a limit is left out and the rest is still looked at, so a large one
+        does not hold up small ones; the walk ends with the number of transactions.
+
     Returns: the execution, the transactions taken, and those refused with the reason (those that merely did
         not fit are in neither).
     """
-    raise NotImplementedError
+    assert txs_max <= BLOCK_TXS_MAX and bytes_max <= BLOCK_BYTES_MAX and gas_max <= BLOCK_GAS_MAX
+    assert len(evidence) <= BLOCK_EVIDENCE_MAX
+    run = _Block(state, rules, context.height, context.time_ms)
+    run.begin()
+    taken: list[SignedTransaction] = []
+    dropped: list[tuple[TxId, Rejected]] = []
+    size = 0
+    for tx in candidates:
+        if len(taken) == txs_max:
+            break
+        if size + len(tx.raw) > bytes_max or run.gas + tx.tx.gas_limit > gas_max:
+            continue
+        try:
+            run.apply(tx)
+        except Rejected as rejected:
+            dropped.append((tx.id, rejected))
+            continue
+        taken.append(tx)
+        size += len(tx.raw)
+    return run.finish(), tuple(taken), tuple(dropped)
 
 
 def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: SignedTransaction) -> Admission:
@@ -129,8 +208,15 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
 
     Raises:
         Rejected: with the code of the first rule that is broken; NONCE_GAP can be tried again.
+
+    Cost: about 8 us.
     """
-    raise NotImplementedError
+    view = View(state)
+    admitted = _admit(view, rules, time, tx)
+    if admitted.fee:
+        environment = Environment(time, 0, Height(0), 0, tx.id, tx.tx.actors)
+        _charge_fee(view, environment, admitted.payer, admitted.fee_asset, admitted.fee)
+    return Admission(admitted.payer, tx.tx.gas_limit)
 
 
 def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: SignedTransaction) -> Receipt:
@@ -141,4 +227,191 @@ def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: S
     Raises:
         Rejected: it is not admissible.
     """
-    raise NotImplementedError
+    run = _Block(state, rules, context.height, context.time_ms)
+    run.begin()
+    run.apply(tx, are_signatures_assumed=not tx.signatures)
+    return run.receipts[0]
+
+
+def answer_query(
+    state: StateReader,
+    time: Seconds,
+    contract: str,
+    query: str,
+    arguments: Value,
+    journal: JournalReader | None,
+) -> Value:
+    """Answer a query of a contract on a state.
+
+    Args:
+        arguments: one value for each argument of the query's schema.
+        journal: rows of statements; without it every statement is empty.
+
+    Raises:
+        Rejected: UNKNOWN_METHOD, or TYPE when an argument is not what the schema says.
+    """
+    found = REGISTRY.find_query(contract, query)
+    if type(arguments) is not tuple or len(arguments) != len(found.arguments):
+        raise Rejected(Code.TYPE, f"{contract}.{query} takes {len(found.arguments)} arguments")
+    for field, value in zip(found.arguments, arguments, strict=True):
+        if not field.kind.holds(value):
+            raise Rejected(Code.TYPE, f"{contract}.{query}: {field.name} is not {field.kind.name}")
+    answer = found.run(QueryContext(View(state), time, journal), *arguments)
+    assert found.result.holds(answer), f"{contract}.{query} answered what its schema does not allow"
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    payer: Address
+    program: Program
+    envelope_gas: int
+    fee_asset: int
+    fee: int
+
+
+def _admit(
+    view: View,
+    rules: ChainRules,
+    time: Seconds,
+    signed: SignedTransaction,
+    are_signatures_assumed: bool = False,
+) -> _Admitted:
+    """Check every rule of admission; changes nothing.
+
+    Rules, in this order: chain, expiry, program, intrinsic gas, accounts, nonce, policies, free gas or fee.
+    """
+    tx = signed.tx
+    if tx.chain_name != rules.chain_name:
+        raise Rejected(Code.WRONG_CHAIN, f"for {tx.chain_name}, this is {rules.chain_name}")
+    auth.check_expiry(time, tx.lane, tx.valid_until)
+    program = parse_program(tx.program, REGISTRY, len(tx.actors))
+    envelope_gas = compute_envelope_gas(len(signed.raw), len(signed.signatures))
+    if envelope_gas > tx.gas_limit:
+        raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
+    payer = _find_payer(tx)
+    row = auth.ACCOUNT.get(view, auth.ACCOUNT.prefix + payer)
+    if row is None:
+        raise Rejected(Code.NO_ACCOUNT, "the payer does not exist", retry=True)
+    auth.check_nonce(view, row, tx.lane, tx.sequence, tx.valid_until, signed.id)
+    if not are_signatures_assumed:
+        keys = tuple([(s.actor, s.public_key) for s in signed.signatures])
+        auth.check_actors(view, tx.actors, keys, signed.reveals)
+    fee_asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
+    return _Admitted(payer, program, envelope_gas, fee_asset, fee)
+
+
+def _find_payer(tx: Transaction) -> Address:
+    if type(tx.payer) is int:
+        return tx.actors[tx.payer]
+    raise Rejected(Code.GRANT_EXCEEDED, "the sponsor has granted nothing to these actors")
+
+
+class _Block:
+    """One block while it runs: the view, and what is collected beside it."""
+
+    __slots__ = (
+        "_day",
+        "_height",
+        "_receipt_bytes",
+        "_rules",
+        "_time",
+        "_touched",
+        "gas",
+        "receipts",
+        "view",
+    )
+
+    def __init__(self, state: StateReader, rules: ChainRules, height: Height, time_ms: TimeMs) -> None:
+        self.view = View(state)
+        self.gas = 0
+        self.receipts: list[Receipt] = []
+        self._receipt_bytes: list[bytes] = []
+        self._touched: list[tuple[Address, ...]] = []
+        self._rules = rules
+        self._height = height
+        self._time = Seconds(time_ms // 1_000)
+        self._day = compute_day(self._time, rules.utc_offset_seconds)
+
+    def begin(self) -> None:
+        """Do what a block does by itself: give expired holds back, forget expired nonces."""
+        expire_holds(self.view, self._time)
+        auth.prune_seen(self.view, self._time)
+        self.view.forget_undo()
+
+    def environment(
+        self, index: int, program_id: bytes, actors: tuple[Address, ...], system: str | None = None
+    ) -> Environment:
+        """Return what the program at a place of this block can know."""
+        return Environment(self._time, self._day, self._height, index, program_id, actors, system)
+
+    def apply(self, signed: SignedTransaction, are_signatures_assumed: bool = False) -> None:
+        """Admit and run one transaction and add its receipt.
+
+        Raises:
+            Rejected: it is not admissible; the view is as it was.
+        """
+        view, tx, time = self.view, signed.tx, self._time
+        view.gas_limit = GAS_UNLIMITED
+        admitted = _admit(view, self._rules, time, signed, are_signatures_assumed)
+        payer = admitted.payer
+        view.touched = dict.fromkeys(tx.actors)
+        index = len(self.receipts)
+        environment = self.environment(index, signed.id, tx.actors)
+        if admitted.fee:
+            _charge_fee(view, environment, payer, admitted.fee_asset, admitted.fee)
+        auth.use_nonce(view, payer, tx.lane, tx.sequence, tx.valid_until, signed.id)
+        if signed.reveals:
+            auth.keep_reveals(view, tx.actors, signed.reveals)
+
+        view.gas_used, view.gas_limit = admitted.envelope_gas, tx.gas_limit
+        outcome = run_program(view, REGISTRY, environment, admitted.program)
+        gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
+        auth.use_gas(view, payer, gas, time)
+
+        events = tuple([Event(ContractId(c), e, fields) for c, e, fields in view.events])
+        receipt = Receipt(
+            signed.id,
+            self._height,
+            index,
+            outcome.code,
+            gas,
+            outcome.results,
+            events,
+            outcome.failed_instruction,
+            outcome.reason,
+        )
+        self.receipts.append(receipt)
+        self._receipt_bytes.append(receipt.encode())
+        self._touched.append(tuple(view.touched) if outcome.code == Code.OK else tx.actors)
+        self.gas += gas
+        view.events.clear()
+        view.forget_undo()
+
+    def finish(self) -> Execution:
+        """Pack what changed and compute the root of the receipts."""
+        return Execution(
+            self.view.collect_writes(),
+            tuple(self.receipts),
+            tuple(self._receipt_bytes),
+            list_root(self._receipt_bytes),
+            tuple([JournalRow(account, sequence, raw) for account, sequence, raw in self.view.journal]),
+            tuple(self._touched),
+            Gas(self.gas),
+        )
+
+
+def _charge_fee(view: View, environment: Environment, payer: Address, asset: int, fee: int) -> None:
+    """Post the fee for gas above the free quota.
+
+    Raises:
+        Rejected: NO_QUOTA when the payer cannot pay it; the view is as it was.
+    """
+    income = account_key(auth.CONTRACT.address, FEE_INCOME, asset)
+    mark = view.mark()
+    try:
+        open_account(view, income)
+        post(view, environment, account_key(payer, MEMBER_FREE, asset), income, fee, auth.CODE_FEE)
+    except CallFailed as failure:
+        view.rewind(mark)
+        raise Rejected(Code.NO_QUOTA, f"the fee of {fee}: {failure}", retry=True) from None

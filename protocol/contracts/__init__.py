@@ -1,0 +1,18 @@
+"""The builtin contracts. To add one, write its module and add its line here.
+
+Numbers and layers are those of contracts.md 5; a contract calls lower layers only.
+"""
+
+from typing import Final
+
+from protocol.contracts import assets, auth
+from protocol.contracts.ledger import contract as ledger
+from protocol.vm.contract import Contract, Registry
+
+BUILTINS: Final[tuple[Contract, ...]] = (
+    ledger.CONTRACT,
+    auth.CONTRACT,
+    assets.CONTRACT,
+)
+
+REGISTRY: Final = Registry(BUILTINS, auth.has_role)

@@ -1,0 +1,160 @@
+"""What a method is given: its view, its time, its authority, and the door to lower contracts.
+
+A method never sees keys or signatures, only the authority that they gave (contracts.md 3.6). This file does
+not know where the authority came from (`transition.py`) nor what a method does with it.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from protocol.codec import Value
+from protocol.errors import CallFailed, Code, Reason
+from protocol.params import CALL_DEPTH_MAX
+from protocol.types import Address, Height, Seconds
+from protocol.vm.contract import Contract, EventType, Method, Owner, Registry, Role, Signed, System
+from protocol.vm.view import JournalRow, View
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a program can know of the world.
+
+    Args:
+        day: of the co-op's calendar, days since 1970-01-01.
+        program_id: id of the transaction.
+        actors: accounts whose authority the program has.
+        system: authority of a program that the kernel runs, or None.
+    """
+
+    time: Seconds
+    day: int
+    height: Height
+    index: int
+    program_id: bytes
+    actors: tuple[Address, ...]
+    system: str | None = None
+
+
+class JournalReader(Protocol):
+    """Read posted rows of one account, newest first; kept by the shell, authenticated by the account's
+    hash."""
+
+    def rows(self, account: bytes, before: int, limit: int) -> tuple[JournalRow, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueryContext:
+    """What a query is given."""
+
+    view: View
+    time: Seconds
+    journal: JournalReader | None = None
+
+
+class Context:
+    """The world of one call.
+
+    Args:
+        contract: whose code runs; it may use its own pseudo-account.
+        actor: account whose authority the call uses, or None.
+    """
+
+    __slots__ = ("actor", "contract", "depth", "environment", "registry", "view")
+
+    def __init__(
+        self,
+        view: View,
+        registry: Registry,
+        environment: Environment,
+        contract: Contract,
+        actor: Address | None,
+        depth: int = 0,
+    ) -> None:
+        self.view = view
+        self.registry = registry
+        self.environment = environment
+        self.contract = contract
+        self.actor = actor
+        self.depth = depth
+
+    def may_debit(self, owner: bytes) -> bool:
+        """Tell whether this call has authority over an owner's money."""
+        return owner == self.actor or self.environment.system == "gov" or owner == self.contract.address
+
+    def emit(self, event: EventType, *fields: Value) -> None:
+        """Say an event of this or a lower contract."""
+        view = self.view
+        view.charge(event.gas)
+        view.emit(event.contract, event.id, fields)
+
+    def call(self, contract_id: int, method_id: int, *arguments: Value) -> Value:
+        """Call a method of a lower contract as this contract; the user's authority is not handed on.
+
+        Raises:
+            CallFailed: LIMIT (too deep), TYPE, or what the method raises.
+        """
+        if self.depth + 1 >= CALL_DEPTH_MAX:
+            raise CallFailed(Code.LIMIT, Reason("vm.call_depth", CALL_DEPTH_MAX, self.depth + 2))
+        contract, method = self.registry.methods[contract_id, method_id]
+        assert contract.layer < self.contract.layer, "a contract may call lower layers only"
+        if len(arguments) != len(method.arguments):
+            raise CallFailed(Code.TYPE, Reason("vm.arguments", len(method.arguments), len(arguments)))
+        for declared, value in zip(method.arguments, arguments, strict=True):
+            if not declared.kind.holds(value):
+                raise CallFailed(Code.TYPE, Reason("vm.argument", declared.kind.name, declared.name))
+        inner = Context(
+            self.view, self.registry, self.environment, contract, self.contract.address, self.depth + 1
+        )
+        return run_method(inner, method, arguments)
+
+
+def run_method(context: Context, method: Method, arguments: tuple[Value, ...]) -> Value:
+    """Check the capability and run a method; the arguments are already typed.
+
+    Raises:
+        CallFailed: GAS, POLICY_UNMET, ROLE, or what the method raises.
+    """
+    context.view.charge(method.call_gas)
+    at = method.owner_at
+    if at < 0 or arguments[at] != context.actor:
+        check_capability(context, method, arguments)
+    result = method.run(context, *arguments)
+    assert method.result.holds(result), f"{method.name} returned what its schema does not allow"
+    return result
+
+
+def check_capability(context: Context, method: Method, arguments: tuple[Value, ...]) -> None:
+    """Check that the call has one of the capabilities that the method asks for.
+
+    Raises:
+        CallFailed: POLICY_UNMET when an owner's authority is missing, else ROLE.
+    """
+    actor = context.actor
+    for capability in method.capabilities:
+        match capability:
+            case Owner():
+                if arguments[method.owner_at] == actor:
+                    return
+            case Role():
+                if actor is not None and context.registry.has_role(context.view, actor, capability.name):
+                    return
+            case System():
+                if context.environment.system == capability.name:
+                    return
+            case Signed():
+                if actor is not None:
+                    return
+    if method.owner_at >= 0:
+        raise CallFailed(Code.POLICY_UNMET, Reason("vm.owner", method.name, actor))
+    raise CallFailed(Code.ROLE, Reason("vm.capability", method.name, actor))
+
+
+def fail(
+    code: int, rule: str, limit: int | str | bytes | None = None, actual: int | str | bytes | None = None
+) -> NoReturn:
+    """Fail the program.
+
+    Raises:
+        CallFailed: always.
+    """
+    raise CallFailed(code, Reason(rule, limit, actual))

@@ -1,0 +1,183 @@
+"""The schema of a builtin contract: tables, methods, queries, events, errors. Everything about it that others
+derive.
+
+JSON-RPC queries, command line and reference documentation come from these objects, so a contract is one
+module and one line in `contracts/__init__.py`. This file does not run anything (`vm/execute.py`).
+
+*Source*: contracts.md 3.6, 3.12.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from protocol import crypto
+from protocol.codec import Value
+from protocol.crypto import Domain
+from protocol.errors import Code, Rejected
+from protocol.params import RESULT_BYTES_MAX
+from protocol.types import Address
+from protocol.vm import gas
+from protocol.vm.kinds import Field, Fields, Kind
+from protocol.vm.tables import Table
+from protocol.vm.view import View
+
+ADDRESS_BYTES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The actor is the address in the named argument."""
+
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The actor holds a role."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A program that the kernel itself runs, such as a founding program or a passed proposal."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Any actor; the method says which records it may touch."""
+
+
+Capability: TypeAlias = Owner | Role | System | Signed
+
+GOV: Final = System("gov")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A call that a program can make.
+
+    Args:
+        run: called with the context and the typed arguments; returns a value of kind `result`.
+        capabilities: any one of them suffices.
+        base_gas: work beside tables and events, which count by themselves.
+    """
+
+    id: int
+    name: str
+    arguments: tuple[Field, ...]
+    result: Kind
+    capabilities: tuple[Capability, ...]
+    base_gas: int
+    run: Callable[..., Value]
+    doc: str
+    owner_at: int = field(init=False)
+    call_gas: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.result.size_bytes_max > RESULT_BYTES_MAX:
+            raise ValueError(f"{self.name}: results of {self.result.size_bytes_max} bytes")
+        names = [f.name for f in self.arguments]
+        owners = [names.index(c.argument) for c in self.capabilities if isinstance(c, Owner)]
+        object.__setattr__(self, "owner_at", owners[0] if owners else -1)
+        object.__setattr__(self, "call_gas", gas.CALL + self.base_gas)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question about a state, answered without changing it: `run(query context, arguments...)`."""
+
+    name: str
+    arguments: tuple[Field, ...]
+    result: Kind
+    run: Callable[..., Value]
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """What a contract says beside its results, for those who watch."""
+
+    contract: int
+    id: int
+    name: str
+    fields: tuple[Field, ...]
+    doc: str
+    gas: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = Fields(self.fields).size_bytes_max
+        object.__setattr__(self, "gas", gas.EVENT + size // gas.EVENT_BYTES_PER_GAS)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorType:
+    """A code of a contract (contract id * 100 + n) with its meaning."""
+
+    code: int
+    name: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A builtin contract.
+
+    Args:
+        layer: it may call contracts of lower layers only, so re-entrancy cannot be written.
+        version: what pins refer to.
+    """
+
+    id: int
+    name: str
+    layer: int
+    version: int
+    doc: str
+    tables: tuple[Table[Any], ...] = ()
+    methods: tuple[Method, ...] = ()
+    queries: tuple[Query, ...] = ()
+    events: tuple[EventType, ...] = ()
+    errors: tuple[ErrorType, ...] = ()
+    address: Address = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", compute_contract_address(self.name))
+
+
+def compute_contract_address(name: str) -> Address:
+    """Compute the address of a contract's pseudo-account: first 20 bytes of the digest of its name."""
+    return Address(crypto.digest(Domain.CONTRACT_ADDRESS, name.encode())[:ADDRESS_BYTES])
+
+
+class Registry:
+    """The contracts of a chain by number and name. Built once from an explicit tuple."""
+
+    __slots__ = ("by_id", "by_name", "contracts", "has_role", "methods")
+
+    def __init__(
+        self, contracts: tuple[Contract, ...], has_role: Callable[[View, Address, str], bool]
+    ) -> None:
+        self.contracts = contracts
+        self.has_role = has_role
+        self.by_id = {c.id: c for c in contracts}
+        self.by_name = {c.name: c for c in contracts}
+        self.methods = {(c.id, m.id): (c, m) for c in contracts for m in c.methods}
+        if len(self.by_id) != len(contracts) or len(self.by_name) != len(contracts):
+            raise ValueError("two contracts with one number or name")
+        if len(self.methods) != sum([len(c.methods) for c in contracts]):
+            raise ValueError("two methods of one contract with one number")
+
+    def find_query(self, contract: str, query: str) -> Query:
+        """Return a query by name.
+
+        Raises:
+            Rejected: UNKNOWN_METHOD.
+        """
+        found = self.by_name.get(contract)
+        for candidate in () if found is None else found.queries:
+            if candidate.name == query:
+                return candidate
+        raise Rejected(Code.UNKNOWN_METHOD, f"no query {contract}.{query}")

@@ -18,6 +18,7 @@ from node.errors import OperationError
 from protocol.crypto import is_public_key
 from protocol.types import PublicKey
 
+VERSION: Final = "0.1.0"
 CONFIG_FILE: Final = "coopd.toml"
 ENVIRONMENT_PREFIX: Final = "COOPD_"
 CONFIG_BYTES_MAX: Final = 1024 * 1024
@@ -66,6 +67,9 @@ class Config:
     )
     gateway_origins: tuple[str, ...] = _key(
         (), "web origins that may call the gateway, such as https://coop.example"
+    )
+    gateway_open: bool = _key(
+        False, "whether callers from elsewhere may come without a token (behind a proxy)"
     )
     log_level: str = _key("info", "debug, info, warning or error")
     log_format: str = _key("auto", "json, text, or auto: text on a terminal and json elsewhere")

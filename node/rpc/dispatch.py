@@ -159,7 +159,7 @@ def convert_params(kind: type[msgspec.Struct], given: Any) -> msgspec.Struct:
     if given is None:
         given = {}
     if isinstance(given, list):
-        names = kind.__struct_fields__
+        names = kind.__struct_encode_fields__
         if len(given) > len(names):
             raise RpcFailure("rpc.bad_params", detail=f"{len(given)} params, at most {len(names)} are taken")
         given = dict(zip(names, given, strict=False))

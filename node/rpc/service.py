@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from node.ipc.client import DaemonClient
+from node.ipc.client import DaemonClient, DaemonUnreachable
+from node.ipc.messages import Answer, Request, Verdict
 from node.queries import state_at
 from node.rpc.failure import RpcFailure
 from node.store.store import Store
@@ -61,9 +62,9 @@ class News:
         event, self._event = self._event, asyncio.Event()
         event.set()
 
-    async def wait(self) -> None:
-        """Wait for the next announcement."""
-        await self._event.wait()
+    def bell(self) -> asyncio.Event:
+        """Return what the next announcement rings."""
+        return self._event
 
 
 class Service:
@@ -81,6 +82,29 @@ class Service:
     def open_call(self, language: str = "en") -> "Call":
         """Fix the height at which a body is answered."""
         return Call(self, self.store.head().height, language)
+
+    async def ask(self, request: Request) -> Answer:
+        """Ask the daemon.
+
+        Raises:
+            RpcFailure: node.not_ready, or node.unreachable when a submission may have arrived.
+            Rejected: the daemon refused.
+        """
+        try:
+            return await self.daemon.ask(request)
+        except DaemonUnreachable as failure:
+            raise _failure_of_silence(failure) from None
+
+    async def submit(self, raw: bytes) -> Verdict:
+        """Submit one transaction.
+
+        Raises:
+            RpcFailure: node.not_ready, or node.unreachable when it may have arrived.
+        """
+        try:
+            return await self.daemon.submit(raw)
+        except DaemonUnreachable as failure:
+            raise _failure_of_silence(failure) from None
 
     def remember(self, tx_id: TxId, raw: bytes) -> None:
         """Remember a submitted transaction until newer ones push it out."""
@@ -124,6 +148,11 @@ class Service:
                                 future.set_result(receipt)
         self._receipts_height = height
         self.news.announce(height)
+
+
+def _failure_of_silence(failure: DaemonUnreachable) -> RpcFailure:
+    slug = "node.unreachable" if failure.sent else "node.not_ready"
+    return RpcFailure(slug, detail=f"the daemon does not answer ({failure})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,66 @@
+"""Queries of the contracts, one method each, derived from their schemas: `assets_get`, `ledger_balance` ...
+
+Nothing here knows a contract: a query that is added to one appears in JSON-RPC by itself.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from node.queries import run_query
+from node.rpc.dispatch import Method
+from node.rpc.methods.params import At, Read
+from node.rpc.service import Call
+from node.rpc.values import camel, kind_json, kind_value
+from protocol.types import Seconds
+from protocol.vm.contract import Contract, Query, Registry
+from protocol.vm.kinds import Maybe
+
+
+def query_methods(registry: Registry) -> tuple[Method[Any], ...]:
+    """Return one method for each query of each contract."""
+    return tuple(
+        _method(contract, query)
+        for contract in sorted(registry.contracts, key=lambda c: c.id)
+        for query in contract.queries
+    )
+
+
+def _method(contract: Contract, query: Query) -> Method[Any]:
+    name = f"{contract.name}_{camel(query.name)}"
+    params = msgspec.defstruct(
+        f"{contract.name.title()}{camel(query.name)[:1].upper()}{camel(query.name)[1:]}Params",
+        [
+            *(
+                (field.name, Any, None) if isinstance(field.kind, Maybe) else (field.name, Any)
+                for field in query.arguments
+            ),
+            ("at", At, None),
+        ],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename="camel",
+        frozen=True,
+    )
+    return Method(name, params, Read, query.doc, _runner(query))
+
+
+def _runner(query: Query) -> Callable[[Call, Any], Awaitable[Read]]:
+    async def run(call: Call, params: Any) -> Read:
+        hrp = call.facts.hrp
+        arguments = tuple(
+            kind_value(field.kind, getattr(params, field.name), hrp, camel(field.name))
+            for field in query.arguments
+        )
+        height = call.height_of(params.at)
+        time_ms = call.facts.genesis.time_ms
+        if height:
+            header = call.store.header(height)
+            assert header is not None, "a height without a header"
+            time_ms = header.time_ms
+        with call.state(height) as state:
+            value = run_query(query, arguments, state, Seconds(time_ms // 1_000))
+        return Read(height, kind_json(query.result, value, hrp))
+
+    return run

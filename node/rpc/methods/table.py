@@ -1,0 +1,75 @@
+"""The table of all methods of a gateway: the explicit ones, and the queries of the chain's contracts."""
+
+from typing import Any
+
+import msgspec
+
+from node.rpc.dispatch import Method, NoParams
+from node.rpc.events import EVENTS_MAX, EventFilter, parse_cursor, parse_topic, read_events
+from node.rpc.forms import Form
+from node.rpc.methods import chain, node, tools, tx
+from node.rpc.methods.contracts import query_methods
+from node.rpc.methods.params import CursorParam, Limit, Params
+from node.rpc.openrpc import describe
+from node.rpc.service import Call
+from protocol.vm.contract import Registry
+
+
+class EventsParams(Params):
+    """A topic, a filter, and where to go on."""
+
+    topic: str
+    filter: EventFilter = msgspec.field(default_factory=EventFilter)
+    cursor: CursorParam = None
+    limit: Limit = 30
+
+
+class EventItem(Form):
+    """One event with the cursor behind it."""
+
+    cursor: str
+    height: int
+    event: Any
+
+
+class EventPage(Form):
+    """Events in order; ask again from `cursor`."""
+
+    items: list[EventItem]
+    cursor: str
+
+
+async def get_events(call: Call, params: EventsParams) -> EventPage:
+    """Read the events behind a cursor: the polling twin of a subscription."""
+    topic = parse_topic(params.topic, params.filter, call.facts)
+    after = parse_cursor(params.cursor, call.height)
+    limit = min(params.limit, EVENTS_MAX)
+    found = read_events(call.store, call.facts, topic, after, call.height, limit)
+    items = [EventItem(str(cursor), cursor.height, event) for cursor, event in found]
+    return EventPage(items, items[-1].cursor if items else params.cursor or f"{call.height}.0")
+
+
+def build_methods(registry: Registry) -> tuple[Method[Any], ...]:
+    """Return every method of a gateway of this chain, `rpc.discover` among them."""
+    methods: list[Method[Any]] = [
+        *node.METHODS,
+        *chain.METHODS,
+        *tx.METHODS,
+        *tools.METHODS,
+        Method(
+            "coop_getEvents",
+            EventsParams,
+            EventPage,
+            "Events of a topic behind a cursor.",
+            get_events,
+            ("chain.no_topic", "chain.cursor_too_old"),
+        ),
+        *query_methods(registry),
+    ]
+
+    async def discover(call: Call, params: NoParams) -> Any:
+        return document
+
+    methods.append(Method("rpc.discover", NoParams, dict[str, Any], "This document.", discover))
+    document = describe(methods)
+    return tuple(methods)

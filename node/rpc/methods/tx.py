@@ -1,0 +1,309 @@
+"""Transactions: submit, wait, look up, prove, list, simulate.
+
+Sending the same transaction again is always safe: its id does not depend on when it is sent, and the second
+time it gets the first result.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from node.rpc.dispatch import Method, Scope
+from node.rpc.failure import RpcFailure, failure_of_rejection
+from node.rpc.forms import Form, ReceiptForm, TxForm, receipt_form, transaction_form
+from node.rpc.methods.chain import find_certificate, find_header
+from node.rpc.methods.params import AddressParam, CursorParam, Hex, Limit, Params, TxIdParam
+from node.rpc.service import Call
+from node.rpc.values import from_hex, read_address, to_hex
+from protocol import codec
+from protocol.addresses import format_tx_id, parse_tx_id
+from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.chain.transaction import SignedTransaction, compute_tx_id, decode_signed, decode_transaction
+from protocol.codec import Reader
+from protocol.errors import Code
+from protocol.merkle.proof import prove_item
+from protocol.params import TX_BYTES_MAX, TX_SIGNED_BYTES_MAX
+from protocol.transition import BlockContext, rules_of, simulate
+from protocol.types import Height, TimeMs, TxId
+
+WAIT_MS_MAX = 30_000
+_ERRORS = ("tx.not_canonical", "tx.bad_signature", "tx.expired", "tx.mempool_full", "node.not_ready")
+
+
+class TxParams(Params):
+    """A signed transaction."""
+
+    tx: Hex
+
+
+class WaitParams(Params):
+    """A signed transaction, and how long to wait."""
+
+    tx: Hex
+    timeout_ms: Annotated[int, msgspec.Meta(ge=0, le=WAIT_MS_MAX)] = 10_000
+
+
+class IdParams(Params):
+    """A transaction id, and how long to wait for its commit."""
+
+    id: TxIdParam
+    wait_ms: Annotated[int, msgspec.Meta(ge=0, le=WAIT_MS_MAX)] = 0
+
+
+class ReceiptParams(Params):
+    """A transaction id, and whether to prove the receipt."""
+
+    id: TxIdParam
+    prove: bool = False
+
+
+class ListParams(Params):
+    """Whose transactions, from where."""
+
+    address: AddressParam
+    limit: Limit = 30
+    cursor: CursorParam = None
+
+
+class BodyParams(Params):
+    """The canonical bytes of an unsigned transaction."""
+
+    tx: Hex
+
+
+class Submitted(Form):
+    """The node took it; `pending` until a block holds it."""
+
+    id: str
+    received_height: int
+    status: str
+
+
+class TxState(Form):
+    """Where a transaction stands."""
+
+    id: str
+    status: str
+    height: int | None
+    index: int | None
+    transaction: TxForm | None
+    receipt: ReceiptForm | None
+
+
+class ReceiptBundle(Form):
+    """A receipt with everything that proves it to one who knows the genesis hash.
+
+    `proof` is the way from the receipt to the receipts root in the header, leaf first; `epochs` are the epoch
+    records that certify the header, in order from the first.
+    """
+
+    genesis_hash: str
+    receipt: ReceiptForm
+    header: str | None = None
+    certificate: str | None = None
+    proof: list[str] | None = None
+    epochs: list[str] | None = None
+
+
+class TxPage(Form):
+    """Transactions, newest first; `cursor` leads to older ones."""
+
+    items: list[TxState]
+    cursor: str | None
+
+
+class SignBytes(Form):
+    """What a key signs."""
+
+    id: str
+    digest: str
+    body: str
+
+
+async def submit(call: Call, params: TxParams) -> Submitted:
+    """Take a transaction; repeats return the same id."""
+    raw = from_hex(params.tx, "tx")
+    tx_id = peek_id(raw, call.facts.genesis_hash)
+    verdict = await call.service.submit(raw)
+    if verdict.code not in (Code.OK, Code.EXISTS):
+        raise failure_of_rejection(verdict.code, verdict.detail, id=to_hex(tx_id))
+    call.service.remember(tx_id, raw)
+    return Submitted(to_hex(tx_id), call.height, "pending")
+
+
+async def submit_and_wait(call: Call, params: WaitParams) -> ReceiptForm:
+    """Take a transaction and wait until it is committed."""
+    raw = from_hex(params.tx, "tx")
+    tx_id = peek_id(raw, call.facts.genesis_hash)
+    await submit(call, TxParams(params.tx))
+    receipt = await call.service.wait_receipt(tx_id, params.timeout_ms / 1_000)
+    if receipt is None:
+        raise RpcFailure("node.timeout", waited=params.timeout_ms, id=format_tx_id(tx_id))
+    return receipt_form(receipt, call.facts)
+
+
+async def get(call: Call, params: IdParams) -> TxState:
+    """Say where a transaction stands."""
+    tx_id = read_id(params.id)
+    if params.wait_ms:
+        await call.service.wait_receipt(tx_id, params.wait_ms / 1_000)
+    state = find_committed(call, tx_id) if params.wait_ms == 0 else _find_any(call, tx_id)
+    if state is not None:
+        return state
+    raw = call.service.recall(tx_id)
+    if raw is None:
+        raise RpcFailure("tx.unknown", id=format_tx_id(tx_id))
+    signed = decode_signed(raw, call.facts.genesis_hash)
+    head = call.store.head()
+    status = "pending" if signed.tx.valid_until * 1_000 >= head.time_ms else "expired"
+    return TxState(to_hex(tx_id), status, None, None, transaction_form(signed, call.facts), None)
+
+
+async def get_receipt(call: Call, params: ReceiptParams) -> ReceiptBundle:
+    """Return a receipt; with `prove` also everything that proves it."""
+    tx_id = read_id(params.id)
+    found = call.store.receipt(tx_id)
+    if found is None or found[0] > call.height:
+        raise RpcFailure("tx.unknown", id=format_tx_id(tx_id))
+    height, index, data = found
+    form = receipt_form(decode_receipt(data), call.facts)
+    genesis_hash = to_hex(call.facts.genesis_hash)
+    if not params.prove:
+        return ReceiptBundle(genesis_hash, form)
+    header = find_header(call, height)
+    certificate = find_certificate(call, height)
+    assert certificate is not None, "a block without its certificate"
+    epochs = [call.store.epoch(number) for number in range(header.epoch + 1)]
+    return ReceiptBundle(
+        genesis_hash,
+        form,
+        to_hex(header.encode()),
+        certificate.raw,
+        [to_hex(step) for step in prove_item(call.store.receipts(height), index).path],
+        [to_hex(codec.encode(record.to_value())) for record in epochs if record is not None],
+    )
+
+
+async def list_for(call: Call, params: ListParams) -> TxPage:
+    """List the transactions that touched an account, newest first."""
+    address = read_address(params.address, call.facts.hrp)
+    before = (call.height + 1, 0)
+    if params.cursor is not None:
+        height, _, index = params.cursor.partition(".")
+        if not (height.isascii() and index.isascii() and height.isdigit() and index.isdigit()):
+            raise RpcFailure("rpc.bad_params", detail="a cursor is height.index - at `$.cursor`")
+        before = min(before, (int(height), int(index)))
+    places = call.store.account_transactions(address, before, params.limit)
+    items = [state for place in places if (state := find_committed(call, place.tx_id)) is not None]
+    cursor = f"{places[-1].height}.{places[-1].index}" if len(places) == params.limit else None
+    return TxPage(items, cursor)
+
+
+async def simulate_tx(call: Call, params: TxParams) -> ReceiptForm:
+    """Return the receipt that a transaction would have now; it may lack its signatures."""
+    signed = _decode_any(from_hex(params.tx, "tx"), call)
+    rules = rules_of(call.facts.genesis)
+    with call.store.view() as view:
+        head = view.head
+        record = call.store.epoch_at(head.height + 1)
+        context = BlockContext(
+            Height(head.height + 1),
+            TimeMs(head.time_ms + 1_000),
+            head.block_id,
+            record,
+            record.validators[0].consensus_key,
+        )
+        receipt = simulate(view, rules, context, signed)
+    return receipt_form(receipt, call.facts)
+
+
+async def get_sign_bytes(call: Call, params: BodyParams) -> SignBytes:
+    """Return the digest that keys sign, for the canonical bytes of a transaction."""
+    body = from_hex(params.tx, "tx")
+    decode_transaction(body)
+    tx_id = compute_tx_id(body, call.facts.genesis_hash)
+    return SignBytes(format_tx_id(tx_id), to_hex(tx_id), to_hex(body))
+
+
+def peek_id(raw: bytes, genesis_hash: bytes) -> TxId:
+    """Compute the id of a signed transaction without looking at the rest of it.
+
+    Raises:
+        Rejected: as `decode_signed`, as far as the envelope goes.
+    """
+    fields = Reader(codec.decode(raw, TX_SIGNED_BYTES_MAX), "signed transaction", 3)
+    return compute_tx_id(fields.data_up_to(TX_BYTES_MAX), genesis_hash)  # type: ignore[arg-type]
+
+
+def read_id(text: str) -> TxId:
+    """Read a transaction id in either form.
+
+    Raises:
+        Rejected: MALFORMED, BAD_ADDRESS.
+        RpcFailure: rpc.bad_params.
+    """
+    if text.startswith("tx1"):
+        return parse_tx_id(text)
+    data = from_hex(text, "id")
+    if len(data) != 32:
+        raise RpcFailure("rpc.bad_params", detail="an id has 32 bytes - at `$.id`")
+    return TxId(data)
+
+
+def find_committed(call: Call, tx_id: TxId) -> TxState | None:
+    """Return a committed transaction at or below the height of the call."""
+    state = _find_any(call, tx_id)
+    return state if state is not None and (state.height or 0) <= call.height else None
+
+
+def _find_any(call: Call, tx_id: TxId) -> TxState | None:
+    found = call.store.transaction(tx_id)
+    if found is None:
+        return None
+    height, index, raw = found
+    receipt = _load_receipt(call, tx_id)
+    signed = decode_signed(raw, call.facts.genesis_hash)
+    return TxState(
+        to_hex(tx_id),
+        "committed" if receipt.is_ok else "failed",
+        height,
+        index,
+        transaction_form(signed, call.facts),
+        receipt_form(receipt, call.facts),
+    )
+
+
+def _load_receipt(call: Call, tx_id: TxId) -> Receipt:
+    found = call.store.receipt(tx_id)
+    assert found is not None, "a transaction without a receipt"
+    return decode_receipt(found[2])
+
+
+def _decode_any(raw: bytes, call: Call) -> SignedTransaction:
+    """Decode a signed transaction, or the bare body of one."""
+    value = codec.decode(raw, TX_SIGNED_BYTES_MAX)
+    if isinstance(value, tuple) and len(value) == 3:
+        return decode_signed(raw, call.facts.genesis_hash)
+    tx = decode_transaction(raw)
+    return SignedTransaction(compute_tx_id(raw, call.facts.genesis_hash), tx, (), (), raw)
+
+
+METHODS: tuple[Method[Any], ...] = (
+    Method("tx_submit", TxParams, Submitted, "Take a transaction.", submit, _ERRORS, Scope.SUBMIT),
+    Method(
+        "tx_submitAndWait",
+        WaitParams,
+        ReceiptForm,
+        "Take a transaction and wait for its commit.",
+        submit_and_wait,
+        (*_ERRORS, "node.timeout"),
+        Scope.SUBMIT,
+    ),
+    Method("tx_get", IdParams, TxState, "Where a transaction stands.", get, ("tx.unknown",)),
+    Method(
+        "tx_getReceipt", ReceiptParams, ReceiptBundle, "A receipt, with proof.", get_receipt, ("tx.unknown",)
+    ),
+    Method("tx_list", ListParams, TxPage, "Transactions of an account, newest first.", list_for),
+    Method("tx_simulate", TxParams, ReceiptForm, "The receipt a transaction would have.", simulate_tx),
+    Method("tx_getSignBytes", BodyParams, SignBytes, "What keys sign.", get_sign_bytes),
+)

@@ -1,0 +1,134 @@
+"""Subscriptions on one WebSocket: `coop_subscribe`, `coop_unsubscribe`, and every other method beside them.
+
+Each subscription is one task that reads behind its own cursor and sends; the socket's back pressure is its
+pace. So a slow reader delays only itself, and nothing is dropped.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from node.rpc.dispatch import Dispatcher, Limits, Method
+from node.rpc.events import Cursor, EventFilter, Topic, parse_cursor, parse_topic, read_events
+from node.rpc.failure import RpcFailure
+from node.rpc.methods.params import CursorParam, Params
+from node.rpc.service import Call, Service
+
+SUBSCRIPTIONS_MAX: Final = 32
+
+
+class SubscribeParams(Params):
+    """A topic, a filter, and the cursor behind which to begin; without one, behind the head."""
+
+    topic: str
+    filter: EventFilter = msgspec.field(default_factory=EventFilter)
+    from_: CursorParam = msgspec.field(default=None, name="from")
+
+
+class UnsubscribeParams(Params):
+    """The id that `coop_subscribe` gave."""
+
+    sub: str
+
+
+async def follow(service: Service, topic: Topic, after: Cursor) -> AsyncIterator[tuple[Cursor, Any]]:
+    """Yield the events behind a cursor, for ever, in order, without a gap."""
+    while True:
+        # Take the bell before looking: a block that comes in between rings it.
+        bell = service.news.bell()
+        head = service.store.head().height
+        found = read_events(service.store, service.facts, topic, after, head)
+        for cursor, event in found:
+            yield cursor, event
+            after = cursor
+        if not found:
+            await bell.wait()
+
+
+class Session:
+    """One WebSocket: its subscriptions, and a dispatcher that knows them.
+
+    Args:
+        send: sends one text; waits while the other end does not read.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        methods: tuple[Method[Any], ...],
+        send: Callable[[str], Awaitable[None]],
+        on_call: Callable[[str, int], None],
+        on_event: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._send = send
+        self._on_event = on_event
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ids = itertools.count(1)
+        own: tuple[Method[Any], ...] = (
+            Method(
+                "coop_subscribe",
+                SubscribeParams,
+                str,
+                "Follow a topic.",
+                self._subscribe,
+                ("chain.no_topic", "chain.too_many_subscriptions", "chain.cursor_too_old"),
+            ),
+            Method("coop_unsubscribe", UnsubscribeParams, bool, "End a subscription.", self._unsubscribe),
+        )
+        self._dispatcher: Dispatcher[Call] = Dispatcher((*methods, *own), on_call)
+
+    async def receive(self, data: bytes, limits: Limits, language: str) -> None:
+        """Answer one text of the client."""
+        answer = await self._dispatcher.answer(data, self._service.open_call(language), limits, language)
+        if answer is not None:
+            await self._send(answer.decode())
+
+    async def close(self) -> None:
+        """End all subscriptions."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _subscribe(self, call: Call, params: SubscribeParams) -> str:
+        if len(self._tasks) >= SUBSCRIPTIONS_MAX:
+            raise RpcFailure("chain.too_many_subscriptions", limit=SUBSCRIPTIONS_MAX)
+        topic = parse_topic(params.topic, params.filter, call.facts)
+        after = parse_cursor(params.from_, call.height)
+        sub = f"s{next(self._ids)}"
+        self._tasks[sub] = asyncio.create_task(self._push(sub, topic, after))
+        return sub
+
+    async def _unsubscribe(self, call: Call, params: UnsubscribeParams) -> bool:
+        task = self._tasks.pop(params.sub, None)
+        if task is None:
+            return False
+        task.cancel()
+        return True
+
+    async def _push(self, sub: str, topic: Topic, after: Cursor) -> None:
+        async for cursor, event in follow(self._service, topic, after):
+            await self._send(
+                encode_text(
+                    {
+                        "jsonrpc": "2.0",
+                        "method": "coop_event",
+                        "params": {
+                            "sub": sub,
+                            "cursor": str(cursor),
+                            "height": cursor.height,
+                            "event": event,
+                        },
+                    }
+                )
+            )
+            self._on_event()
+
+
+def encode_text(value: Any) -> str:
+    """Write a value as JSON text."""
+    return msgspec.json.encode(value).decode()

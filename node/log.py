@@ -20,6 +20,9 @@ LEVELS: Final = {
     "error": logging.ERROR,
 }
 
+_setup: Final[dict[str, Any]] = {"level": "info", "form": "auto", "stream": None}
+"""What `set_up` was last told."""
+
 messages: Final[Counter[str]] = Counter()
 """Messages so far by level, for `coopd_log_messages_total`."""
 
@@ -37,6 +40,7 @@ def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None
         form: json, text, or auto: text on a terminal, JSON elsewhere.
         stream: standard error when None.
     """
+    _setup.update(level=level, form=form, stream=stream)
     out = sys.stderr if stream is None else stream
     is_text = form == "text" or (form == "auto" and out.isatty())
     shared: list[Any] = [
@@ -60,6 +64,15 @@ def set_up(level: str = "info", form: str = "auto", stream: TextIO | None = None
     )
     logging.root.handlers = [_Bridge()]
     logging.root.setLevel(LEVELS[level])
+
+
+def set_level(level: str) -> None:
+    """Choose another level while running; form and stream stay.
+
+    Raises:
+        KeyError: no such level.
+    """
+    set_up(level, _setup["form"], _setup["stream"])
 
 
 class _Bridge(logging.Handler):

@@ -1,7 +1,8 @@
 """Stand on py-libp2p 0.8.1: identity, Noise handshake, protocol negotiation. The only file that knows it.
 
 What libp2p gives is kept, how it runs is not trusted: each class below overrides one part, and says why.
-No type of libp2p crosses the border: peers are `PeerId`, places are `Address`, streams are `Pipe`.
+No type of libp2p crosses the border: peers are `PeerId`, places are `Address`, streams are `Pipe`. Only what
+GossipSub needs is handed on, to `gossip.py`.
 Links between nodes stand in `links.py`, the muxer in `mux.py` and `connection.py`.
 
 Rules:
@@ -21,11 +22,11 @@ from libp2p.abc import (
     IListener,
     IMuxedConn,
     IMuxedStream,
-    INetStream,
     IRawConnection,
     ISecureConn,
     ISecureTransport,
 )
+from libp2p.abc import INetStream as INetStream
 from libp2p.connection_types import ConnectionType
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.secp256k1 import create_new_key_pair
@@ -40,11 +41,17 @@ from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.stream.net_stream import NetStream
 from libp2p.network.swarm import Swarm
-from libp2p.peer.id import ID
+from libp2p.peer.id import ID as ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.protocol_muxer.multiselect_client import MultiselectClient
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.pubsub.gossipsub import GossipSub as GossipSub
+from libp2p.pubsub.mcache import CacheEntry as CacheEntry
+from libp2p.pubsub.mcache import MessageCache as MessageCache
+from libp2p.pubsub.pb.rpc_pb2 import Message as Message
+from libp2p.pubsub.pubsub import Pubsub as Pubsub
 from libp2p.security.base_session import BaseSession
 from libp2p.security.exceptions import HandshakeFailure
 from libp2p.security.noise.io import NoiseTransportReadWriter
@@ -59,6 +66,7 @@ from libp2p.stream_muxer.exceptions import (
 )
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_ID
+from libp2p.tools.anyio_service import background_trio_service as background_trio_service
 from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
@@ -261,6 +269,11 @@ class _MuxedStream(IMuxedStream):
         return self
 
 
+def pipe_of(stream: INetStream) -> Pipe:
+    """Find the pipe under a stream that libp2p has wrapped."""
+    return cast(_MuxedStream, cast(NetStream, stream).muxed_stream).pipe
+
+
 class _MuxedConn(IMuxedConn):
     """Show a `Connection` to libp2p; the swarm hangs its own attributes on it, `on_close` among them."""
 
@@ -388,11 +401,10 @@ class _Swarm(Swarm):
         return [cast(_MuxedConn, conn.muxed_conn) for conn in self.get_connections()]
 
     async def add_conn(self, muxed_conn: IMuxedConn, direction: str = "unknown") -> SwarmConn:
-        added = await super().add_conn(muxed_conn, direction)
         for conn in self.get_connections(muxed_conn.peer_id):
             if conn.muxed_conn is not muxed_conn:
                 cast(_MuxedConn, conn.muxed_conn).connection.abort("replaced by a newer connection")
-        return added
+        return await super().add_conn(muxed_conn, direction)
 
     async def _do_handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: SwarmEvent
@@ -425,7 +437,7 @@ class _GuardedHost(BasicHost):
             peer = decode_libp2p_id(net_stream.muxed_conn.peer_id)
             assert peer is not None, "the gate admits secp256k1 peers only"
             self.on_fault(peer, group)
-            cast(Any, net_stream).muxed_stream.pipe.reset()
+            pipe_of(net_stream).reset()
 
     def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:
         return None
@@ -497,11 +509,16 @@ class Host:
         """Count the inbound connections that would still be taken."""
         return int(self._swarm._inbound_limiter.available_tokens)
 
+    @property
+    def libp2p_host(self) -> BasicHost:
+        """Lend the libp2p host to `gossip.py`, and to nobody else."""
+        return self._host
+
     def handle(self, protocol: str, handler: Handler) -> None:
         """Serve the streams that peers open for `protocol`; our side closes when the handler is done."""
 
         async def serve(net_stream: INetStream) -> None:
-            pipe = cast(_MuxedStream, cast(Any, net_stream).muxed_stream).pipe
+            pipe = pipe_of(net_stream)
             try:
                 await handler(pipe)
             except BaseException:

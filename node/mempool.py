@@ -19,14 +19,14 @@ Rules:
 *Source*: contracts.md 3.8. *Departs*: least-served-first instead of deficit round robin; the same shares,
 without a quantum and without rounds that serve nobody.
 
-*Cost*: about 2 us to add and 1 us to take a transaction.
+*Cost*: about 1.5 us to add, 1 us to take and 0.7 us to remove a transaction.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeAlias
 
 from protocol.chain.transaction import UNORDERED, SignedTransaction
 from protocol.errors import Code, Rejected
@@ -42,6 +42,10 @@ TURN_GAS_MIN: Final = 1_000
 
 SEEN_IDS_MAX: Final = 65_536
 """Ids remembered after they left; about 10 MB."""
+
+
+_LaneKey: TypeAlias = tuple[Address, int, int]
+"""Actor and lane, then -1; an unordered transaction has a lane of its own, named by its sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,25 @@ class MempoolFigures:
 class _Entry:
     """A waiting transaction; `lane` is the list of its lane, shared and sorted by sequence."""
 
-    __slots__ = ("gas", "lane", "payer", "signed", "size_bytes")
+    __slots__ = ("gas", "key", "lane", "payer", "sequence", "signed", "size_bytes")
 
-    def __init__(self, signed: SignedTransaction, payer: Address, gas: int, lane: "list[_Entry]") -> None:
+    def __init__(
+        self,
+        signed: SignedTransaction,
+        payer: Address,
+        gas: int,
+        sequence: int,
+        size_bytes: int,
+        key: "_LaneKey",
+        lane: "list[_Entry]",
+    ) -> None:
         self.signed = signed
         self.payer = payer
         self.gas = gas
+        self.sequence = sequence
+        self.size_bytes = size_bytes
+        self.key = key
         self.lane = lane
-        self.size_bytes = len(signed.raw)
 
 
 class _Queue:
@@ -110,7 +125,7 @@ class Mempool:
         self._limits = limits or MempoolLimits()
         self._entries: dict[TxId, _Entry] = {}
         self._queues: dict[Address, _Queue] = {}
-        self._lanes: dict[tuple[Address, int, int], list[_Entry]] = {}
+        self._lanes: dict[_LaneKey, list[_Entry]] = {}
         self._seen: dict[TxId, None] = {}
         self._heavy: list[tuple[int, Address]] = []
         self._bytes = 0
@@ -148,21 +163,30 @@ class Mempool:
         if tx_id in self._entries or tx_id in self._seen:
             raise Rejected(Code.EXISTS, "this transaction was already received")
         tx, size = signed.tx, len(signed.raw)
-        key = _lane_key(signed)
+        sequence = tx.sequence
+        key = (tx.actors[0], tx.lane, sequence if tx.lane == UNORDERED else -1)
         lane = self._lanes.get(key)
+        at = 0
         if lane is not None:
-            at = bisect_left(lane, tx.sequence, key=_sequence_of)
-            if at < len(lane) and _sequence_of(lane[at]) == tx.sequence:
-                raise Rejected(Code.NONCE_USED, f"sequence {tx.sequence} of lane {tx.lane} waits already")
-        self._make_room(payer, size)
-        lane = self._lanes.setdefault(key, [])  # only now: making room may have ended the lane
-        entry = _Entry(signed, payer, gas, lane)
-        insort(lane, entry, key=_sequence_of)
-        self._entries[tx_id] = entry
+            at = len(lane) if sequence > lane[-1].sequence else bisect_left(lane, sequence, key=_sequence_of)
+            if at < len(lane) and lane[at].sequence == sequence:
+                raise Rejected(Code.NONCE_USED, f"sequence {sequence} of lane {tx.lane} waits already")
         queue = self._queues.get(payer)
+        limits = self._limits
+        if len(self._entries) >= limits.txs or self._bytes + size > limits.size_bytes:
+            self._make_room(queue, size)
+            # Whoever had to leave may have been of this lane or the last of this payer.
+            queue, lane = self._queues.get(payer), self._lanes.get(key)
+            at = 0 if lane is None else bisect_left(lane, sequence, key=_sequence_of)
         if queue is None:
             queue = self._queues[payer] = _Queue()
-        queue.entries[tx_id] = entry
+        elif len(queue.entries) >= limits.payer_txs:
+            self._refuse(f"{limits.payer_txs} transactions of this payer wait already")
+        if lane is None:
+            lane = self._lanes[key] = []
+        entry = _Entry(signed, payer, gas, sequence, size, key, lane)
+        lane.insert(at, entry)
+        self._entries[tx_id] = queue.entries[tx_id] = entry
         queue.size_bytes += size
         self._bytes += size
         if self._heavy:
@@ -176,26 +200,29 @@ class Mempool:
             gas_max: of their gas together.
         """
         taken: list[SignedTransaction] = []
+        next_of_lane: dict[_LaneKey, int] = {}
+        # Who has had nothing yet comes before everybody who has had something.
+        fresh = enumerate(self._queues.values())
         served: list[tuple[int, int, Iterator[_Entry]]] = []
-        next_of_lane: dict[tuple[Address, int, int], int] = {}
-        fresh = ((0, turn, iter(queue.entries.values())) for turn, queue in enumerate(self._queues.values()))
         while len(taken) < txs_max:
-            # Who has had nothing yet comes before everybody who has had something.
-            turn_of = next(fresh, None) or (heappop(served) if served else None)
-            if turn_of is None:
+            first = next(fresh, None)
+            if first is not None:
+                gas_had, turn, waiting = 0, first[0], iter(first[1].entries.values())
+            elif served:
+                gas_had, turn, waiting = heappop(served)
+            else:
                 break
-            gas_had, turn, waiting = turn_of
             entry = next(waiting, None)
             if entry is None:
                 continue
-            key = None
             if len(entry.lane) > 1:
-                key = _lane_key(entry.signed)
-                entry = entry.lane[next_of_lane.get(key, 0)]
+                key = entry.key
+                at = next_of_lane.get(key, 0)
+                entry = entry.lane[at]
+                if entry.size_bytes <= bytes_max and entry.gas <= gas_max:
+                    next_of_lane[key] = at + 1
             if entry.size_bytes > bytes_max or entry.gas > gas_max:
                 continue  # this payer is done: what follows may follow in a lane
-            if key is not None:
-                next_of_lane[key] = next_of_lane.get(key, 0) + 1
             taken.append(entry.signed)
             bytes_max -= entry.size_bytes
             gas_max -= entry.gas
@@ -204,14 +231,17 @@ class Mempool:
 
     def remove_committed(self, ids: Iterable[TxId]) -> None:
         """Remove what a block took, remember its ids, and send its payers to the end of the turn."""
+        payers: dict[Address, None] = {}
         for tx_id in ids:
             self._remember(tx_id)
             entry = self._entries.get(tx_id)
             if entry is not None:
                 self._remove(entry)
-                queue = self._queues.pop(entry.payer, None)
-                if queue is not None:
-                    self._queues[entry.payer] = queue
+                payers[entry.payer] = None
+        for payer in payers:
+            queue = self._queues.pop(payer, None)
+            if queue is not None:
+                self._queues[payer] = queue
 
     def drop(self, tx_id: TxId) -> None:
         """Remove a transaction that can never be admitted, and remember its id."""
@@ -253,16 +283,13 @@ class Mempool:
             del self._queues[entry.payer]
         entry.lane.remove(entry)
         if not entry.lane:
-            del self._lanes[_lane_key(entry.signed)]
+            del self._lanes[entry.key]
 
-    def _make_room(self, payer: Address, size_bytes: int) -> None:
-        """Apply the limits; rule 3 says who may have to leave."""
+    def _make_room(self, queue: _Queue | None, size_bytes: int) -> None:
+        """Push out what a newcomer of a payer with this queue may push out by rule 3, or refuse it."""
         limits = self._limits
-        queue = self._queues.get(payer)
         if queue is not None and len(queue.entries) >= limits.payer_txs:
-            self._refuse(f"{limits.payer_txs} transactions of this payer wait already")
-        if len(self._entries) < limits.txs and self._bytes + size_bytes <= limits.size_bytes:
-            return
+            return  # it is refused for that reason
         if not self._queues:
             self._refuse(f"{size_bytes} bytes are more than the mempool holds")
         heaviest = self._heaviest()
@@ -307,11 +334,5 @@ class Mempool:
         raise Rejected(Code.FULL, why, retry=True)
 
 
-def _lane_key(signed: SignedTransaction) -> tuple[Address, int, int]:
-    """Name the lane of a transaction: an unordered one has a lane of its own."""
-    tx = signed.tx
-    return tx.actors[0], tx.lane, tx.sequence if tx.lane == UNORDERED else -1
-
-
 def _sequence_of(entry: _Entry) -> int:
-    return entry.signed.tx.sequence
+    return entry.sequence

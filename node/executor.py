@@ -168,7 +168,7 @@ class Executor:
                 certificate,
                 execution.writes,
                 execution.receipt_bytes,
-                tuple((row.key, row.value) for row in execution.journal),
+                tuple([(r.account + r.sequence.to_bytes(6, "big"), r.raw) for r in execution.journal]),
                 execution.touched,
                 execution.next_record,
             )

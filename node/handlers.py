@@ -17,7 +17,7 @@ from node.driver import Driver
 from node.executor import Executor
 from node.intake import Intake
 from node.ipc.messages import Peers, PeerState, Proved, Sample, Status, Verdict
-from node.log import set_level
+from node.log import LEVELS, set_up
 from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
@@ -87,8 +87,8 @@ class NodeHandlers:
                 parts.driver.feed(HandOverAsked())
             case "shutdown", ():
                 parts.stop()
-            case "log", (level,):
-                set_level(level)
+            case "log", (level,) if level in LEVELS:
+                set_up(level, parts.config.log_format)
             case "cut", keys if parts.executor.rules.is_dev:
                 parts.network.cut([_read_peer(key) for key in keys])
             case _:

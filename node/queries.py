@@ -1,4 +1,4 @@
-"""Questions to the contracts on a state, present or past, answered without changing it.
+"""States and journals for questions to the contracts (`protocol.transition.answer_query`), present or past.
 
 A past state is the present one with what later blocks replaced put back (`store.undo`). It does not know who
 asks (`rpc/`), and it proves nothing: proofs come from the state tree, which the daemon holds.
@@ -8,12 +8,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from protocol.codec import Value
-from protocol.errors import CallFailed, Code, Rejected
-from protocol.types import Seconds
-from protocol.vm.context import JournalReader, QueryContext
-from protocol.vm.contract import Query
-from protocol.vm.view import StateReader, View
+from node.store.store import Store
+from protocol.vm.view import JournalRow, StateReader
 
 PAST_BLOCKS_MAX = 1_000
 """How far back a state is rebuilt; the store keeps no more."""
@@ -82,24 +78,15 @@ def state_at(present: PresentState, height: int) -> StateReader | None:
     return PastState(present, replaced)
 
 
-def run_query(
-    query: Query,
-    arguments: tuple[Value, ...],
-    state: StateReader,
-    time: Seconds,
-    journal: JournalReader | None = None,
-) -> Value:
-    """Answer a query.
+class StoredJournal:
+    """Read posted rows of an account from the store; implements `protocol.vm.context.JournalReader`."""
 
-    Raises:
-        Rejected: TYPE when an argument is not of its kind, or what the query refuses with.
-    """
-    if len(arguments) != len(query.arguments):
-        raise Rejected(Code.TYPE, f"{query.name} takes {len(query.arguments)} arguments")
-    for declared, value in zip(query.arguments, arguments, strict=True):
-        if not declared.kind.holds(value):
-            raise Rejected(Code.TYPE, f"{declared.name} is not of kind {declared.kind.name}")
-    try:
-        return query.run(QueryContext(View(state), time, journal), *arguments)
-    except CallFailed as failed:
-        raise Rejected(failed.code, failed.reason.rule) from failed
+    __slots__ = ("_store",)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def rows(self, account: bytes, before: int, limit: int) -> tuple[JournalRow, ...]:
+        """Return rows below a sequence, newest first."""
+        found = self._store.journal(account, before, limit)
+        return tuple(JournalRow(account, row.sequence, row.row) for row in found)

@@ -8,14 +8,18 @@ from typing import Any
 
 import msgspec
 
-from node.queries import run_query
+from node.queries import StoredJournal
 from node.rpc.dispatch import Method
 from node.rpc.methods.params import At, Read
 from node.rpc.service import Call
 from node.rpc.values import camel, kind_json, kind_value
+from protocol.codec import Value
+from protocol.errors import CallFailed, Rejected
+from protocol.transition import answer_query
 from protocol.types import Seconds
 from protocol.vm.contract import Contract, Query, Registry
 from protocol.vm.kinds import Maybe
+from protocol.vm.view import StateReader
 
 
 def query_methods(registry: Registry) -> tuple[Method[Any], ...]:
@@ -43,10 +47,10 @@ def _method(contract: Contract, query: Query) -> Method[Any]:
         rename="camel",
         frozen=True,
     )
-    return Method(name, params, Read, query.doc, _runner(query))
+    return Method(name, params, Read, query.doc, _runner(contract, query))
 
 
-def _runner(query: Query) -> Callable[[Call, Any], Awaitable[Read]]:
+def _runner(contract: Contract, query: Query) -> Callable[[Call, Any], Awaitable[Read]]:
     async def run(call: Call, params: Any) -> Read:
         hrp = call.facts.hrp
         arguments = tuple(
@@ -60,7 +64,22 @@ def _runner(query: Query) -> Callable[[Call, Any], Awaitable[Read]]:
             assert header is not None, "a height without a header"
             time_ms = header.time_ms
         with call.state(height) as state:
-            value = run_query(query, arguments, state, Seconds(time_ms // 1_000))
+            value = _ask(call, state, Seconds(time_ms // 1_000), contract, query, arguments)
         return Read(height, kind_json(query.result, value, hrp))
 
     return run
+
+
+def _ask(
+    call: Call,
+    state: StateReader,
+    time: Seconds,
+    contract: Contract,
+    query: Query,
+    arguments: tuple[Value, ...],
+) -> Value:
+    try:
+        journal = StoredJournal(call.store)
+        return answer_query(state, time, contract.name, query.name, arguments, journal)
+    except CallFailed as failed:
+        raise Rejected(failed.code, failed.reason.rule) from failed

@@ -501,7 +501,7 @@ CONTRACT: Final = Contract(
                 Field("ref", CASH_REF, "of the receipt; each only once"),
             ),
             HOLD,
-            (Owner("cashier"),),
+            (Owner("cashier"), GOV),
             20,
             _cash_in,
             "Credit a member with cash received. Returns 0, or the hold that a second cashier must confirm.",

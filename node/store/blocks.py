@@ -25,6 +25,7 @@ from protocol.chain.evidence import read_evidence
 from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.chain.validators import EPOCH_BYTES_MAX, EpochRecord, read_epoch
 from protocol.codec import Reader, Value
+from protocol.crypto import HASH_BYTES
 from protocol.errors import Rejected
 from protocol.merkle.proof import list_root
 from protocol.params import BLOCK_BYTES_MAX, BLOCK_EVIDENCE_MAX, BLOCK_TXS_MAX
@@ -104,8 +105,8 @@ def load_certificate(txn: Txn, height: int) -> Certificate | None:
 
 
 def load_block_height(txn: Txn, block_id: bytes) -> Height | None:
-    """Read the height of a committed block."""
-    data = txn.get(BLOCK_HEIGHTS, block_id)
+    """Read the height of a committed block; any bytes may be asked for."""
+    data = txn.get(BLOCK_HEIGHTS, block_id) if len(block_id) == HASH_BYTES else None
     return None if data is None else Height(int.from_bytes(data, "big"))
 
 
@@ -147,7 +148,7 @@ def load_checked_block(txn: Txn, height: int) -> bytes | None:
     data = txn.get(BLOCKS, height_key(height))
     if data is None:
         return None
-    fault = find_block_fault(data, _committed_id(txn, height))
+    fault = find_block_fault(data, load_committed_id(txn, height))
     if fault is not None:
         raise BlockDamaged(
             "store.block_damaged",
@@ -177,7 +178,8 @@ def find_block_fault(data: bytes, block_id: bytes) -> str | None:
     return None if sealed == header.last_certificate_hash else "another last certificate"
 
 
-def _committed_id(txn: Txn, height: int) -> bytes:
+def load_committed_id(txn: Txn, height: int) -> bytes:
+    """Read the id of the block at a height as the chain above names it; empty when that is damaged."""
     head = load_head(txn)
     if height >= head.height:
         return head.block_id

@@ -57,7 +57,7 @@ class BlockCommit:
         certificate: of this block.
         writes: state changes; None deletes.
         receipt_bytes: one a transaction.
-        journal: (ledger account, 30 bytes | sequence u48, row), sequences ascending per account over all blocks.
+        journal: (ledger account, 30 bytes | sequence u48, row); sequences ascend per account, block by block.
         touched: per transaction, the accounts in whose history it belongs.
         next_record: the epoch record that takes over, when the block is a seal.
     """

@@ -12,6 +12,7 @@ from node.store.environment import Txn
 from node.store.packing import pack_changes, unpack_changes
 from node.store.records import Head
 from node.store.tables import STATE, UNDO
+from protocol.params import STATE_KEY_BYTES_MAX
 
 UNDO_BLOCKS: Final = 1_000
 """Heights whose replaced values are kept, for audit and past views."""
@@ -33,12 +34,14 @@ class StateView:
         return self.head.height
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key. Cost: about 2 us."""
-        return self._get(key)
+        """Return the value of a key; any bytes may be asked for. Cost: about 2 us."""
+        return self._get(key) if 0 < len(key) <= STATE_KEY_BYTES_MAX else None
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the rows whose key has a prefix, ascending, from the first key >= start."""
-        for key, value in self._txn.ascend(STATE, prefix if start is None else max(prefix, start)):
+        first = prefix if start is None else max(prefix, start)
+        # No key is longer than the limit, so what is cut off only leaves out rows that do not match anyway.
+        for key, value in self._txn.ascend(STATE, first[: STATE_KEY_BYTES_MAX + 1]):
             if not key.startswith(prefix):
                 return
             yield key, value

@@ -1,0 +1,195 @@
+"""Check a whole store against itself: what `coopd db check` runs, and what a scrubber can run by stretches.
+
+It believes the genesis document and nothing else: hash links from it to the head, certificates under the
+epoch records that the seals name, bodies and receipts against their headers, and the state against the root
+of the head. It does not execute blocks, and it does not know what a state means: sums over it (no asset is
+ever made or lost) come in as a callback.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from node.store import blocks, history
+from node.store.environment import Txn
+from node.store.state import StateView
+from node.store.store import Store
+from node.store.tables import BLOCKS, HEADERS
+from protocol import crypto
+from protocol.chain.block import Header, compute_block_id, decode_header
+from protocol.chain.certificate import check_certificate
+from protocol.chain.genesis import Genesis
+from protocol.chain.validators import EpochRecord
+from protocol.errors import Rejected
+from protocol.merkle.proof import list_root
+from protocol.merkle.tree import StateTree
+from protocol.types import Height
+
+FINDINGS_MAX: Final = 100
+"""After so many the disk is beyond doubt."""
+
+StateCheck = Callable[[StateView], Iterable[str]]
+"""Yields one sentence for everything that is wrong with a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was committed.
+
+    Args:
+        height: where it was found.
+    """
+
+    height: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Say what was checked and what is wrong; nothing when `findings` is empty.
+
+    Args:
+        height: of the head.
+        state_keys: keys of the state.
+    """
+
+    height: Height
+    transactions: int
+    epochs: int
+    state_keys: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether nothing is wrong."""
+        return not self.findings
+
+
+def check_store(
+    store: Store,
+    check_state: StateCheck | None = None,
+    on_height: Callable[[Height], None] | None = None,
+) -> CheckReport:
+    """Check everything, at the head of this moment, while the node may go on.
+
+    Args:
+        check_state: further checks of the state, such as the conservation of assets.
+        on_height: told after each block, for a progress line.
+
+    Cost: about 0.2 ms a block, 4 us a transaction, 4 us a key of the state.
+    """
+    with store.snapshot() as (txn, view):
+        walk = _Walk(txn, view, blocks.load_genesis(txn))
+        for height in range(1, view.height + 1):
+            if len(walk.findings) >= FINDINGS_MAX:
+                break
+            walk.check_height(Height(height))
+            if on_height is not None:
+                on_height(Height(height))
+        state_keys = walk.check_state(check_state)
+        return CheckReport(
+            view.head.height, walk.transactions, walk.record.number + 1, state_keys, tuple(walk.findings)
+        )
+
+
+class _Walk:
+    """Where the walk from genesis stands: the parent it expects next and the epoch that certifies it."""
+
+    __slots__ = (
+        "_genesis",
+        "_genesis_hash",
+        "_parent",
+        "_txn",
+        "_view",
+        "findings",
+        "record",
+        "transactions",
+    )
+
+    def __init__(self, txn: Txn, view: StateView, genesis: Genesis) -> None:
+        self._txn = txn
+        self._view = view
+        self._genesis = genesis
+        self._genesis_hash = genesis.compute_hash()
+        self._parent: bytes = self._genesis_hash
+        self.record: EpochRecord = genesis.epoch
+        self.transactions = 0
+        self.findings: list[Finding] = []
+
+    def check_height(self, height: Height) -> None:
+        header_bytes = self._txn.get(HEADERS, blocks.height_key(height))
+        try:
+            header = None if header_bytes is None else decode_header(header_bytes)
+        except Rejected as rejected:
+            self._find(height, f"header: {rejected}")
+            header = None
+        parent, block_id = self._parent, blocks.load_committed_id(self._txn, height)
+        self._parent = block_id
+        if header is None or header_bytes is None:
+            self._find(height, "header: missing or damaged")
+            return
+        if compute_block_id(header_bytes) != block_id:
+            self._find(height, "header: not the one that the next header names, or the head")
+        if header.height != height or header.parent_id != parent:
+            self._find(height, "header: does not follow the one before")
+        head = self._view.head
+        if height == head.height and (header.state_root, header.time_ms) != (head.state_root, head.time_ms):
+            self._find(height, "head: is not this block")
+        self._check_body(header, block_id)
+        self._check_certificate(header, block_id)
+        self._check_history(header)
+        self._cross(header)
+
+    def check_state(self, check: StateCheck | None) -> int:
+        """Build the state tree again and compare; return the number of keys."""
+        tree = StateTree.build(self._genesis.tree_bits, self._view.items())
+        if tree.root != self._view.head.state_root:
+            self._find(self._view.height, "state: another root than the head's")
+        for what in check(self._view) if check is not None else ():
+            self._find(self._view.height, f"state: {what}")
+        return tree.size
+
+    def _check_body(self, header: Header, block_id: bytes) -> None:
+        data = self._txn.get(BLOCKS, blocks.height_key(header.height))
+        fault = "missing" if data is None else blocks.find_block_fault(data, block_id)
+        if fault is not None:
+            self._find(header.height, f"block: {fault}")
+        if blocks.load_block_height(self._txn, block_id) != header.height:
+            self._find(header.height, "block: not found by its id")
+
+    def _check_certificate(self, header: Header, block_id: bytes) -> None:
+        try:
+            certificate = blocks.load_certificate(self._txn, header.height)
+            if certificate is None or (certificate.height, certificate.block_id) != (header.height, block_id):
+                self._find(header.height, "certificate: missing or of another block")
+                return
+            check_certificate(certificate, self.record, self._genesis_hash, crypto.verify)
+        except Rejected as rejected:
+            self._find(header.height, f"certificate: {rejected}")
+
+    def _check_history(self, header: Header) -> None:
+        self.transactions += header.tx_count
+        receipts = history.load_receipts(self._txn, header.height)
+        if len(receipts) != header.tx_count or list_root(receipts) != header.receipts_root:
+            self._find(header.height, "receipts: not those of the header")
+        if len(history.load_tx_ids(self._txn, header.height)) != header.tx_count:
+            self._find(header.height, "transaction ids: not as many as the header says")
+
+    def _cross(self, header: Header) -> None:
+        if header.epoch_hash != self.record.compute_hash():
+            self._find(header.height, "epoch: the header names another record")
+        if not header.is_seal:
+            return
+        try:
+            record = blocks.load_epoch(self._txn, self.record.number + 1)
+        except Rejected as rejected:
+            self._find(header.height, f"epoch: {rejected}")
+            return
+        if record is None or record.compute_hash() != header.next_epoch_hash:
+            self._find(header.height, "epoch: the next record is not the one that the seal names")
+        else:
+            self.record = record
+
+    def _find(self, height: int, what: str) -> None:
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(Finding(height, what))

@@ -13,11 +13,12 @@ once.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from protocol import codec, crypto
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
-from protocol.chain.receipt import Event, Receipt
+from protocol.chain.receipt import Receipt
 from protocol.chain.transaction import SignedTransaction, Transaction
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
@@ -32,7 +33,6 @@ from protocol.params import BLOCK_BYTES_MAX, BLOCK_EVIDENCE_MAX, BLOCK_GAS_MAX, 
 from protocol.types import (
     Address,
     BlockId,
-    ContractId,
     Gas,
     Hash32,
     Height,
@@ -47,6 +47,11 @@ from protocol.vm.execute import run_program
 from protocol.vm.gas import compute_envelope_gas
 from protocol.vm.program import Program, parse_program
 from protocol.vm.view import GAS_UNLIMITED, JournalRow, MemoryState, StateReader, View
+
+TIME_MS_MIN: Final = 7 * 86_400_000
+"""A chain is founded after the first week of 1970, so that no offset makes a calendar day negative."""
+TIME_MS_MAX: Final = (1 << 40) * 1_000
+"""Block times fit the 48 bits that keys have for seconds, with room for every expiry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ def apply_genesis(genesis: Genesis) -> Execution:
     Raises:
         Rejected: a program is ill-typed or fails; the detail says which and why.
     """
+    if not TIME_MS_MIN <= genesis.time_ms <= TIME_MS_MAX:
+        raise Rejected(Code.INVALID_BLOCK, f"time {genesis.time_ms} ms, from {TIME_MS_MIN} to {TIME_MS_MAX}")
     run = _Block(MemoryState(), rules_of(genesis), Height(0), genesis.time_ms)
     for index, value in enumerate(genesis.programs):
         try:
@@ -154,6 +161,8 @@ def execute_block(
         raise Rejected(Code.INVALID_BLOCK, f"{size} bytes of transactions, limit {BLOCK_BYTES_MAX}")
     if len(evidence) > BLOCK_EVIDENCE_MAX:
         raise Rejected(Code.INVALID_BLOCK, f"{len(evidence)} pieces of evidence, limit {BLOCK_EVIDENCE_MAX}")
+    if not 0 <= context.time_ms <= TIME_MS_MAX:
+        raise Rejected(Code.INVALID_BLOCK, f"time {context.time_ms} ms, limit {TIME_MS_MAX}")
     run = _Block(state, rules, context.height, context.time_ms)
     run.begin()
     for tx in transactions:
@@ -212,11 +221,11 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
     Cost: about 8 us.
     """
     view = View(state)
-    admitted = _admit(view, rules, time, tx)
-    if admitted.fee:
+    payer, _, _, fee_asset, fee = _admit(view, rules, time, tx)
+    if fee:
         environment = Environment(time, 0, Height(0), 0, tx.id, tx.tx.actors)
-        _charge_fee(view, environment, admitted.payer, admitted.fee_asset, admitted.fee)
-    return Admission(admitted.payer, tx.tx.gas_limit)
+        _charge_fee(view, environment, payer, fee_asset, fee)
+    return Admission(payer, tx.tx.gas_limit)
 
 
 def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: SignedTransaction) -> Receipt:
@@ -261,13 +270,8 @@ def answer_query(
     return answer
 
 
-@dataclass(frozen=True, slots=True)
-class _Admitted:
-    payer: Address
-    program: Program
-    envelope_gas: int
-    fee_asset: int
-    fee: int
+_Admitted: TypeAlias = tuple[Address, Program, int, int, int]
+"""(payer, program, gas of the envelope, asset and amount of the fee)"""
 
 
 def _admit(
@@ -290,7 +294,7 @@ def _admit(
     if envelope_gas > tx.gas_limit:
         raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
     payer = _find_payer(tx)
-    row = auth.ACCOUNT.get(view, auth.ACCOUNT.prefix + payer)
+    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + payer)
     if row is None:
         raise Rejected(Code.NO_ACCOUNT, "the payer does not exist", retry=True)
     auth.check_nonce(view, row, tx.lane, tx.sequence, tx.valid_until, signed.id)
@@ -298,7 +302,7 @@ def _admit(
         keys = tuple([(s.actor, s.public_key) for s in signed.signatures])
         auth.check_actors(view, tx.actors, keys, signed.reveals)
     fee_asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
-    return _Admitted(payer, program, envelope_gas, fee_asset, fee)
+    return payer, program, envelope_gas, fee_asset, fee
 
 
 def _find_payer(tx: Transaction) -> Address:
@@ -354,22 +358,20 @@ class _Block:
         view, tx, time = self.view, signed.tx, self._time
         view.gas_limit = GAS_UNLIMITED
         admitted = _admit(view, self._rules, time, signed, are_signatures_assumed)
-        payer = admitted.payer
+        payer, program, envelope_gas, fee_asset, fee = admitted
         view.touched = dict.fromkeys(tx.actors)
         index = len(self.receipts)
         environment = self.environment(index, signed.id, tx.actors)
-        if admitted.fee:
-            _charge_fee(view, environment, payer, admitted.fee_asset, admitted.fee)
-        auth.use_nonce(view, payer, tx.lane, tx.sequence, tx.valid_until, signed.id)
+        if fee:
+            _charge_fee(view, environment, payer, fee_asset, fee)
         if signed.reveals:
             auth.keep_reveals(view, tx.actors, signed.reveals)
 
-        view.gas_used, view.gas_limit = admitted.envelope_gas, tx.gas_limit
-        outcome = run_program(view, REGISTRY, environment, admitted.program)
+        view.gas_used, view.gas_limit = envelope_gas, tx.gas_limit
+        outcome = run_program(view, REGISTRY, environment, program)
         gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
-        auth.use_gas(view, payer, gas, time)
+        auth.settle(view, payer, tx.lane, tx.sequence, tx.valid_until, signed.id, gas, time)
 
-        events = tuple([Event(ContractId(c), e, fields) for c, e, fields in view.events])
         receipt = Receipt(
             signed.id,
             self._height,
@@ -377,7 +379,7 @@ class _Block:
             outcome.code,
             gas,
             outcome.results,
-            events,
+            tuple(view.events),
             outcome.failed_instruction,
             outcome.reason,
         )
@@ -395,7 +397,7 @@ class _Block:
             tuple(self.receipts),
             tuple(self._receipt_bytes),
             list_root(self._receipt_bytes),
-            tuple([JournalRow(account, sequence, raw) for account, sequence, raw in self.view.journal]),
+            tuple(self.view.journal),
             tuple(self._touched),
             Gas(self.gas),
         )

@@ -33,7 +33,7 @@ from protocol.params import (
     QUERY_ITEMS_MAX,
     SYMBOL_CHARS_MAX,
 )
-from protocol.types import Address
+from protocol.types import Address, ContractId
 from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import GOV, Contract, ErrorType, EventType, Method, Owner, Query, Signed
 from protocol.vm.keys import KeyPart, data_key, uint_key
@@ -59,7 +59,7 @@ from protocol.vm.kinds import (
 from protocol.vm.tables import SCHEMA, Index, Table
 from protocol.vm.view import Row, View
 
-ID: Final = 16
+ID: Final = ContractId(16)
 
 NATIVE_POINT: Final = 1
 FIAT_CLAIM: Final = 2

@@ -32,7 +32,7 @@ from protocol.params import (
     ROLE_NAME_BYTES_MAX,
     SEEN_PRUNED_PER_BLOCK_MAX,
 )
-from protocol.types import Address, PublicKey, Seconds, TxId
+from protocol.types import Address, ContractId, PublicKey, Seconds, TxId
 from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import GOV, Contract, EventType, Method, Owner, Query, Role
 from protocol.vm.keys import data_key, text_key, uint_key
@@ -55,7 +55,7 @@ from protocol.vm.kinds import (
 from protocol.vm.tables import SCHEMA, Table
 from protocol.vm.view import View
 
-ID: Final = 2
+ID: Final = ContractId(2)
 REGISTRAR: Final = "registrar"
 
 QUOTA_UNIT: Final = SECONDS_PER_DAY
@@ -353,7 +353,7 @@ def check_nonce(view: View, row: AccountRow, lane: int, sequence: int, valid_unt
         Rejected: EXISTS (this very transaction has run), NONCE_USED, NONCE_GAP.
     """
     if lane == LANE_UNORDERED:
-        if view.get(SEEN.key(valid_until, tx_id[:16])) is not None:
+        if view.get(_seen_key(valid_until, tx_id)) is not None:
             raise Rejected(Code.EXISTS, "this transaction has run")
         return
     lanes = row[2]
@@ -364,18 +364,11 @@ def check_nonce(view: View, row: AccountRow, lane: int, sequence: int, valid_unt
         raise Rejected(Code.NONCE_GAP, f"lane {lane}: sequence {sequence}, last was {last}", retry=True)
 
 
-def use_nonce(view: View, owner: Address, lane: int, sequence: int, valid_until: int, tx_id: TxId) -> None:
-    """Use a nonce that `check_nonce` has passed."""
-    if lane == LANE_UNORDERED:
-        view.put(SEEN.key(valid_until, tx_id[:16]), (SCHEMA,))
-        return
-    key = ACCOUNT.prefix + owner
-    row = ACCOUNT.get(view, key)
-    assert row is not None, "admission has found this account"
-    schema, version, lanes, debt, debt_time = row
-    if lane >= len(lanes):
-        lanes = lanes + (0,) * (lane + 1 - len(lanes))
-    view.put(key, (schema, version, (*lanes[:lane], sequence, *lanes[lane + 1 :]), debt, debt_time))
+def _seen_key(valid_until: int, tx_id: TxId) -> bytes:
+    return SEEN.prefix + valid_until.to_bytes(6, "big") + tx_id[:16]
+
+
+_SEEN_ROW: Final = (SCHEMA,)
 
 
 def prune_seen(view: View, time: Seconds) -> int:
@@ -394,21 +387,32 @@ def prune_seen(view: View, time: Seconds) -> int:
 
 
 def available_gas(row: AccountRow, time: int) -> int:
-    """Compute the free gas that an account has now."""
+    """Compute the free gas that an account has at a time, which is never before that of its debt."""
     _, _, _, debt, debt_time = row
-    left = max(0, debt - max(0, time - debt_time) * QUOTA_GAS_PER_DAY)
+    left = max(0, debt - (time - debt_time) * QUOTA_GAS_PER_DAY)
     return (QUOTA_CAPACITY * QUOTA_UNIT - left) // QUOTA_UNIT
 
 
-def use_gas(view: View, payer: Address, gas: int, time: int) -> None:
-    """Take gas from an account's bucket; what the bucket lacks has been paid for."""
+def settle(
+    view: View, payer: Address, lane: int, sequence: int, valid_until: int, tx_id: TxId, gas: int, time: int
+) -> None:
+    """Use the nonce of a transaction that has run, and take its gas from the payer's bucket.
+
+    Rules: 1. `check_nonce` has passed in this block. 2. what the bucket lacks has been paid for.
+    """
     key = ACCOUNT.prefix + payer
-    row = ACCOUNT.get(view, key)
+    row = ACCOUNT.peek(view, key)
     assert row is not None, "admission has found this account"
     schema, version, lanes, debt, debt_time = row
-    left = max(0, debt - max(0, time - debt_time) * QUOTA_GAS_PER_DAY)
-    debt = min(left + gas * QUOTA_UNIT, QUOTA_CAPACITY * QUOTA_UNIT)
-    view.put(key, (schema, version, lanes, debt, time))
+    if lane == LANE_UNORDERED:
+        view.put(_seen_key(valid_until, tx_id), _SEEN_ROW)
+    else:
+        if lane >= len(lanes):
+            lanes = lanes + (0,) * (lane + 1 - len(lanes))
+        lanes = (*lanes[:lane], sequence, *lanes[lane + 1 :])
+    debt -= (time - debt_time) * QUOTA_GAS_PER_DAY
+    debt = (debt if debt > 0 else 0) + gas * QUOTA_UNIT
+    view.put(key, (schema, version, lanes, min(debt, QUOTA_CAPACITY * QUOTA_UNIT), time))
 
 
 def compute_fee(view: View, row: AccountRow, gas_limit: int, gas_price: int, time: int) -> tuple[int, int]:
@@ -424,7 +428,7 @@ def compute_fee(view: View, row: AccountRow, gas_limit: int, gas_price: int, tim
     overflow = gas_limit - available_gas(row, time)
     if overflow <= 0:
         return 0, 0
-    fee = FEE.get(view, FEE.prefix)
+    fee = FEE.peek(view, FEE.prefix)
     if fee is None:
         raise Rejected(Code.NO_QUOTA, f"{overflow} gas above the free quota", retry=True)
     _, asset, price = fee
@@ -459,7 +463,7 @@ def check_actors(
     """
     if len(actors) == 1 and len(signatures) == 1 and not reveals:
         # The usual case: one account, one key, never revealed.
-        row = ACCOUNT.get(view, ACCOUNT.prefix + actors[0])
+        row = ACCOUNT.peek(view, ACCOUNT.prefix + actors[0])
         if row is not None and row[1] == 0 and policies.address_of_key(signatures[0][1]) == actors[0]:
             return
     revealed = dict(reveals)
@@ -496,13 +500,13 @@ def _check_all_met(view: View, waiting: dict[Address, tuple[policies.Policy, fro
 def _find_policy(
     view: View, address: Address, keys: Set[PublicKey], index: int, revealed: dict[int, Value]
 ) -> Value:
-    row = ACCOUNT.get(view, ACCOUNT.prefix + address)
+    row = ACCOUNT.peek(view, ACCOUNT.prefix + address)
     if row is None:
         raise Rejected(Code.NO_ACCOUNT, f"actor {index} does not exist", retry=True)
     if index in revealed and policies.compute_address(revealed[index]) != address:
         raise Rejected(Code.POLICY_UNMET, f"actor {index}: the revealed policy is not the one of its address")
     if row[1] > 0:
-        stored = POLICIES.get(view, POLICIES.prefix + address)
+        stored = POLICIES.peek(view, POLICIES.prefix + address)
         assert stored is not None, "a policy version above 0 has a policy"
         return stored[1]
     if index in revealed:
@@ -518,7 +522,7 @@ def keep_reveals(view: View, actors: tuple[Address, ...], reveals: tuple[tuple[i
     """Keep the policies that admission found to be those of their addresses."""
     for index, policy in reveals:
         key = ACCOUNT.prefix + actors[index]
-        row = ACCOUNT.get(view, key)
+        row = ACCOUNT.peek(view, key)
         assert row is not None, "admission has found this account"
         schema, version, lanes, debt, debt_time = row
         if version == 0:

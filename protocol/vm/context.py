@@ -7,6 +7,7 @@ not know where the authority came from (`transition.py`) nor what a method does 
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from protocol.chain.receipt import Event
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
 from protocol.params import CALL_DEPTH_MAX
@@ -15,24 +16,36 @@ from protocol.vm.contract import Contract, EventType, Method, Owner, Registry, R
 from protocol.vm.view import JournalRow, View
 
 
-@dataclass(frozen=True, slots=True)
 class Environment:
-    """What a program can know of the world.
+    """What a program can know of the world. Made once a transaction, so it is a plain class; never changed.
 
     Args:
         day: of the co-op's calendar, days since 1970-01-01.
+        index: place in the block.
         program_id: id of the transaction.
         actors: accounts whose authority the program has.
         system: authority of a program that the kernel runs, or None.
     """
 
-    time: Seconds
-    day: int
-    height: Height
-    index: int
-    program_id: bytes
-    actors: tuple[Address, ...]
-    system: str | None = None
+    __slots__ = ("actors", "day", "height", "index", "program_id", "system", "time")
+
+    def __init__(
+        self,
+        time: Seconds,
+        day: int,
+        height: Height,
+        index: int,
+        program_id: bytes,
+        actors: tuple[Address, ...],
+        system: str | None = None,
+    ) -> None:
+        self.time = time
+        self.day = day
+        self.height = height
+        self.index = index
+        self.program_id = program_id
+        self.actors = actors
+        self.system = system
 
 
 class JournalReader(Protocol):
@@ -85,7 +98,7 @@ class Context:
         """Say an event of this or a lower contract."""
         view = self.view
         view.charge(event.gas)
-        view.emit(event.contract, event.id, fields)
+        view.emit(Event(event.contract, event.id, fields))
 
     def call(self, contract_id: int, method_id: int, *arguments: Value) -> Value:
         """Call a method of a lower contract as this contract; the user's authority is not handed on.

@@ -16,7 +16,7 @@ from protocol.codec import Value
 from protocol.crypto import Domain
 from protocol.errors import Code, Rejected
 from protocol.params import RESULT_BYTES_MAX
-from protocol.types import Address
+from protocol.types import Address, ContractId
 from protocol.vm import gas
 from protocol.vm.kinds import Field, Fields, Kind
 from protocol.vm.tables import Table
@@ -76,6 +76,7 @@ class Method:
     doc: str
     owner_at: int = field(init=False)
     call_gas: int = field(init=False)
+    holds: tuple[Callable[[Value], bool], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.result.size_bytes_max > RESULT_BYTES_MAX:
@@ -84,6 +85,7 @@ class Method:
         owners = [names.index(c.argument) for c in self.capabilities if isinstance(c, Owner)]
         object.__setattr__(self, "owner_at", owners[0] if owners else -1)
         object.__setattr__(self, "call_gas", gas.CALL + self.base_gas)
+        object.__setattr__(self, "holds", tuple([f.kind.holds for f in self.arguments]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Query:
 class EventType:
     """What a contract says beside its results, for those who watch."""
 
-    contract: int
+    contract: ContractId
     id: int
     name: str
     fields: tuple[Field, ...]
@@ -131,7 +133,7 @@ class Contract:
         version: what pins refer to.
     """
 
-    id: int
+    id: ContractId
     name: str
     layer: int
     version: int
@@ -162,9 +164,11 @@ class Registry:
     ) -> None:
         self.contracts = contracts
         self.has_role = has_role
-        self.by_id = {c.id: c for c in contracts}
+        self.by_id: dict[int, Contract] = {c.id: c for c in contracts}
         self.by_name = {c.name: c for c in contracts}
-        self.methods = {(c.id, m.id): (c, m) for c in contracts for m in c.methods}
+        self.methods: dict[tuple[int, int], tuple[Contract, Method]] = {
+            (c.id, m.id): (c, m) for c in contracts for m in c.methods
+        }
         if len(self.by_id) != len(contracts) or len(self.by_name) != len(contracts):
             raise ValueError("two contracts with one number or name")
         if len(self.methods) != sum([len(c.methods) for c in contracts]):

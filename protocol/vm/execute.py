@@ -6,8 +6,7 @@ back to.
 *Source*: contracts.md 3.2, 3.9.
 """
 
-from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from protocol.codec import Value
 from protocol.errors import USER_ASSERT_BASE, CallFailed, Code, Reason
@@ -28,14 +27,25 @@ from protocol.vm.program import (
 from protocol.vm.view import View
 
 
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a program ended: results when it ran through, else where and why it stopped."""
 
-    code: int
-    results: tuple[Value, ...]
-    failed_instruction: int | None = None
-    reason: Reason | None = None
+    __slots__ = ("code", "failed_instruction", "reason", "results")
+
+    def __init__(
+        self,
+        code: int,
+        results: tuple[Value, ...],
+        failed_instruction: int | None = None,
+        reason: Reason | None = None,
+    ) -> None:
+        self.code = code
+        self.results = results
+        self.failed_instruction = failed_instruction
+        self.reason = reason
+
+
+_OK: Final = int(Code.OK)
 
 
 def run_program(view: View, registry: Registry, environment: Environment, program: Program) -> Outcome:
@@ -62,7 +72,7 @@ def run_program(view: View, registry: Registry, environment: Environment, progra
     except CallFailed as failure:
         view.rewind(mark)
         return Outcome(failure.code, (), len(results), failure.reason)
-    return Outcome(Code.OK, tuple(results))
+    return Outcome(_OK, tuple(results))
 
 
 def resolve(argument: Argument, results: list[Value], environment: Environment) -> Value:

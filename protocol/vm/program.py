@@ -188,17 +188,18 @@ def _parse_step(raw: Value, registry: Registry, actors: int, results: list[Kind 
     declared = method.arguments
     if len(arguments) != len(declared):
         _refuse(Code.TYPE, f"{contract.name}.{method.name}: {len(declared)} arguments expected")
-    typed: list[Argument] = list(arguments)
-    is_fixed = True
-    for at, (field, argument) in enumerate(zip(declared, arguments, strict=True)):
-        if type(argument) is not tuple:
-            if not field.kind.holds(argument):
-                _refuse(Code.TYPE, f"{contract.name}.{method.name}: {field.name} is not {field.kind.name}")
-        else:
-            typed[at], fixed = _parse_argument(argument, field.kind, actors, results)
-            is_fixed = is_fixed and fixed
     results.append(method.result)
-    return Call(contract, method, actor, tuple(typed), is_fixed)
+    if tuple not in map(type, arguments):
+        for holds, argument in zip(method.holds, arguments, strict=True):
+            if not holds(argument):
+                at = [f.kind.holds(a) for f, a in zip(declared, arguments, strict=True)].index(False)
+                wrong = declared[at]
+                _refuse(Code.TYPE, f"{contract.name}.{method.name}: {wrong.name} is not {wrong.kind.name}")
+        return Call(contract, method, actor, arguments, True)
+    earlier = results[:-1]
+    parsed = [_parse_argument(a, f.kind, actors, earlier) for f, a in zip(declared, arguments, strict=True)]
+    is_fixed = all(fixed for _, fixed in parsed)
+    return Call(contract, method, actor, tuple([value for value, _ in parsed]), is_fixed)
 
 
 def _parse_assertion(raw: tuple[Value, ...], actors: int, results: list[Kind | None]) -> Assertion:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from protocol import codec
+from protocol.chain.receipt import Event
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
 from protocol.params import EVENTS_PER_TX_MAX, STATE_VALUE_BYTES_MAX
@@ -111,8 +112,8 @@ class View:
         self._rows: dict[bytes, Row | None] = {}
         self._first: dict[bytes, Row | None] = {}
         self._undo: list[tuple[bytes, Row | None]] = []
-        self.events: list[tuple[int, int, Row]] = []
-        self.journal: list[tuple[bytes, int, bytes]] = []
+        self.events: list[Event] = []
+        self.journal: list[JournalRow] = []
         self.touched: dict[Address, None] = {}
         self.gas_used = 0
         self.gas_limit = GAS_UNLIMITED
@@ -139,11 +140,11 @@ class View:
 
     def put(self, key: bytes, row: Row | None) -> None:
         """Replace a row; None deletes it."""
-        old = self.get(key)
+        rows = self._rows
+        old = rows[key] if key in rows else self.get(key)
         self._undo.append((key, old))
-        if key not in self._first:
-            self._first[key] = old
-        self._rows[key] = row
+        self._first.setdefault(key, old)
+        rows[key] = row
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
         """Walk the rows with a prefix from `start` on, ascending, as they are now.
@@ -170,7 +171,7 @@ class View:
             if row is not None:
                 yield key, row
 
-    def emit(self, contract: int, event: int, fields: Row) -> None:
+    def emit(self, event: Event) -> None:
         """Add an event.
 
         Raises:
@@ -178,7 +179,7 @@ class View:
         """
         if len(self.events) >= EVENTS_PER_TX_MAX:
             raise CallFailed(Code.LIMIT, Reason("vm.events", EVENTS_PER_TX_MAX, len(self.events) + 1))
-        self.events.append((contract, event, fields))
+        self.events.append(event)
 
     def mark(self) -> Mark:
         """Return a point to come back to."""

@@ -1,4 +1,4 @@
-"""A small founded chain for the tests of the ledger tower: people, one asset, a cashier, and blocks by hand."""
+"""A small founded chain for the tests of the ledger tower: people, an asset, cashiers, blocks by hand."""
 
 from dataclasses import dataclass
 
@@ -69,7 +69,8 @@ def founding() -> tuple[Value, ...]:
 def genesis(programs: tuple[Value, ...] | None = None) -> Genesis:
     validator = Validator("north", person("validator").key, person("node").key)
     record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), (validator,))
-    return Genesis("test-1", TimeMs(START_MS), record, 8, 0, True, founding() if programs is None else programs)
+    chosen = founding() if programs is None else programs
+    return Genesis("test-1", TimeMs(START_MS), record, 8, 0, True, chosen)
 
 
 class World:
@@ -78,7 +79,8 @@ class World:
     def __init__(self, programs: tuple[Value, ...] | None = None) -> None:
         self.genesis = genesis(programs)
         self.rules = rules_of(self.genesis)
-        self.state = MemoryState(apply_genesis(self.genesis).writes)
+        self.state = MemoryState()
+        self.state.apply(apply_genesis(self.genesis).writes)
         self.height = 0
         self.time_ms = START_MS
         self.journal: dict[bytes, list[JournalRow]] = {}

@@ -5,7 +5,7 @@ Knows no movement (`legs.py`, `holds.py`).
 
 from typing import Final, TypeAlias
 
-from protocol.types import Address
+from protocol.types import Address, ContractId
 from protocol.vm.keys import KeyPart, data_key, uint_key
 from protocol.vm.kinds import (
     ADDRESS,
@@ -24,7 +24,7 @@ from protocol.vm.kinds import (
 from protocol.vm.tables import SCHEMA, Index, Table
 from protocol.vm.view import Row, View
 
-ID: Final = 1
+ID: Final = ContractId(1)
 COMPLIANCE: Final = "compliance"
 
 NONNEG_CREDIT: Final = 1

@@ -31,12 +31,15 @@ from protocol.types import Address
 from protocol.vm import gas
 from protocol.vm.context import Context, Environment, fail
 from protocol.vm.tables import SCHEMA
-from protocol.vm.view import View
+from protocol.vm.view import JournalRow, View
 
 # Two accounts, two totals, two journal rows: what every leg costs, counted at once.
 LEG_GAS: Final = (
     2 * (ACCOUNT.read_gas + ACCOUNT.write_gas + TOTAL.read_gas + TOTAL.write_gas) + 2 * gas.JOURNAL_ROW
 )
+
+
+_JOURNAL: Final = Domain.JOURNAL
 
 
 def leg(
@@ -105,6 +108,11 @@ def post(
 
 
 def find_pair(view: View, debit: bytes, credit: bytes) -> tuple[AccountRow, AccountRow]:
+    """Return both accounts of a movement, after the checks that ask for no amount.
+
+    Raises:
+        CallFailed: NO_ACCOUNT, ASSET, SAME_ACCOUNT, CLOSED.
+    """
     prefix = ACCOUNT.prefix
     dr = view.get(prefix + debit)
     cr = view.get(prefix + credit)
@@ -130,6 +138,7 @@ def find_pair(view: View, debit: bytes, credit: bytes) -> tuple[AccountRow, Acco
 
 
 def limit_amount(dr: AccountRow, cr: AccountRow, amount: int, at_most: int) -> int:
+    """Lower an amount to what `at_most` names."""
     if at_most & DEBIT_AT_MOST:
         amount = min(amount, max(0, dr[5] - dr[3] - dr[2]))
     if at_most & CREDIT_AT_MOST:
@@ -138,6 +147,7 @@ def limit_amount(dr: AccountRow, cr: AccountRow, amount: int, at_most: int) -> i
 
 
 def check_debit(row: AccountRow, amount: int) -> None:
+    """Check that an account can be debited: FROZEN, FUNDS, OVERFLOW."""
     _, flags, pending, posted, _, credits, _, _ = row
     after = pending + posted + amount
     if flags & (FROZEN_OUT | NONNEG_CREDIT):
@@ -150,6 +160,7 @@ def check_debit(row: AccountRow, amount: int) -> None:
 
 
 def check_credit(row: AccountRow, amount: int) -> None:
+    """Check that an account can be credited: FROZEN, EXCEEDS_DEBITS, OVERFLOW."""
     _, flags, _, debits, pending, posted, _, _ = row
     after = pending + posted + amount
     if flags & (FROZEN_IN | NONNEG_DEBIT):
@@ -187,8 +198,8 @@ def _journal(
             balance,
         )
     )
-    view.journal.append((account, sequence, raw))
-    return crypto.digest(Domain.JOURNAL, journal_hash, raw)
+    view.journal.append(JournalRow(account, sequence, raw))
+    return crypto.digest(_JOURNAL, journal_hash, raw)
 
 
 def add_totals(view: View, debit: bytes, credit: bytes, pending: int, posted: int) -> None:

@@ -100,9 +100,7 @@ def _signed(genesis: Genesis, draw: Draw, block: int, place: int, lanes: dict[in
         _program(draw, me, block, place),
     )
     blank = assemble(tx, genesis.compute_hash(), ())
-    signature = TxSignature(
-        0, crypto.public_key_of(KEYS[me]), SCHEME_ECDSA, crypto.sign(KEYS[me], blank.id)
-    )
+    signature = TxSignature(0, crypto.public_key_of(KEYS[me]), SCHEME_ECDSA, crypto.sign(KEYS[me], blank.id))
     return assemble(tx, genesis.compute_hash(), (signature,))
 
 

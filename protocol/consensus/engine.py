@@ -213,8 +213,10 @@ class Consensus:
     def _on_received(self, sender: int, message: Message) -> list[Effect]:
         epoch, height = epoch_of(message), height_of(message)
         if epoch < self._record.number:
-            # Whatever it is, its sender has not crossed yet; the block it lacks is what helps (M9).
-            return [] if height > self._height else [ServeDecided(sender, height)]
+            # Its sender has not crossed yet; the block it lacks is what helps (M9). Late votes are normal, and to
+            # answer a decision by a decision would never end.
+            is_place = not isinstance(message, Vote | Decided) and height <= self._height
+            return [ServeDecided(sender, height)] if is_place else []
         effects = self._follow_up(sender, epoch, height, message)
         if epoch > self._record.number or self._engine is None:
             return effects

@@ -111,8 +111,8 @@ def is_elected(election: Election, record: EpochRecord) -> bool:
 def is_decision(decided: Decided, record: EpochRecord) -> bool:
     """Tell whether a certificate commits its block by the rule of the record.
 
-    Its signatures are verified elsewhere: `messages.list_signature_checks` here, `check_certificate` for those
-    who have nobody to do it for them.
+    Its signatures are verified elsewhere: `messages.list_signature_checks` here, `check_certificate` for
+    those who have nobody to do it for them.
     """
     certificate = decided.certificate
     signers = certificate.signer_indexes()

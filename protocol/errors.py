@@ -79,7 +79,7 @@ class Reason:
     actual: int | str | bytes | None = None
 
 
-class Rejected(Exception):  # noqa: N818  the name is the project's word for the family
+class Rejected(Exception):
     """Somebody else's data is wrong; nothing was applied.
 
     Args:
@@ -95,7 +95,7 @@ class Rejected(Exception):  # noqa: N818  the name is the project's word for the
         self.retry = retry
 
 
-class CallFailed(Exception):  # noqa: N818  the name is the project's word for the family
+class CallFailed(Exception):
     """A program fails: its effects are rewound and every node writes the same receipt.
 
     Args:

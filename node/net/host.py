@@ -521,6 +521,8 @@ class Host:
             pipe = pipe_of(net_stream)
             try:
                 await handler(pipe)
+            except (StreamReset, StreamClosed):
+                return  # the peer or the connection has gone, as they may
             except BaseException:
                 pipe.reset()
                 raise

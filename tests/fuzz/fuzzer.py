@@ -191,30 +191,19 @@ def _feed(name: str, target: Target, data: bytes, report: Report) -> Finding | N
 
 _HEADERS = tuple(
     bytes.fromhex(text)
-    for text in [
-        "dd7fffffff",
-        "dcffff",
-        "c6ffffffff",
-        "c5ffff",
-        "dbffffffff",
-        "daffff",
-        "dfffffffff",
-        "deffff",
-        "c9ffffffff01",
-        "d4ff00",
-        "cb7ff8000000000000",
-        "cf0000000000000001",
-        "d3ffffffffffffffff",
-        "cc01",
-        "c1",
-        "80",
-        "9f",
-        "90",
-        "c0",
-        "c3",
-        "a0",
-        "c400",
-    ]
+    for text in (
+        *("dd7fffffff", "dcffff", "c6ffffffff", "c5ffff", "dbffffffff", "daffff"),  # claimed lengths
+        *(
+            "dfffffffff",
+            "deffff",
+            "80",
+            "c9ffffffff01",
+            "d4ff00",
+            "cb7ff8000000000000",
+            "c1",
+        ),  # forbidden types
+        *("cf0000000000000001", "d3ffffffffffffffff", "cc01", "9f", "90", "c0", "c3", "a0", "c400"),
+    )
 )
 _JSON = (b"NaN", b"1e400", b"\\ud800", b'"a":1,"a":2', b"[" * 64, b"{" * 64, b"\xff", b"0x", b"9" * 400)
 

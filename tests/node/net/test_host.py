@@ -270,6 +270,7 @@ async def test_slots_come_back_after_many_connections() -> None:
             await until(lambda: two.inbound_slots_free > 0)
         await until(lambda: two.inbound_slots_free == 6)
         await until(lambda: two.connections == ())
+        assert two.faults == 0
 
 
 async def test_one_address_gets_few_handshakes_and_they_run_out() -> None:

@@ -192,7 +192,7 @@ def _feed(name: str, target: Target, data: bytes, report: Report) -> Finding | N
 _HEADERS = tuple(
     bytes.fromhex(text)
     for text in (
-        *("dd7fffffff", "dcffff", "c6ffffffff", "c5ffff", "dbffffffff", "daffff"),  # claimed lengths
+        *("dd7fffffff", "dcffff", "c6ffffffff", "c5ffff", "dbffffffff", "daffff"),  # lengths
         *(
             "dfffffffff",
             "deffff",
@@ -201,7 +201,7 @@ _HEADERS = tuple(
             "d4ff00",
             "cb7ff8000000000000",
             "c1",
-        ),  # forbidden types
+        ),  # types
         *("cf0000000000000001", "d3ffffffffffffffff", "cc01", "9f", "90", "c0", "c3", "a0", "c400"),
     )
 )

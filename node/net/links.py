@@ -184,7 +184,7 @@ class Links:
 
     def broadcast(self, channel: Channel, data: bytes) -> int:
         """Queue one frame for every validator that is up; return how many took it."""
-        validators = [peer for peer in self.peers() if True]
+        validators = [peer for peer in self.peers() if self._roster[peer].validator]
         return sum(self.send(peer, channel, data) for peer in validators)
 
     async def receive(self) -> Received:

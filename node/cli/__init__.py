@@ -1,0 +1,5 @@
+"""The two programs of the command line: `coopd` for operators (`main.py`), `coop` for members (`coop.py`).
+
+Nothing here loads libp2p; `coop` does not even load the database. A command that becomes a node loads it
+inside its function.
+"""

@@ -1,0 +1,436 @@
+"""`coop`: what a member types. Reads, builds, signs and proves on the member's own machine.
+
+It never loads the database or the network, and it never believes a node about money: receipts are checked
+against the chain that was pinned at `coop connect`.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from node.cli.member_home import Connection, MemberHome
+from node.cli.payments import (
+    Asset,
+    build_transfer,
+    read_typed_amount,
+    send,
+    sign_transaction,
+)
+from node.cli.receipts import Bundle, Proven, decode_bundle, explain, make_bundle, verify_bundle
+from node.cli.rpc_client import RpcClient
+from node.cli.terminal import (
+    Exit,
+    Failure,
+    Terminal,
+    default_language,
+    failure_of_rejection,
+    run_command,
+)
+from node.config import VERSION
+from node.rpc.amounts import format_amount
+from node.rpc.payment_uri import BadPaymentUri, parse_payment_uri
+from protocol.addresses import format_address, format_tx_id, parse_tx_id
+from protocol.chain.genesis import decode_genesis
+from protocol.contracts.policies import address_of_key
+from protocol.errors import Rejected
+from protocol.types import TxId
+
+app = App(name="coop", help="Your account in a financial co-operative.", version=VERSION)
+key_app = App(name="key", help="Keys of this machine.")
+tx_app = App(name="tx", help="Transactions.")
+verify_app = App(name="verify", help="Check on this machine, trusting no node.")
+contacts_app = App(name="contacts", help="Names for addresses.")
+for group in (key_app, tx_app, verify_app, contacts_app):
+    app.command(group)
+
+
+class Session:
+    """What the flags of this run say."""
+
+    def __init__(self) -> None:
+        self.terminal = Terminal(language=default_language())
+        self.home = MemberHome(None)
+        self.rpc: str | None = None
+        self.acts_as: str | None = None
+
+    def client(self) -> RpcClient:
+        """Return the connection to the node."""
+        connection = Connection(self.rpc) if self.rpc else self.home.connection()
+        return RpcClient(connection.url, connection.token, self.terminal.language)
+
+
+session = Session()
+
+
+@app.command
+def connect(url: str, /, *, replace: bool = False, token_file: Path | None = None) -> None:
+    """Connect to a node and pin its chain: from then on no node can show you another one.
+
+    Args:
+        url: Such as http://127.0.0.1:9500
+        replace: Pin this chain in place of the one before.
+        token_file: File with the token of the node, when it is not on this machine.
+    """
+    token = None if token_file is None else token_file.read_text(encoding="ascii").strip()
+    client = RpcClient(url, token, session.terminal.language)
+    answer = client.call("chain_getGenesis")
+    genesis = decode_genesis(bytes.fromhex(str(answer["raw"])[2:]))
+    session.home.pin(Connection(url, token), genesis, replace=replace)
+    chain = session.home.chain()
+    operators = ", ".join(validator.operator for validator in genesis.epoch.validators)
+    session.terminal.show(
+        {"chain": genesis.name, "genesisHash": genesis.compute_hash().hex(), "url": url},
+        f"Connected to {genesis.name} at {url}\n"
+        f"  fingerprint {chain.fingerprint}   compare it with what the co-operative published\n"
+        f"  operators   {operators}",
+    )
+
+
+@app.command
+def me() -> None:
+    """Show your address and what you have."""
+    name = session.home.pick_key(session.acts_as)
+    address = address_of_key(session.home.keyring.entry(name).public_key)
+    text = format_address(address, session.home.chain().hrp)
+    client = session.client()
+    answer = client.call("assets_balances", address=text)
+    rows = []
+    for item in answer["value"]:
+        asset = _asset_of(client, int(item["asset"]))
+        rows.append((asset, int(item["posted"]), int(item["available"])))
+    session.terminal.show(
+        {"name": name, "address": text, "height": answer["height"], "balances": answer["value"]},
+        lambda: "\n".join(
+            [f"{name}   {text}   height {answer['height']:,}"]
+            + [
+                f"  {format_amount(posted, asset.decimals, asset.symbol):>20}"
+                + ("" if posted == free else f"   free {format_amount(free, asset.decimals, asset.symbol)}")
+                for asset, posted, free in rows
+            ]
+            + ([] if rows else ["  nothing yet"])
+        ),
+    )
+
+
+@app.command
+def pay(who: str, amount: str | None = None, /, *, memo: str = "", currency: str | None = None) -> None:
+    """Pay somebody: a contact's name, an address, or a payment request.
+
+    Args:
+        who: Contact, address, or coop:... payment request.
+        amount: As in 25 or 25.50 or 25CNY.
+        memo: For the receiver; everybody can read it.
+        currency: Which one, when there are several.
+    """
+    who, amount, memo, currency = _read_request(who, amount, memo, currency)
+    home, terminal = session.home, session.terminal
+    name = home.pick_key(session.acts_as)
+    payer = address_of_key(home.keyring.entry(name).public_key)
+    payee = home.find_address(who)
+    client, chain = session.client(), home.chain()
+    minor, asset = read_typed_amount(client, amount, currency)
+    shown = format_amount(minor, asset.decimals, asset.symbol)
+    text = format_address(payee, chain.hrp)
+    terminal.note(f"Pay {shown} to {home.name_of(payee)} ({text})" + (f', memo "{memo}"' if memo else ""))
+    terminal.confirm("Sign and send?")
+    secret = home.keyring.load(name, _passphrase(name))
+    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, memo)
+    signed = sign_transaction(chain.genesis, tx, secret)
+    ref = format_tx_id(signed.id)
+    terminal.note(f"sent      {ref}  waiting")
+    began = time.monotonic()
+    receipt = send(client, signed)
+    took_ms = round((time.monotonic() - began) * 1_000)
+    if not receipt["ok"]:
+        raise _failed_receipt(receipt, ref)
+    proven, file = _prove(client, signed.id, "0x" + signed.raw.hex())
+    signers = f"{len(proven.signers)} of {len(proven.record.validators)} operators"
+    terminal.show(
+        {
+            "id": ref,
+            "height": receipt["height"],
+            "amount": str(minor),
+            "currency": asset.symbol,
+            "ms": took_ms,
+            "signers": list(proven.signers),
+            "receipt": str(file),
+        },
+        f"committed {ref}\n"
+        f"  height {receipt['height']:,}, {took_ms} ms, certificate {signers}, receipt saved\n"
+        f"  {file}",
+    )
+
+
+@key_app.command(name="new")
+def key_new(name: str, /, *, chinese: bool = False, plain: bool = False) -> None:
+    """Make a key and show its recovery phrase once.
+
+    Args:
+        name: What to call it.
+        chinese: Write the phrase with Chinese words.
+        plain: Keep it unsealed: whoever reads the file can sign. For tests only.
+    """
+    from node.wallet.phrase import Language, new_phrase
+
+    phrase = new_phrase(Language.CHINESE if chinese else Language.ENGLISH)
+    entry = session.home.keyring.recover(name, phrase, None if plain else _new_passphrase())
+    address = _address_text(entry.public_key)
+    session.terminal.show(
+        {"name": name, "address": address, "phrase": phrase.reveal()},
+        f"{name}   {address}\nWrite these words down and keep them; they are the key:\n\n  {phrase.reveal()}\n",
+    )
+
+
+@key_app.command(name="recover")
+def key_recover(name: str, /, *, plain: bool = False) -> None:
+    """Make a key out of its recovery phrase, which is read from standard input.
+
+    Args:
+        name: What to call it.
+        plain: Keep it unsealed: whoever reads the file can sign. For tests only.
+    """
+    words = session.terminal.secret("recovery phrase: ") if sys.stdin.isatty() else sys.stdin.readline()
+    entry = session.home.keyring.recover(name, words, None if plain else _new_passphrase())
+    address = _address_text(entry.public_key)
+    session.terminal.show({"name": name, "address": address}, f"{name}   {address}")
+
+
+@key_app.command(name="show")
+def key_show() -> None:
+    """List the keys of this machine with their addresses."""
+    entries = [session.home.keyring.entry(name) for name in session.home.keyring.names()]
+    rows = [{"name": e.name, "address": _address_text(e.public_key), "sealed": e.encrypted} for e in entries]
+    lines = [f"{r['name']:<12} {r['address']}{'' if r['sealed'] else '   unsealed'}" for r in rows]
+    session.terminal.show(rows, "\n".join(lines) or "no keys yet: coop key new NAME")
+
+
+@tx_app.command(name="show")
+def tx_show(tx_id: str, /) -> None:
+    """Show where a transaction stands."""
+    _show_state(session.client().call("tx_get", id=tx_id))
+
+
+@tx_app.command(name="wait")
+def tx_wait(tx_id: str, /, *, seconds: int = 20) -> None:
+    """Wait until a transaction is committed.
+
+    Args:
+        tx_id: Its id, tx1... or 0x...
+        seconds: How long to wait, up to 30.
+    """
+    state = session.client().call("tx_get", id=tx_id, waitMs=1_000 * min(30, max(1, seconds)))
+    _show_state(state)
+    if state["status"] == "pending":
+        raise SystemExit(Exit.UNKNOWN)
+
+
+@verify_app.command(name="receipt")
+def verify_receipt(receipt: str, /) -> None:
+    """Check a receipt on this machine: certificate, Merkle proof, result.
+
+    Args:
+        receipt: A file that `coop pay` saved, or the id of a transaction.
+    """
+    home, chain = session.home, session.home.chain()
+    path = Path(receipt)
+    if not path.is_file() and receipt.startswith(("tx1", "0x")):
+        path = home.receipt_file(_read_id(receipt))
+    if path.is_file():
+        with path.open("rb") as file:
+            proven = verify_bundle(decode_bundle(file.read(8 * 1024 * 1024)), chain.genesis)
+    elif receipt.startswith(("tx1", "0x")):
+        client = session.client()
+        state = client.call("tx_get", id=receipt)
+        raw = state["transaction"]["raw"]
+        proven, path = _prove(client, _read_id(receipt), raw)
+    else:
+        raise Failure(
+            "There is no such receipt.",
+            f"{receipt[:80]!r} is neither a file nor the id of a transaction.",
+            f"look into {home.path / 'receipts'}, or give the id: coop verify receipt tx1...",
+            "cli.no_receipt",
+            Exit.USAGE,
+        )
+    lines = list(explain(proven))
+    session.terminal.show(
+        {
+            "valid": True,
+            "id": format_tx_id(proven.signed.id),
+            "height": proven.header.height,
+            "ok": proven.receipt.is_ok,
+            "signers": list(proven.signers),
+        },
+        "\n".join([*lines, "The receipt is valid. No node was trusted for this."]),
+    )
+
+
+@contacts_app.command(name="add")
+def contacts_add(name: str, address: str, /) -> None:
+    """Give a name to an address."""
+    session.home.find_address(address)
+    contacts = session.home.contacts()
+    contacts[name] = address
+    session.home.save_contacts(contacts)
+    session.terminal.show({"name": name, "address": address}, f"{name}   {address}")
+
+
+@contacts_app.command(name="ls")
+def contacts_ls() -> None:
+    """List the names."""
+    contacts = session.home.contacts()
+    lines = [f"{name:<12} {address}" for name, address in sorted(contacts.items())]
+    session.terminal.show(contacts, "\n".join(lines) or "no contacts yet: coop contacts add NAME ADDRESS")
+
+
+@contacts_app.command(name="rm")
+def contacts_rm(name: str, /) -> None:
+    """Forget a name."""
+    contacts = session.home.contacts()
+    known = contacts.pop(name, None)
+    session.home.save_contacts(contacts)
+    session.terminal.show({"name": name, "removed": known is not None}, f"{name} is forgotten")
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    json: bool = False,
+    home: Path | None = None,
+    rpc: str | None = None,
+    lang: str | None = None,
+    quiet: bool = False,
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
+    acts_as: Annotated[str | None, Parameter(name="--as")] = None,
+) -> Any:
+    """Your account in a financial co-operative.
+
+    Args:
+        json: Print results as JSON, one object a line.
+        home: Folder of keys, contacts and receipts; COOP_HOME without it.
+        rpc: Use this node for once, such as http://127.0.0.1:9501.
+        lang: en or zh.
+        quiet: Print results only.
+        yes: Sign without asking.
+        acts_as: Name of the key to act with.
+    """
+    session.terminal = Terminal(json=json, quiet=quiet, yes=yes, language=lang or default_language())
+    session.home = MemberHome(home)
+    session.rpc, session.acts_as = rpc, acts_as
+    return app(tokens)
+
+
+def main() -> None:
+    """Run `coop`."""
+    run_command(lambda: session.terminal, app.meta)
+
+
+def _read_request(
+    who: str, amount: str | None, memo: str, currency: str | None
+) -> tuple[str, str, str, str | None]:
+    """Take a payment request apart; what is typed beside it wins where the request leaves it open."""
+    if who.lower().startswith("coop:"):
+        try:
+            request = parse_payment_uri(who)
+        except BadPaymentUri as bad:
+            raise Failure(
+                "The payment request is not usable.", f"{bad}.", "ask for another", "cli.bad_uri"
+            ) from None
+        if request.expires is not None and request.expires < time.time():
+            raise Failure(
+                "The payment request has expired.", "its time is over.", "ask for another", "cli.bad_uri"
+            )
+        who = request.address
+        amount = request.amount or amount
+        memo = request.memo or memo
+        currency = request.currency or currency
+    if amount is None:
+        raise Failure(
+            "Nothing was paid.", "no amount was given.", "as in: coop pay bo 25", "cli.usage", Exit.USAGE
+        )
+    return who, amount, memo, currency
+
+
+def _prove(client: RpcClient, tx_id: TxId, raw: str) -> tuple[Proven, Path]:
+    """Fetch a receipt with its proof, check it here, and save it."""
+    answer = client.call("tx_getReceipt", id="0x" + tx_id.hex(), prove=True)
+    bundle: Bundle = make_bundle(answer, raw)
+    try:
+        proven = verify_bundle(bundle, session.home.chain().genesis)
+    except Rejected as rejected:
+        raise failure_of_rejection(rejected, session.terminal.language) from None
+    return proven, session.home.save_receipt(tx_id, bundle)
+
+
+def _failed_receipt(receipt: dict[str, Any], ref: str) -> Failure:
+    from node.catalog import by_code, fill
+
+    reason = receipt.get("reason") or {}
+    entry = by_code(int(receipt["code"]))
+    params = {
+        "detail": f"rule {reason.get('rule', '-')}",
+        "code": receipt["code"],
+        "limit": reason.get("limit"),
+        "actual": reason.get("actual"),
+        "asked": reason.get("actual"),
+        "id": ref,
+    }
+    text = fill(entry, session.terminal.language, params)
+    return Failure(text.what, text.why, text.fix, f"E{entry.number} {entry.slug}")
+
+
+def _show_state(state: dict[str, Any]) -> None:
+    def text() -> str:
+        place = "" if state["height"] is None else f"   height {state['height']:,}, place {state['index']}"
+        lines = [f"{state['status']:<10}{state['id']}{place}"]
+        tx = state.get("transaction") or {}
+        for call in tx.get("program", ()):
+            arguments = call["arguments"]
+            named = (
+                ", ".join(f"{name} {value}" for name, value in arguments.items())
+                if isinstance(arguments, dict)
+                else str(arguments)
+            )
+            lines.append(f"  {call['contract']}.{call['method']}({named})")
+        return "\n".join(lines)
+
+    session.terminal.show(state, text)
+
+
+def _asset_of(client: RpcClient, number: int) -> Asset:
+    answer = client.call("assets_asset", asset=number)["value"]
+    return Asset(number, str(answer["symbol"]), int(answer["decimals"]))
+
+
+def _read_id(text: str) -> TxId:
+    if text.startswith("tx1"):
+        return parse_tx_id(text)
+    try:
+        return TxId(bytes.fromhex(text[2:]))
+    except ValueError:
+        raise Failure(
+            "This is no transaction id.", f"{text[:80]!r}.", "it begins with tx1", "cli.usage", Exit.USAGE
+        ) from None
+
+
+def _address_text(public_key: Any) -> str:
+    try:
+        hrp = session.home.chain().hrp
+    except Failure:
+        hrp = "coop"
+    return format_address(address_of_key(public_key), hrp)
+
+
+def _passphrase(name: str) -> str | None:
+    if not session.home.keyring.entry(name).encrypted:
+        return None
+    return session.terminal.secret(f"passphrase of {name}: ")
+
+
+def _new_passphrase() -> str:
+    first = session.terminal.secret("new passphrase: ")
+    if session.terminal.secret("again: ") != first:
+        raise Failure("No key was saved.", "the two passphrases differ.", "try again", "key.passphrase")
+    return first

@@ -1,0 +1,214 @@
+"""What every command shares: exit codes, three-line messages, JSON or text, asking before signing.
+
+Results go to standard output, progress and warnings to standard error; colours only on a terminal, and never
+with NO_COLOR. It knows no command.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from node.catalog import Outcome, by_code, by_slug, fill
+from node.errors import OperationError
+from protocol.errors import Rejected
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    UNKNOWN = 4
+    MORE_SIGNATURES = 5
+
+
+UNREACHABLE_SLUGS: Final = frozenset({"rpc.unreachable", "ipc.unreachable", "node.not_ready"})
+
+
+class Failure(Exception):
+    """End a command with three lines and an exit code.
+
+    Args:
+        label: number and slug, as the last line shows them.
+        is_applied_unknown: whether money can have moved.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        why: str,
+        do: str,
+        label: str,
+        code: Exit = Exit.REFUSED,
+        *,
+        is_applied_unknown: bool = False,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.do = do
+        self.label = label
+        self.code = code
+        self.is_applied_unknown = is_applied_unknown
+
+
+class Terminal:
+    """The terminal of one command: what was asked for by flags that every command has."""
+
+    def __init__(
+        self, *, json: bool = False, quiet: bool = False, yes: bool = False, language: str = "en"
+    ) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.yes = yes
+        self.language = language
+
+    def show(self, value: Any, text: str | Callable[[], str]) -> None:
+        """Print a result: the value as one line of JSON, or the text for people."""
+        if self.json:
+            sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+        else:
+            sys.stdout.write((text if isinstance(text, str) else text()).rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Print progress or a warning, for people only."""
+        if not self.quiet and not self.json:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    def confirm(self, question: str) -> None:
+        """Ask before something is signed.
+
+        Raises:
+            Failure: the answer is no, or nobody is there to ask.
+        """
+        if self.yes:
+            return
+        if not sys.stdin.isatty():
+            raise Failure(
+                "Nothing was signed.",
+                "nobody is there to answer: standard input is not a terminal.",
+                "add --yes when a script may sign",
+                "cli.not_confirmed",
+            )
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes", "是"):
+            raise Failure(
+                "Nothing was signed.", "you answered no.", "run it again to sign", "cli.not_confirmed"
+            )
+
+    def secret(self, prompt: str) -> str:
+        """Read a secret from the terminal without showing it; never from arguments."""
+        import getpass
+
+        return getpass.getpass(prompt)
+
+    def fail(self, failure: Failure) -> int:
+        """Print a failure; return the exit code."""
+        if self.json:
+            value = {
+                "error": {
+                    "label": failure.label,
+                    "what": failure.what,
+                    "why": failure.why,
+                    "do": failure.do,
+                    "outcome": "unknown" if failure.is_applied_unknown else "not_applied",
+                }
+            }
+            sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(render_failure(failure, self.language, is_coloured=_is_coloured(sys.stderr)))
+            sys.stderr.flush()
+        return int(failure.code)
+
+
+def render_failure(failure: Failure, language: str, *, is_coloured: bool = False) -> str:
+    """Write a failure as three lines and a label."""
+    why, do = ("  原因：", "  办法：") if language == "zh" else ("  Why: ", "  Do:  ")
+    if failure.is_applied_unknown:
+        outcome = "结果未知" if language == "zh" else "the outcome is unknown"
+    else:
+        outcome = "账目没有任何变动" if language == "zh" else "nothing was changed"
+    bold, plain = ("\x1b[1m", "\x1b[0m") if is_coloured else ("", "")
+    return (
+        f"{bold}{failure.what}{plain}\n{why}{failure.why}\n{do}{failure.do}\n  {failure.label}   {outcome}\n"
+    )
+
+
+def failure_of_error(error: OperationError) -> Failure:
+    """Return the failure for something that our machine could not do."""
+    code = Exit.UNREACHABLE if error.slug in UNREACHABLE_SLUGS else Exit.REFUSED
+    return Failure(error.what, error.why, error.do, error.slug, code)
+
+
+def failure_of_rejection(rejected: Rejected, language: str) -> Failure:
+    """Return the failure for data that was refused on this side."""
+    entry = by_code(rejected.code)
+    text = fill(entry, language, {"detail": rejected.detail})
+    return Failure(text.what, text.why, text.fix, f"E{entry.number} {entry.slug}")
+
+
+def failure_of_rpc(error: dict[str, Any], language: str) -> Failure:
+    """Return the failure for an error object of JSON-RPC."""
+    data = error.get("data") or {}
+    slug = str(data.get("slug", "rpc.internal"))
+    code = Exit.REFUSED
+    is_unknown = data.get("outcome") == Outcome.UNKNOWN.value
+    if is_unknown:
+        code = Exit.UNKNOWN
+    elif slug in UNREACHABLE_SLUGS:
+        code = Exit.UNREACHABLE
+    elif slug == "tx.needs_signatures":
+        code = Exit.MORE_SIGNATURES
+    entry = by_slug(slug)
+    text = fill(entry, language, dict(data.get("params") or {}))
+    return Failure(
+        str(error.get("message") or text.what),
+        str(data.get("why") or text.why),
+        str(data.get("fix") or text.fix),
+        f"E{error.get('code', entry.number)} {slug}",
+        code,
+        is_applied_unknown=is_unknown,
+    )
+
+
+def run_command(terminal: Callable[[], Terminal], command: Callable[[], Any]) -> NoReturn:
+    """Run a command and end the process with its exit code; every refusal becomes three lines."""
+    try:
+        result = command()
+    except Failure as failure:
+        sys.exit(terminal().fail(failure))
+    except OperationError as error:
+        sys.exit(terminal().fail(failure_of_error(error)))
+    except Rejected as rejected:
+        sys.exit(terminal().fail(failure_of_rejection(rejected, terminal().language)))
+    except BrokenPipeError:
+        # Whoever read us has gone; say nothing more, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.OK)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else Exit.OK)
+
+
+def default_language() -> str:
+    """Return `zh` for a Chinese locale, else `en`."""
+    for name in ("COOP_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(name)
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+def _is_coloured(stream: Any) -> bool:
+    return "NO_COLOR" not in os.environ and bool(stream.isatty())

@@ -141,6 +141,29 @@ def test_a_newcomer_pushes_out_the_newest_of_the_heaviest() -> None:
     refused(pool, heavy[2], 1, Code.FULL)
 
 
+def test_who_is_pushed_out_keeps_at_least_as_much() -> None:
+    pool = Mempool(MempoolLimits(txs=4))
+    for n in range(3):
+        pool.add(tx(1, n), address(1), 100)
+    pool.add(tx(2, 0), address(2), 100)
+    pool.add(tx(2, 1), address(2), 100)
+    assert [pool.get(tx(1, n).id) is None for n in range(3)] == [False, False, True]
+    refused(pool, tx(2, 2), 2, Code.FULL)
+
+
+def test_the_heaviest_is_known_after_others_left() -> None:
+    pool = Mempool(MempoolLimits(txs=10))
+    for payer, count in ((1, 5), (2, 4), (3, 1)):
+        for n in range(count):
+            pool.add(tx(payer, n), address(payer), 100)
+    pool.add(tx(4, 0), address(4), 100)  # payer 1 has four left
+    pool.remove_committed([tx(1, n).id for n in range(3)])
+    for n in range(3):
+        pool.add(tx(5, n), address(5), 100)
+    pool.add(tx(6, 0), address(6), 100)
+    assert pool.get(tx(2, 3).id) is None and pool.get(tx(1, 3).id) is not None
+
+
 def test_a_large_newcomer_pushes_out_several_or_none() -> None:
     size = len(tx(1, 0).raw)
     pool = Mempool(MempoolLimits(size_bytes=10 * size))

@@ -1,11 +1,13 @@
 """The check of a store: sound as committed, and each kind of damage is found where it is."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from node.store.check import FINDINGS_MAX, CheckReport, check_store
+from node.store.blocks import GENESIS_KEY
+from node.store.check import FINDINGS_MAX, CheckReport, Finding, check_store
 from node.store.store import Store
 from node.store.tables import (
     BLOCK_HEIGHTS,
@@ -13,10 +15,13 @@ from node.store.tables import (
     CERTIFICATES,
     EPOCHS,
     HEADERS,
+    META,
     RECEIPTS,
     STATE,
     TX_IDS,
 )
+from protocol import codec
+from protocol.types import Hash32
 from tests.node.store.chain_maker import ChainMaker, transfer
 
 BLOCKS_MADE = 6
@@ -103,6 +108,23 @@ def test_other_damage_is_found(store: Store) -> None:
     assert check_store(store).is_sound
     write(lambda txn: txn.delete(EPOCHS, (1).to_bytes(4, "big")))
     assert check_store(store).findings[0].height == SEAL
+
+
+def test_another_epoch_record_is_found(store: Store) -> None:
+    key = (1).to_bytes(4, "big")
+    record = store.epoch(1)
+    assert record is not None
+    other = replace(record, decided_by=Hash32(bytes([1]) * 32))
+    store.environment.write(lambda txn: txn.put(EPOCHS, key, codec.encode(other.to_value())))
+    assert Finding(SEAL, "epoch: the next record is not the one that the seal names") in (
+        check_store(store).findings
+    )
+
+
+def test_another_genesis_is_found(store: Store) -> None:
+    other = replace(store.genesis(), name="other-1")
+    store.environment.write(lambda txn: txn.put(META, GENESIS_KEY, other.encode()))
+    assert Finding(1, "header: does not follow the one before") in check_store(store).findings
 
 
 def test_a_missing_id_is_found(store: Store) -> None:

@@ -216,6 +216,7 @@ class Consensus:
             # Its sender has not crossed yet; the block it lacks is what helps (M9). Late votes are normal, and to
             # answer a decision by a decision would never end.
             is_place = not isinstance(message, Vote | Decided) and height <= self._height
+            is_place = is_place and sender != self.own_index
             return [ServeDecided(sender, height)] if is_place else []
         effects = self._follow_up(sender, epoch, height, message)
         if epoch > self._record.number or self._engine is None:

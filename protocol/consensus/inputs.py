@@ -32,7 +32,8 @@ class Received:
     """A validator's message arrived, or our own came back signed.
 
     Args:
-        sender: index in the current epoch record, from the authenticated link; our own for what we signed.
+        sender: from the authenticated link, as index in the epoch record at the time of this step; our own
+            for what we signed.
         message: if it is of the current epoch, all of `messages.list_signature_checks` held.
     """
 

@@ -1,0 +1,521 @@
+"""A seeded world: real `Consensus` machines; simulated clock, network, disks and crashes; the oracle.
+
+One heap of events drives everything; the only chance is one seeded generator, so a seed is a history. First a
+storm in which faults happen, then calm in which every node must reach new heights in bounded time.
+"""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import NoReturn, assert_never
+
+from protocol.chain.block import Block, decode_block
+from protocol.chain.certificate import Certificate, Vote
+from protocol.chain.validators import EngineKind
+from protocol.consensus.effects import (
+    Alarm,
+    Broadcast,
+    BuildBlock,
+    CheckBlock,
+    CommitBlock,
+    Effect,
+    PersistSafety,
+    ReportEvidence,
+    RequestSync,
+    Send,
+    ServeDecided,
+    SetTimer,
+)
+from protocol.consensus.engine import Consensus
+from protocol.consensus.inputs import (
+    BlockBuilt,
+    BlockChecked,
+    BlockCommitted,
+    HandOverAsked,
+    Input,
+    Received,
+    Start,
+    TimerFired,
+)
+from protocol.consensus.messages import (
+    Decided,
+    Grant,
+    Message,
+    Proposal,
+    VoteRequest,
+    attach_signature,
+    compute_sign_digest,
+    decode_message,
+    encode_message,
+    epoch_of,
+    list_signature_checks,
+)
+from protocol.consensus.safety import SafetyRecord, decode_safety
+from protocol.consensus.timeouts import TimerKey, TimerKind
+from protocol.types import Height
+from tests.simulation import ledger
+from tests.simulation.faults import Faults, draw_faults
+from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner, Head, Signer
+from tests.simulation.oracle import Oracle, Violation
+
+CALM_HEIGHTS = 5
+"""New heights that every node must reach after the storm."""
+
+STEPS_MAX = 200_000
+"""Events of a run; a storm has some 50,000 at most."""
+
+CALM_ELECTIONS_MAX = 40
+"""Bound of the calm, in longest election timeouts."""
+
+
+@dataclass(slots=True)
+class Disk:
+    """Writes are kept in order; a crash keeps what was synced and any first part of the rest."""
+
+    chain: list[tuple[Block, Certificate]] = field(default_factory=list)
+    safety: SafetyRecord | None = None
+    pending: list[SafetyRecord | tuple[Block, Certificate]] = field(default_factory=list)
+
+    def sync(self) -> None:
+        for write in self.pending:
+            if isinstance(write, SafetyRecord):
+                self.safety = write
+            else:
+                self.chain.append(write)
+        self.pending.clear()
+
+    def crash(self, random: Random) -> None:
+        del self.pending[random.randint(0, len(self.pending)) :]
+        self.sync()
+
+
+class Node:
+    """A machine with what its shell would keep for it."""
+
+    __slots__ = (
+        "build_wanted",
+        "chain",
+        "clock_ppm",
+        "disk",
+        "incarnation",
+        "index",
+        "is_up",
+        "log",
+        "machine",
+        "paused_until",
+        "signer",
+        "sync_target",
+        "timers",
+    )
+
+    def __init__(self, index: int, signer: Signer, machine: Consensus, clock_ppm: int) -> None:
+        self.index = index
+        self.signer = signer
+        self.machine = machine
+        self.clock_ppm = clock_ppm
+        self.disk = Disk()
+        self.chain: list[tuple[Block, Certificate]] = []
+        self.incarnation = 0
+        self.is_up = True
+        self.paused_until = 0
+        self.timers: dict[TimerKind, TimerKey] = {}
+        self.build_wanted: BuildBlock | None = None
+        self.sync_target = 0
+        self.log: list[tuple[Input, list[Effect]]] = []
+
+    @property
+    def head(self) -> Head:
+        return ledger.head_after(*self.chain[-1]) if self.chain else ORIGIN
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message on its way."""
+
+    sender: int
+    message: Message | bytes
+
+
+Work = Input | Delivery | Callable[[], None]
+
+
+class World:
+    """Run one seed.
+
+    Args:
+        faults: drawn from the seed when not given.
+        make_signer: real or fake signatures.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        nodes: int | None = None,
+        faults: Faults | None = None,
+        make_signer: type[FakeSigner] | type[ledger.RealSigner] = FakeSigner,
+    ) -> None:
+        self.random = Random(seed)
+        self.faults = faults or draw_faults(self.random, nodes)
+        self.is_real = make_signer is ledger.RealSigner
+        self.now_ms = 0
+        self.steps = 0
+        self.crashes = 0
+        self._heap: list[tuple[int, int, int, int, Work]] = []
+        self._sequence = 0
+        self._blocked: dict[int, frozenset[tuple[int, int]]] = {}
+        self._link_free: dict[tuple[int, int], int] = {}
+        self.is_calm = False
+        self.signers: list[Signer] = [make_signer(i) for i in range(self.faults.nodes)]
+        self.by_key = {signer.public_key: i for i, signer in enumerate(self.signers)}
+        self.plan = self._draw_plan()
+        self.oracle = Oracle(self.plan, make_signer.verify, self.faults.bad_builders)
+        ppm = self.faults.clock_ppm
+        self.nodes = [
+            Node(i, signer, self._make_machine(signer, []), self.random.randint(-ppm, ppm))
+            for i, signer in enumerate(self.signers)
+        ]
+
+    # --- set-up
+
+    def _draw_plan(self) -> EpochPlan:
+        everyone = list(range(self.faults.nodes))
+        seals: list[tuple[int, list[int]]] = []
+        height = 0
+        for _ in range(self.faults.seals):
+            height += self.random.randint(1, 12)
+            least = len(everyone) if self.faults.bad_builders else max(1, len(everyone) - 1)
+            size = self.random.randint(least, len(everyone))
+            seals.append((height, self.random.sample(everyone, size)))
+        return EpochPlan(self.signers, everyone, seals, EngineKind.RAFT)
+
+    def _make_machine(self, signer: Signer, chain: list[tuple[Block, Certificate]]) -> Consensus:
+        height = Height(len(chain))
+        block_id = chain[-1][0].id if chain else ORIGIN.block_id
+        record = self.plan.record_of(height + 1)
+        return Consensus(GENESIS_HASH, signer.public_key, record, height, block_id, self.faults.timeouts)
+
+    # --- the run
+
+    def run(self) -> None:
+        """Run the storm and the calm.
+
+        Raises:
+            Violation: an invariant does not hold, or the calm brought no progress.
+        """
+        for node in self.nodes:
+            self._push(self.random.randint(0, 50), node, Start(None))
+            self._poll_later(node)
+        self._trouble_later()
+        self._run_until(self.faults.storm_ms, lambda: False)
+        self._calm_down()
+        target = self.oracle.height + CALM_HEIGHTS
+        deadline_ms = self.now_ms + CALM_ELECTIONS_MAX * self.faults.timeouts.election_ms_max
+        self._run_until(deadline_ms, lambda: all(len(node.chain) >= target for node in self.nodes))
+        if any(len(node.chain) < target for node in self.nodes):
+            heights = [len(node.chain) for node in self.nodes]
+            raise Violation(f"I11: no progress to height {target} in calm: {heights}")
+        for node in self.nodes:
+            self._check_replay(node)
+
+    def _run_until(self, until_ms: int, is_done: Callable[[], bool]) -> None:
+        heap = self._heap
+        count = 0
+        while heap and heap[0][0] <= until_ms:
+            time_ms, sequence, index, incarnation, work = heapq.heappop(heap)
+            self.now_ms = time_ms
+            node = self.nodes[index]
+            if node.paused_until > time_ms:
+                heapq.heappush(heap, (node.paused_until, sequence, index, incarnation, work))
+                continue
+            if incarnation in (node.incarnation, -1):
+                self._do(node, work)
+            count += 1
+            if count > STEPS_MAX:
+                raise Violation(f"I11: more than {STEPS_MAX} events: the nodes keep each other busy")
+            if count % 64 == 0 and is_done():
+                return
+        if not is_done():
+            self.now_ms = until_ms
+
+    def _do(self, node: Node, work: Work) -> None:
+        if isinstance(work, Delivery):
+            self._deliver(node, work)
+        elif callable(work):
+            work()
+        elif node.is_up:
+            if isinstance(work, TimerFired) and node.timers.get(work.key.kind) != work.key:
+                return
+            self.step(node, work)
+
+    def _push(self, delay_ms: int, node: Node, work: Work, any_life: bool = False) -> None:
+        self._sequence += 1
+        incarnation = -1 if any_life else node.incarnation
+        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._sequence, node.index, incarnation, work))
+
+    def step(self, node: Node, event: Input) -> None:
+        """Give a machine an input and carry out its effects; it may crash between any two."""
+        self.steps += 1
+        effects = node.machine.step(event)
+        self.oracle.on_stepped(node.index, node.machine)
+        if self.faults.with_replay:
+            node.log.append((event, effects))
+        crash_at = -1
+        if not self.is_calm and self.faults.crash_step and self.random.random() < self.faults.crash_step:
+            crash_at = self.random.randint(0, len(effects))
+        for position, effect in enumerate(effects):
+            if position == crash_at:
+                break
+            self.perform(node, effect)
+        if crash_at >= 0:
+            self._crash(node)
+
+    def perform(self, node: Node, effect: Effect) -> None:
+        """Do what the driver would do."""
+        match effect:
+            case PersistSafety():
+                node.disk.pending.append(effect.record)
+            case Send():
+                node.disk.sync()
+                self._send(node, effect.validator, self._sign(node, effect.message))
+            case Broadcast():
+                node.disk.sync()
+                message = self._sign(node, effect.message)
+                for validator in range(len(node.machine.record.validators)):
+                    self._send(node, validator, message)
+            case SetTimer():
+                node.timers[effect.key.kind] = effect.key
+                delay_ms = effect.delay_ms * (1_000_000 + node.clock_ppm) // 1_000_000
+                self._push(delay_ms, node, TimerFired(effect.key))
+            case BuildBlock():
+                node.build_wanted = effect
+                if self.is_calm or self.random.random() >= self.faults.never_build:
+                    delay_ms = self.random.randint(*self.faults.build_ms)
+                    self._push(delay_ms, node, lambda: self._build(node, effect))
+            case CheckBlock():
+                block = effect.block
+                self._push(self._work_ms(), node, lambda: self._check(node, block))
+            case CommitBlock():
+                self.oracle.on_commit(node.index, effect.block, effect.certificate)
+                self._push(
+                    self._work_ms(), node, lambda: self._commit(node, effect.block, effect.certificate)
+                )
+            case ServeDecided():
+                if effect.height <= len(node.chain):
+                    block, certificate = node.chain[effect.height - 1]
+                    self._send(node, effect.validator, Decided(block, certificate))
+            case RequestSync():
+                node.sync_target = max(node.sync_target, effect.target_height)
+                self._sync_later(node)
+            case ReportEvidence():
+                self.oracle.on_evidence(node.index, effect.evidence)
+            case Alarm():
+                self.oracle.on_alarm(node.index, effect.reason)
+            case _:
+                assert_never(effect)
+
+    # --- the shell's work
+
+    def _work_ms(self) -> int:
+        return self.random.randint(0, self.faults.work_ms)
+
+    def _build(self, node: Node, wanted: BuildBlock) -> None:
+        if node.build_wanted is not wanted or node.head.block_id != wanted.parent_id:
+            return
+        node.build_wanted = None
+        key = node.signer.public_key
+        block = ledger.build(node.head, self.plan, wanted.view, key, self.now_ms)
+        is_bad = not self.is_calm and node.index in self.faults.bad_builders
+        if is_bad and self.random.random() < self.faults.bad_block:
+            block = ledger.spoil(block)
+        self.oracle.on_built(block, ledger.is_valid(block, node.head, self.plan))
+        self.step(node, BlockBuilt(wanted.height, wanted.view, block))
+
+    def _check(self, node: Node, block: Block) -> None:
+        if block.height == len(node.chain) + 1:
+            self.step(node, BlockChecked(block.id, ledger.is_valid(block, node.head, self.plan)))
+
+    def _commit(self, node: Node, block: Block, certificate: Certificate) -> None:
+        if block.height != len(node.chain) + 1:
+            return
+        node.chain.append((block, certificate))
+        node.disk.pending.append((block, certificate))
+        next_record = self.plan.seals.get(block.height)
+        time_ms = block.header.time_ms
+        self.step(node, BlockCommitted(block.height, block.id, time_ms, certificate, next_record))
+
+    # --- network
+
+    def _sign(self, node: Node, message: Message) -> Message:
+        if not isinstance(message, Proposal | Vote | VoteRequest | Grant):
+            return message
+        digest = compute_sign_digest(message, GENESIS_HASH)
+        assert digest is not None
+        self.oracle.on_signed(node.index, message)
+        return attach_signature(message, node.signer.sign(digest))
+
+    def _send(self, node: Node, validator: int, message: Message) -> None:
+        record = node.machine.record
+        target = self.nodes[self.by_key[record.validators[validator].consensus_key]]
+        if target is node:
+            if isinstance(message, Proposal | Vote | VoteRequest | Grant):
+                self._push(0, node, Delivery(node.index, message))
+            return
+        faults = self.faults
+        copies = 1
+        if not self.is_calm:
+            link = (node.index, target.index)
+            if any(link in pairs for pairs in self._blocked.values()):
+                return
+            if faults.loss and self.random.random() < faults.loss:
+                return
+            if faults.duplicate and self.random.random() < faults.duplicate:
+                copies = 2
+        payload = encode_message(message) if faults.with_codec else message
+        for _ in range(copies):
+            delay_ms = self.random.randint(*faults.delay_ms)
+            if faults.is_ordered:
+                link = (node.index, target.index)
+                arrival_ms = max(self.now_ms + delay_ms, self._link_free.get(link, 0))
+                self._link_free[link] = arrival_ms
+                delay_ms = arrival_ms - self.now_ms
+            self._push(delay_ms, target, Delivery(node.index, payload), any_life=True)
+
+    def _deliver(self, node: Node, delivery: Delivery) -> None:
+        if not node.is_up:
+            return
+        record = node.machine.record
+        sender = record.index_of(self.signers[delivery.sender].public_key)
+        if sender is None:
+            return
+        message = delivery.message
+        if isinstance(message, bytes):
+            message = decode_message(message, _decode_block)
+        if (self.is_real or self.faults.with_codec) and epoch_of(message) == record.number:
+            for key, digest, signature in list_signature_checks(message, record, GENESIS_HASH):
+                assert node.signer.verify(key, digest, signature)
+        self.step(node, Received(sender, message))
+
+    # --- block sync
+
+    def _sync_later(self, node: Node) -> None:
+        self._push(self.random.randint(*self.faults.delay_ms) * 4, node, lambda: self._sync(node))
+
+    def _sync(self, node: Node) -> None:
+        """Take what some other reachable node has; try again until the target is there."""
+        if len(node.chain) >= node.sync_target:
+            return
+        other = self.random.choice(self.nodes)
+        links = {(node.index, other.index), (other.index, node.index)}
+        is_cut = any(links & pairs for pairs in self._blocked.values())
+        if other is not node and other.is_up and not is_cut:
+            for block, certificate in other.chain[len(node.chain) : node.sync_target]:
+                self.oracle.on_commit(node.index, block, certificate)
+                self._commit(node, block, certificate)
+                if not node.is_up:
+                    return
+        if len(node.chain) < node.sync_target:
+            self._push(self.faults.timeouts.election_ms_max, node, lambda: self._sync(node))
+
+    def _poll_later(self, node: Node) -> None:
+        self._push(self.faults.timeouts.election_ms_max * 2, node, lambda: self._poll(node), any_life=True)
+
+    def _poll(self, node: Node) -> None:
+        """Who does not validate hears nothing from consensus: it asks how far others are."""
+        newest = self.plan.record_of(self.oracle.height + 1)
+        key = node.signer.public_key
+        if node.is_up and (node.machine.own_index is None or newest.index_of(key) is None):
+            node.sync_target = max(len(other.chain) for other in self.nodes)
+            self._sync(node)
+        self._poll_later(node)
+
+    # --- trouble
+
+    def _trouble_later(self) -> None:
+        self._push(100, self.nodes[0], self._trouble, any_life=True)
+
+    def _trouble(self) -> None:
+        """Draw the faults of the next tenth of a second."""
+        if self.is_calm:
+            return
+        faults, random = self.faults, self.random
+        longest_ms = 4 * faults.timeouts.election_ms_max
+        for node in self.nodes:
+            if node.is_up and random.random() < faults.crash / 10:
+                self._crash(node)
+            if random.random() < faults.pause / 10:
+                node.paused_until = self.now_ms + random.randint(1, longest_ms // 2)
+            if node.is_up and random.random() < faults.hand_over / 10:
+                self._push(0, node, HandOverAsked())
+        everyone = range(faults.nodes)
+        if random.random() < faults.cut / 10:
+            side = {i for i in everyone if random.random() < 0.5}
+            pairs = {(a, b) for a in everyone for b in everyone if (a in side) != (b in side)}
+            self._cut(frozenset(pairs), random.randint(1, longest_ms))
+        if random.random() < faults.cut_one_way / 10:
+            pairs = {(a, b) for a in everyone for b in everyone if random.random() < 0.3}
+            self._cut(frozenset(pairs), random.randint(1, longest_ms))
+        self._trouble_later()
+
+    def _cut(self, pairs: frozenset[tuple[int, int]], duration_ms: int) -> None:
+        name = self._sequence
+        self._blocked[name] = pairs
+        self._push(duration_ms, self.nodes[0], lambda: self._heal(name), any_life=True)
+
+    def _heal(self, name: int) -> None:
+        self._blocked.pop(name, None)
+
+    def _crash(self, node: Node) -> None:
+        self.crashes += 1
+        self._check_replay(node)
+        node.is_up = False
+        node.incarnation += 1
+        node.timers.clear()
+        node.build_wanted = None
+        node.sync_target = 0
+        node.disk.crash(self.random)
+        node.chain = list(node.disk.chain)
+        delay_ms = self.random.randint(1, 3 * self.faults.timeouts.election_ms_max)
+        self._push(delay_ms, node, lambda: self._restart(node))
+
+    def _restart(self, node: Node) -> None:
+        if node.is_up:
+            return
+        node.is_up = True
+        node.machine = self._make_machine(node.signer, node.chain)
+        safety = node.disk.safety
+        if safety is not None and self.faults.with_codec:
+            safety = decode_safety(safety.encode(), _decode_block)
+        self.step(node, Start(safety))
+
+    def _calm_down(self) -> None:
+        self.is_calm = True
+        self._blocked.clear()
+        for node in self.nodes:
+            node.paused_until = 0
+            if not node.is_up:
+                self._restart(node)
+            wanted = node.build_wanted
+            if wanted is not None:
+                self._build(node, wanted)
+
+    def _check_replay(self, node: Node) -> None:
+        """I14: the same inputs give the same effects."""
+        if not self.faults.with_replay or not node.log:
+            return
+        chain = node.chain
+        if isinstance(node.log[0][0], Start):
+            first = next((e.height for e, _ in node.log if isinstance(e, BlockCommitted)), len(chain) + 1)
+            machine = self._make_machine(node.signer, chain[: first - 1])
+            for event, effects in node.log:
+                if machine.step(event) != effects:
+                    raise Violation(f"I14: node {node.index} answers {type(event).__name__} in two ways")
+        node.log.clear()
+
+
+def _decode_block(data: bytes) -> Block:
+    return decode_block(data, _refuse_tx)
+
+
+def _refuse_tx(raw: bytes) -> NoReturn:
+    raise AssertionError("no transactions here")

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from node.mempool import Mempool, MempoolLimits
-from tests.node.store.chain_maker import address, transfer
+from tests.node.store.chain_maker import transfer
 
 TXS = 10_000
 

@@ -50,6 +50,7 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.pubsub.gossipsub import GossipSub as GossipSub
 from libp2p.pubsub.mcache import CacheEntry as CacheEntry
 from libp2p.pubsub.mcache import MessageCache as MessageCache
+from libp2p.pubsub.pb.rpc_pb2 import RPC as RPC
 from libp2p.pubsub.pb.rpc_pb2 import Message as Message
 from libp2p.pubsub.pubsub import Pubsub as Pubsub
 from libp2p.security.base_session import BaseSession

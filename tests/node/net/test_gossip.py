@@ -1,7 +1,8 @@
 """Gossip over real hosts in a line: what the ends say reaches the other end only through the middle."""
 
+import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,8 @@ import trio
 from node.net import gossip as gossip_module
 from node.net.connection import Connection
 from node.net.gossip import MESSAGE_BYTES_MAX, PROTOCOL, Gossip, GossipNet
-from node.net.host import Host, Message, peer_id_from_secret
+from node.net.host import RPC, Host, Message, peer_id_from_secret
+from node.net.mux import StreamReset
 from node.net.transport import Address
 
 TX = "coopd/test/tx/1"
@@ -142,6 +144,49 @@ async def test_a_packet_that_kills_stock_gossip_costs_a_stream(packet: bytes) ->
         assert one.publish(TX, b"still there")
         assert (await receive(two)).data == b"still there"
         assert two.restarts == 0
+
+
+async def test_structured_garbage_does_not_stop_gossip() -> None:
+    """Well-formed RPCs with every field that there is, filled by chance."""
+    chance = random.Random(1)
+    async with line(3) as (one, two, three):
+        connection = one.host.connections[0]
+        for _ in range(10):
+            pipe = await one.host.open_stream(connection, PROTOCOL)
+            for _ in range(30):
+                with suppress(StreamReset):
+                    await pipe.write(rpc_by_chance(chance))
+            pipe.close()
+        await trio.sleep(0.2)
+        assert three.publish(TX, b"still there")  # what becomes of its own messages is the sender's affair
+        assert (await receive(two)).data == b"still there"
+        assert two.restarts == 0
+
+
+def rpc_by_chance(chance: random.Random) -> bytes:
+    def some() -> bytes:
+        return chance.choice([b"", b"\xff", PEERS[0], chance.randbytes(chance.randrange(60)), bytes(39)])
+
+    def topic() -> str:
+        return chance.choice([TX, "", "other", "\x00"])
+
+    packet = RPC()
+    for _ in range(chance.randrange(3)):
+        topics = [topic() for _ in range(chance.randrange(3))]
+        packet.publish.append(
+            Message(from_id=some(), data=some(), seqno=some(), topicIDs=topics, signature=some(), key=some())
+        )
+    for _ in range(chance.randrange(3)):
+        packet.subscriptions.add(subscribe=chance.random() < 0.5, topicid=topic())
+    if chance.random() < 0.5:
+        packet.control.ihave.add(topicID=topic(), messageIDs=[some()])
+        packet.control.iwant.add(messageIDs=[some()])
+        packet.control.graft.add(topicID=topic())
+        packet.control.prune.add(topicID=topic(), backoff=chance.choice([0, 1, 1 << 63]))
+    if chance.random() < 0.2:
+        packet.senderRecord = some()
+    body = packet.SerializeToString()
+    return bytes([len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14]) + body
 
 
 async def test_a_new_connection_carries_gossip_at_once() -> None:

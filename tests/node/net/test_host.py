@@ -205,7 +205,10 @@ async def ask(host: Host, connection: Connection, text: bytes) -> bytes:
     with trio.fail_after(10):
         pipe = await host.open_stream(connection, ECHO)
         await pipe.write(text)
-        return await pipe.read(100)
+        pipe.close()
+        answer = await pipe.read(100)
+        assert await pipe.read(1) == b""
+        return answer
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -305,6 +308,44 @@ async def test_a_closed_host_does_not_listen() -> None:
         pass
     with pytest.raises(OSError):
         await trio.open_tcp_stream(address.host, address.port)
+
+
+# ---- load
+
+
+async def test_bulk_both_ways_and_streams_that_come_and_go_do_not_block_each_other() -> None:
+    """The load on which the stock muxer stops for good, on real sockets."""
+    bulk_bytes, opens = 8 << 20, 20
+
+    async def pour(host: Host, connection: Connection) -> None:
+        pipe = await host.open_stream(connection, "/test/sink/1")
+        for _ in range(bulk_bytes >> 18):
+            await pipe.write(bytes(1 << 18))
+        pipe.close()
+
+    async def come_and_go(host: Host, connection: Connection) -> None:
+        for _ in range(opens):
+            assert await ask(host, connection, b"hello") == b"hello"
+
+    got = 0
+
+    async def sink(pipe: Pipe) -> None:
+        nonlocal got
+        while data := await pipe.read(1 << 20):
+            got += len(data)
+
+    async with pair() as (one, two, connection):
+        ends = ((one, connection), (two, two.connections[0]))
+        one.handle("/test/sink/1", sink)
+        two.handle("/test/sink/1", sink)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                for host, end in ends:
+                    for _ in range(2):
+                        nursery.start_soon(pour, host, end)
+                    for _ in range(4):
+                        nursery.start_soon(come_and_go, host, end)
+            await until(lambda: got == 4 * bulk_bytes)
 
 
 # ---- time

@@ -1,6 +1,6 @@
 """Links over real libp2p hosts on loopback."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -56,6 +56,12 @@ async def linked_pair(keepalive: Keepalive | None = None) -> AsyncIterator[tuple
         yield one, two
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(PATIENCE_S):
+        while not condition():
+            await trio.sleep(0.01)
+
+
 async def wait_for(links: Links, event: PeerUp | PeerDown) -> None:
     with trio.fail_after(PATIENCE_S):
         while True:
@@ -106,8 +112,7 @@ async def test_votes_overtake_bulk() -> None:
         for _ in range(20):
             assert one.send(two.me, Channel.BULK, bytes(100_000))
         assert one.send(two.me, Channel.VOTE, b"vote")
-        while two.counters.received_frames < 21:
-            await trio.sleep(0.01)
+        await until(lambda: two.counters.received_frames == 21)
         assert (await receive_frame(two)).channel is Channel.VOTE
 
 
@@ -120,6 +125,16 @@ async def test_bulk_without_room_is_refused_and_the_peer_stays() -> None:
         assert sent == QUEUE_BYTES_MAX[Channel.BULK] // len(frame) - 1  # the 4-byte lengths count too
         assert one.counters.refused_frames == 1
         assert one.peers() == (two.me,)
+
+
+async def test_room_comes_back_when_frames_have_gone() -> None:
+    """Send six times what a vote queue holds, to a peer that takes it."""
+    async with linked_pair() as (one, two):
+        frame = bytes(1 << 19)
+        for _ in range(6 * QUEUE_BYTES_MAX[Channel.VOTE] // len(frame)):
+            assert one.send(two.me, Channel.VOTE, frame)
+            assert (await receive_frame(two)).data == frame
+        await until(lambda: one._links[two.me].lanes[Channel.VOTE].queued_bytes == 0)
 
 
 async def test_a_peer_that_takes_no_votes_is_cut() -> None:
@@ -138,8 +153,7 @@ async def test_broadcast_reaches_validators_only() -> None:
         for links in (one, two, three):
             links.set_roster(roster)
         await wait_for(one, PeerUp(PEERS[1]))
-        while len(one.peers()) < 2:
-            await trio.sleep(0.01)
+        await until(lambda: len(one.peers()) == 2)
         assert one.broadcast(Channel.BULK, b"to all") == 1
         assert (await receive_frame(two)).data == b"to all"
         assert one.send(three.me, Channel.BULK, b"to you")

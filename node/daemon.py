@@ -24,7 +24,7 @@ from node.log import get_logger
 from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
-from node.net.transport import Address, Frame, PeerEntry, PeerId, PeerUp
+from node.net.transport import Address, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.signer import Signer
 from node.store.store import Store
 from node.sync import BlockSync
@@ -97,7 +97,7 @@ class Daemon:
             self._on_committed,
             lambda peer, height: self.sync.ask(peer, height),
         )
-        self.sync = BlockSync(store, self.driver, self.network)
+        self.sync = BlockSync(store, self.executor, self.driver, self.network)
         parts = Parts(
             config,
             clock,
@@ -157,6 +157,7 @@ class Daemon:
 
     def _on_committed(self, block: Block, certificate: Certificate) -> None:
         self.ipc.publish_committed(block.height)
+        self.sync.advance()
 
     async def _listen(self) -> None:
         """Hand every frame to the part that reads it; a peer that sends nonsense is noted."""
@@ -171,8 +172,9 @@ class Daemon:
                 case PeerUp(peer):
                     self.log.info("peer.up", peer=peer.hex())
                     self.sync.greet(peer)
-                case _:
-                    self.log.info("peer.down", peer=received.peer.hex())
+                case PeerDown(peer, reason):
+                    self.log.info("peer.down", peer=peer.hex(), why=reason)
+                    self.sync.lose(peer)
 
     def _on_frame(self, peer: PeerId, data: bytes) -> None:
         kind, payload = split(data)

@@ -1,0 +1,1 @@
+"""Catching up: which blocks to ask of whom, and what to believe of the answers."""

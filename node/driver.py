@@ -215,9 +215,9 @@ class Driver:
 
     async def _perform(self, effect: Effect, nursery: trio.Nursery) -> None:
         match effect:
-            case PersistSafety(record):
+            case PersistSafety(safety):
                 began = trio.current_time()
-                await trio.to_thread.run_sync(self._store.save_safety, record.encode())
+                await trio.to_thread.run_sync(self._store.save_safety, safety.encode())
                 self.phase_seconds["persist"] += trio.current_time() - began
             case Send(validator, message):
                 await self._say(message, (validator,))

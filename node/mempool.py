@@ -6,8 +6,8 @@ before `add` (`intake.py`); this file knows neither state nor peers.
 Rules:
     1. Fair: `take` serves, again and again, the payer who got least gas so far in this block; ties go to who
        waits longest for a turn. So one payer fills a block only if nobody else has work.
-    2. In order: the transactions of an ordered lane leave with ascending sequences. A lane's place in the
-       turn is a token for its lowest waiting sequence, whoever pays for that one.
+    2. In order: the transactions of a payer's ordered lane leave with ascending sequences, whatever order
+       they came in; each place of the lane in the turn serves the lowest sequence that is left.
     3. Full: a newcomer may push out the newest transactions of the payer who holds most bytes, and only if
        that payer then still holds at least as much as the newcomer's payer: nobody gains by sending more,
        and nobody is pushed out by somebody heavier. Otherwise it is refused with `FULL`.
@@ -44,8 +44,8 @@ SEEN_IDS_MAX: Final = 65_536
 """Ids remembered after they left; about 10 MB."""
 
 
-_LaneKey: TypeAlias = tuple[Address, int, int]
-"""Actor and lane, then -1; an unordered transaction has a lane of its own, named by its sequence."""
+_LaneKey: TypeAlias = tuple[Address, int]
+"""Payer and lane: a nonce is the payer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class MempoolFigures:
 
 
 class _Entry:
-    """A waiting transaction; `lane` is the list of its lane, shared and sorted by sequence."""
+    """A waiting transaction; `lane` is the list of its lane, shared and sorted; unordered ones are alone."""
 
     __slots__ = ("gas", "key", "lane", "payer", "sequence", "signed", "size_bytes")
 
@@ -156,15 +156,15 @@ class Mempool:
             gas: it may use at most.
 
         Raises:
-            Rejected: `EXISTS`, `NONCE_USED` (another transaction with the same actor, lane and sequence
-                waits), `FULL` (may be sent again later).
+            Rejected: `EXISTS`, `NONCE_USED` (another transaction with the same payer, ordered lane and
+                sequence waits), `FULL` (may be sent again later).
         """
         tx_id = signed.id
         if tx_id in self._entries or tx_id in self._seen:
             raise Rejected(Code.EXISTS, "this transaction was already received")
         tx, size = signed.tx, len(signed.raw)
         sequence = tx.sequence
-        key = (tx.actors[0], tx.lane, sequence if tx.lane == UNORDERED else -1)
+        key = (payer, tx.lane)
         lane = self._lanes.get(key)
         at = 0
         if lane is not None:
@@ -183,7 +183,9 @@ class Mempool:
         elif len(queue.entries) >= limits.payer_txs:
             self._refuse(f"{limits.payer_txs} transactions of this payer wait already")
         if lane is None:
-            lane = self._lanes[key] = []
+            lane = []
+            if tx.lane != UNORDERED:
+                self._lanes[key] = lane
         entry = _Entry(signed, payer, gas, sequence, size, key, lane)
         lane.insert(at, entry)
         self._entries[tx_id] = queue.entries[tx_id] = entry
@@ -283,7 +285,7 @@ class Mempool:
             del self._queues[entry.payer]
         entry.lane.remove(entry)
         if not entry.lane:
-            del self._lanes[entry.key]
+            self._lanes.pop(entry.key, None)
 
     def _make_room(self, queue: _Queue | None, size_bytes: int) -> None:
         """Push out what a newcomer of a payer with this queue may push out by rule 3, or refuse it."""

@@ -82,7 +82,7 @@ def test_seen_ids_are_bounded() -> None:
     assert [pool.known(t.id) for t in txs] == [False, True, True, True]
 
 
-@pytest.mark.parametrize("lane", [0, 15, UNORDERED])
+@pytest.mark.parametrize("lane", [0, 15])
 def test_one_nonce_waits_once(lane: int) -> None:
     pool = Mempool()
     pool.add(tx(1, 7, lane), address(1), 100)
@@ -245,12 +245,25 @@ def test_a_lane_leaves_in_order_however_it_came() -> None:
     assert [t.tx.sequence for t in pool.take(2, MANY, MANY)] == [1, 3]
 
 
-def test_a_lane_with_several_payers_leaves_in_order() -> None:
+def test_unordered_ones_leave_as_they_came() -> None:
+    """Their number is no nonce: the state remembers their ids."""
     pool = Mempool()
-    pool.add(tx(1, 2), address(8), 1_000)
-    pool.add(tx(1, 1), address(9), 1_000)
-    pool.add(tx(1, 3), address(7), 1_000)
-    assert [t.tx.sequence for t in take_all(pool)] == [1, 2, 3]
+    txs = [tx(1, n, UNORDERED, memo=memo) for n, memo in ((2, b""), (1, b""), (1, b"other"))]
+    for signed in txs:
+        pool.add(signed, address(1), 1_000)
+    assert take_all(pool) == txs
+    pool.remove_committed([txs[0].id])
+    assert take_all(pool) == txs[1:]
+
+
+def test_a_nonce_is_the_payers() -> None:
+    """Two actors of one sponsor share its lanes; one actor with two payers does not."""
+    pool = Mempool()
+    pool.add(tx(1, 2), address(9), 1_000)
+    refused(pool, tx(3, 2), 9, Code.NONCE_USED)
+    pool.add(tx(3, 1), address(9), 1_000)
+    pool.add(tx(1, 2, memo=b"other"), address(8), 1_000)
+    assert [t.tx.sequence for t in take_all(pool)] == [1, 2, 2]
 
 
 def test_expired_ones_leave() -> None:
@@ -287,6 +300,7 @@ def test_limits_order_and_fairness_hold_always(calls: list[tuple[object, ...]]) 
     limits = MempoolLimits(txs=12, size_bytes=3_000, payer_txs=7, seen_ids=5)
     pool = Mempool(limits)
     gas_of: dict[bytes, int] = {}
+    payer_of: dict[bytes, int] = {}
     for call in calls:
         match call:
             case ("add", int(actor), int(sequence), int(lane), int(payer), int(memo), int(gas)):
@@ -294,6 +308,7 @@ def test_limits_order_and_fairness_hold_always(calls: list[tuple[object, ...]]) 
                 gas_of[signed.id] = gas
                 try:
                     pool.add(signed, address(payer), gas)
+                    payer_of[signed.id] = payer
                 except Rejected as refusal:
                     assert refusal.code in (Code.EXISTS, Code.FULL, Code.NONCE_USED)
             case ("commit", int(count)):
@@ -302,33 +317,33 @@ def test_limits_order_and_fairness_hold_always(calls: list[tuple[object, ...]]) 
                 pool.drop(pool.ids()[at % len(pool)])
             case ("prune", int(seconds)):
                 pool.prune(seconds)
-        check(pool, limits)
+        check(pool, limits, payer_of)
         some = pool.take(5, 1_000, 6_000)
         assert sum(len(t.raw) for t in some) <= 1_000
         assert sum(gas_of[t.id] for t in some) <= 6_000
-        check_lanes(some, pool)
+        check_lanes(some, pool, payer_of)
 
 
-def check(pool: Mempool, limits: MempoolLimits) -> None:
+def check(pool: Mempool, limits: MempoolLimits, payer_of: dict[bytes, int]) -> None:
     everything = take_all(pool)
     assert sorted(t.id for t in everything) == sorted(pool.ids())
     figures = pool.figures()
     assert figures.txs == len(everything) <= limits.txs
     assert figures.size_bytes == sum(len(t.raw) for t in everything) <= limits.size_bytes
     assert take_all(pool) == everything
-    check_lanes(everything, pool)
+    check_lanes(everything, pool, payer_of)
 
 
-def check_lanes(taken: list[SignedTransaction], pool: Mempool) -> None:
+def check_lanes(taken: list[SignedTransaction], pool: Mempool, payer_of: dict[bytes, int]) -> None:
     """Sequences ascend, and none that waits is left out below one that was taken."""
-    lanes: dict[tuple[bytes, int], list[int]] = defaultdict(list)
-    waiting: dict[tuple[bytes, int], list[int]] = defaultdict(list)
+    lanes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
     for signed in taken:
-        lanes[signed.tx.actors[0], signed.tx.lane].append(signed.tx.sequence)
+        lanes[payer_of[signed.id], signed.tx.lane].append(signed.tx.sequence)
     for tx_id in pool.ids():
         signed = pool.get(tx_id)  # type: ignore[assignment]
-        waiting[signed.tx.actors[0], signed.tx.lane].append(signed.tx.sequence)
-    for (actor, lane), sequences in lanes.items():
+        waiting[payer_of[signed.id], signed.tx.lane].append(signed.tx.sequence)
+    for (payer, lane), sequences in lanes.items():
         if lane != UNORDERED:
             assert all(a < b for a, b in pairwise(sequences))
-            assert sequences == sorted(waiting[actor, lane])[: len(sequences)]
+            assert sequences == sorted(waiting[payer, lane])[: len(sequences)]

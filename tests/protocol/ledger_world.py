@@ -1,6 +1,7 @@
 """A small founded chain for the tests of the ledger tower: people, an asset, cashiers, blocks by hand."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from protocol import crypto
 from protocol.chain.genesis import Genesis
@@ -136,9 +137,9 @@ class World:
         signatures = tuple(TxSignature(i, key, 0, Signature(bytes(64))) for i, key in keys)
         return assemble(body, self.rules.genesis_hash, signatures, reveals)
 
-    def pay(self, payer: Person, payee: Person, amount: int, **options: int) -> SignedTransaction:
-        call = (ASSETS, 7, 0, (payer.address, payee.address, COOP, amount, None))
-        return self.tx(call, actors=(payer,), **options)  # type: ignore[arg-type]
+    def pay(self, source: Person, target: Person, amount: int, **options: Any) -> SignedTransaction:
+        call = (ASSETS, 7, 0, (source.address, target.address, COOP, amount, None))
+        return self.tx(call, actors=(source,), **options)
 
     def cash_in(self, member: Person, amount: int, cashier: Person = TILL) -> SignedTransaction:
         ref = crypto.sha256(b"%d" % self._nonce)[:8]

@@ -180,7 +180,8 @@ def key_new(name: str, /, *, chinese: bool = False, plain: bool = False) -> None
     address = _address_text(entry.public_key)
     session.terminal.show(
         {"name": name, "address": address, "phrase": phrase.reveal()},
-        f"{name}   {address}\nWrite these words down and keep them; they are the key:\n\n  {phrase.reveal()}\n",
+        f"{name}   {address}\n"
+        f"Write these words down and keep them; they are the key:\n\n  {phrase.reveal()}\n",
     )
 
 
@@ -319,12 +320,12 @@ def launch(
     session.terminal = Terminal(json=json, quiet=quiet, yes=yes, language=lang or default_language())
     session.home = MemberHome(home)
     session.rpc, session.acts_as = rpc, acts_as
-    return app(tokens)
+    return app(tokens, exit_on_error=False, result_action="return_value")
 
 
 def main() -> None:
     """Run `coop`."""
-    run_command(lambda: session.terminal, app.meta)
+    run_command(lambda: session.terminal, lambda: app.meta(exit_on_error=False, result_action="return_value"))
 
 
 def _read_request(

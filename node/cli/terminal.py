@@ -183,8 +183,12 @@ def failure_of_rpc(error: dict[str, Any], language: str) -> Failure:
 
 def run_command(terminal: Callable[[], Terminal], command: Callable[[], Any]) -> NoReturn:
     """Run a command and end the process with its exit code; every refusal becomes three lines."""
+    from cyclopts import CycloptsError
+
     try:
         result = command()
+    except CycloptsError:
+        sys.exit(Exit.USAGE)  # it has said what is wrong
     except Failure as failure:
         sys.exit(terminal().fail(failure))
     except OperationError as error:

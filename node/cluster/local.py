@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, Config, Peer, load
 from node.errors import OperationError
 from node.ipc.ask import ask
 from node.ipc.messages import AskStatus, Status
+from node.signer import Signer
 from node.wallet.keyring import Keyring
 from protocol.addresses import HRP_TEST, format_address
 from protocol.chain.genesis import Genesis, decode_genesis
@@ -254,7 +255,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _as_node(config: Config, run_node: Callable[[Config], object]) -> Callable[[], None]:
+def _as_node(config: Config, run_node: Callable[[Config], Awaitable[None]]) -> Callable[[], None]:
     def run() -> None:
         import trio
 
@@ -296,6 +297,7 @@ def _write_node(
         peers=peers,
     )
     (home / CONFIG_FILE).write_text(render(replace(config, **settings)), encoding="utf-8")  # type: ignore[arg-type]
+    Signer.create(config.guard_path, Keyring(config.keys_path).entry(CONSENSUS_KEY).public_key)
     (home / "genesis.bin").write_bytes(genesis.encode())
 
 

@@ -1,0 +1,32 @@
+"""`coopd load`: how much a cluster does."""
+
+from cyclopts import App
+
+from node.cli.session import session
+
+load_app = App(name="load", help="Measure a cluster under load.")
+
+
+@load_app.command
+def run(
+    *,
+    seconds: float = 10.0,
+    tps: int = 0,
+    outstanding: int = 4_000,
+    batch: int = 100,
+) -> None:
+    """Send signed transfers to the local cluster and show what was committed, how fast, at what cost.
+
+    Args:
+        seconds: How long to send.
+        tps: Transfers a second to offer; 0 offers as many as are taken.
+        outstanding: Most transfers that wait for their commit at once.
+        batch: Transfers in one JSON-RPC batch.
+    """
+    from node.cli.localnet import localnet_home
+    from node.cluster.local import LocalNet
+    from node.load.run import run_load
+
+    net = LocalNet.open(localnet_home())
+    report = run_load(net, seconds, tps, outstanding, batch, session.terminal.note)
+    session.terminal.show(report, report.to_text)

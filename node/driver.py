@@ -16,6 +16,7 @@ import trio
 
 from node.builder import Builder
 from node.clock import Clock
+from node.errors import OperationError
 from node.executor import Executor, Prepared
 from node.intake import Intake
 from node.log import get_logger
@@ -251,7 +252,14 @@ class Driver:
         record = self._machine.record
         digest = compute_sign_digest(message, self._genesis_hash)
         if digest is not None:
-            message = attach_signature(message, await self._signer.sign(message, digest))
+            try:
+                message = attach_signature(message, await self._signer.sign(message, digest))
+            except OperationError as refusal:
+                if refusal.slug != "sign_state.double_sign":
+                    raise
+                # Silence is always safe; a second signature never is. The node goes on without this vote.
+                self._log.critical("signer.refused", what=refusal.what, why=refusal.why)
+                return
         me = self._machine.own_index
         others = range(len(record.validators)) if receivers is None else receivers
         data: bytes | None = None
@@ -326,6 +334,7 @@ class Driver:
         self.txs_committed += len(block.transactions)
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
         self._mempool.remove_committed([t.id for t in block.transactions])
+        self._mempool.prune(block.header.time_ms // 1_000)
         self._on_committed(block, certificate)
         self.feed(
             BlockCommitted(

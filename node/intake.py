@@ -61,7 +61,7 @@ class Intake:
 
     Args:
         admit: checks a transaction against the head state and says who pays.
-        is_committed: whether an id is already on the chain.
+        is_committed: whether an id is on the chain; asked only when its nonce is used already.
         on_pending: called after transactions were added, to wake the block builder.
     """
 
@@ -183,9 +183,7 @@ class Intake:
         self._verified[signed.raw] = signed
 
     def _refuse_known(self, tx_id: TxId) -> Rejected | None:
-        if self._mempool.known(tx_id) or self._is_committed(tx_id):
-            return Rejected(Code.EXISTS, "this transaction was already received", retry=False)
-        return None
+        return _exists() if self._mempool.known(tx_id) else None
 
     def _add(self, signed: SignedTransaction, holds: bool) -> Rejected | None:
         if not holds:
@@ -194,7 +192,8 @@ class Intake:
             admission = self._admit(signed)
             self._mempool.add(signed, admission.payer, admission.gas)
         except Rejected as refusal:
-            return refusal
+            is_repeated = refusal.code == Code.NONCE_USED and self._is_committed(signed.id)
+            return _exists() if is_repeated else refusal
         return None
 
     def _repeat_waiting(self) -> None:
@@ -219,3 +218,7 @@ class Intake:
         if batch:
             self._network.broadcast(Channel.BULK, encode_batch(batch))
         self._outbox.clear()
+
+
+def _exists() -> Rejected:
+    return Rejected(Code.EXISTS, "this transaction was already received")

@@ -411,7 +411,7 @@ class _Swarm(Swarm):
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: SwarmEvent
     ) -> None:
         """Hold the inbound slot until the connection ends; libp2p holds it until the swarm ends."""
-        ip = (cast(TrioTCPStream, read_write_closer).get_remote_address() or ("", 0))[0]
+        ip = _ip_of(cast(TrioTCPStream, read_write_closer).stream)
         if not self.doorstep.enter(ip, trio.current_time()):
             await read_write_closer.close()
             return
@@ -625,6 +625,14 @@ def _multiaddr(host: str, port: int) -> Multiaddr:
 def _place_of(maddr: Multiaddr) -> tuple[str, int]:
     _, _, host, _, port = str(maddr).split("/")[:5]
     return host, int(port)
+
+
+def _ip_of(stream: trio.SocketStream) -> str:
+    """Read where a connection comes from; libp2p's own way knows IPv4 only."""
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:  # gone already
+        return ""
 
 
 async def _resolve(address: Address) -> list[Multiaddr]:

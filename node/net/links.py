@@ -211,6 +211,9 @@ class Links:
         for peer, link in list(self._links.items()):
             if not self._is_allowed(peer):
                 self._drop(link, "the peer left the roster")
+        for connection in self._host.connections:
+            if not self._is_allowed(connection.peer):
+                connection.abort("the peer left the roster")
         for peer, scope in self._dialers.items():
             if not self._dials(peer):
                 scope.cancel()

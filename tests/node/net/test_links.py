@@ -27,11 +27,16 @@ PEERS = [peer_id_from_secret(secret) for secret in SECRETS]
 
 
 @asynccontextmanager
-async def running(links: Links) -> AsyncIterator[Address]:
+async def serving(links: Links) -> AsyncIterator[tuple[Address, ...]]:
     async with trio.open_nursery() as nursery:
-        (address,) = await nursery.start(links.run)
-        yield address
+        yield await nursery.start(links.run)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def running(links: Links) -> AsyncIterator[Address]:
+    async with serving(links) as (address,):
+        yield address
 
 
 def make_links(
@@ -164,6 +169,21 @@ async def test_a_node_that_cannot_be_reached_dials() -> None:
     one, two = make_links(0), make_links(1)
     async with running(one) as at_one, running(two):
         roster = (entry(0, at_one), entry(1))  # two is greater, but has no address
+        one.set_roster(roster)
+        two.set_roster(roster)
+        await wait_for(one, PeerUp(two.me))
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+async def test_addresses_may_be_ipv6_or_names(host: str) -> None:
+    one, two = make_links(0), make_links(1, listen=(Address(host, 0),))
+    try:
+        for listener in await trio.open_tcp_listeners(0, host="::1"):
+            await listener.aclose()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with running(one) as at_one, serving(two) as addresses:
+        roster = (entry(0, at_one), entry(1, Address(host, addresses[0].port)))
         one.set_roster(roster)
         two.set_roster(roster)
         await wait_for(one, PeerUp(two.me))

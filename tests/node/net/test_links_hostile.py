@@ -70,6 +70,13 @@ async def test_one_lane_alone_is_no_link(monkeypatch: pytest.MonkeyPatch) -> Non
         assert ours.peers() == ()
 
 
+async def test_who_leaves_the_roster_is_cut_even_without_a_lane() -> None:
+    async with attacked() as (ours, _, connection):
+        await trio.sleep(0.1)
+        ours.set_roster(())
+        await connection.closed.wait()
+
+
 @pytest.mark.parametrize("channel", Channel)
 async def test_a_closed_or_reset_lane_ends_the_link(channel: Channel) -> None:
     for end in (Pipe.close, Pipe.reset):

@@ -145,7 +145,7 @@ def pay(who: str, amount: str | None = None, /, *, memo: str = "", currency: str
     receipt = send(client, signed)
     took_ms = round((time.monotonic() - began) * 1_000)
     if not receipt["ok"]:
-        raise _failed_receipt(receipt, ref)
+        raise _failed_receipt(receipt, ref, asset)
     proven, file = _prove(client, signed.id, "0x" + signed.raw.hex())
     signers = f"{len(proven.signers)} of {len(proven.record.validators)} operators"
     terminal.show(
@@ -365,21 +365,28 @@ def _prove(client: RpcClient, tx_id: TxId, raw: str) -> tuple[Proven, Path]:
     return proven, session.home.save_receipt(tx_id, bundle)
 
 
-def _failed_receipt(receipt: dict[str, Any], ref: str) -> Failure:
+def _failed_receipt(receipt: dict[str, Any], ref: str, asset: Asset) -> Failure:
     from node.catalog import by_code, fill
 
     reason = receipt.get("reason") or {}
     entry = by_code(int(receipt["code"]))
+    limit, actual = reason.get("limit"), reason.get("actual")
+    if entry.group == "ledger":
+        limit, actual = _shown(limit, asset), _shown(actual, asset)
     params = {
         "detail": f"rule {reason.get('rule', '-')}",
         "code": receipt["code"],
-        "limit": reason.get("limit"),
-        "actual": reason.get("actual"),
-        "asked": reason.get("actual"),
+        "limit": limit,
+        "actual": actual,
+        "asked": actual,
         "id": ref,
     }
     text = fill(entry, session.terminal.language, params)
     return Failure(text.what, text.why, text.fix, f"E{entry.number} {entry.slug}")
+
+
+def _shown(number: Any, asset: Asset) -> Any:
+    return format_amount(int(number), asset.decimals, asset.symbol) if isinstance(number, int) else number
 
 
 def _show_state(state: dict[str, Any]) -> None:

@@ -204,13 +204,9 @@ def _row(node: Any) -> dict[str, Any]:
 
 
 def _await_first_block(net: "LocalNet") -> None:
-    """Wait until every node has the first block, and every gateway answers."""
+    """Wait until every node has the first block, and every gateway listens."""
     from node.cluster.local import is_free
-    from node.cluster.opening import send_first_transaction
 
-    if not net.wait(lambda all_: any(s is not None and s.ready for s in all_), FIRST_BLOCK_SECONDS):
-        raise _not_started(net)
-    send_first_transaction(net)
     if not net.wait(
         lambda all_: (
             all(s is not None and s.height > 0 for s in all_)

@@ -6,6 +6,7 @@ our own ends the process and leaves the last inputs in `crash.txt`; so does a di
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,10 +141,17 @@ class Daemon:
 
     # --- parts that need each other
 
-    def _admit(self, signed: SignedTransaction) -> Admission:
+    def _admit(self, transactions: Sequence[SignedTransaction]) -> list[Admission | Rejected]:
+        """Check each transaction for itself against the head state, at the time of a block made now."""
+        time = Seconds(max(self.executor.head.time_ms, self.clock.wall_ms()) // 1_000)
+        found: list[Admission | Rejected] = []
         with self.store.view() as state:
-            time = Seconds(max(self.executor.head.time_ms, self.clock.wall_ms()) // 1_000)
-            return check_admission(state, self.executor.rules, time, signed)
+            for signed in transactions:
+                try:
+                    found.append(check_admission(state, self.executor.rules, time, signed))
+                except Rejected as refusal:
+                    found.append(refusal)
+        return found
 
     def _machine(self, me: PublicKey) -> Consensus:
         head = self.executor.head

@@ -159,6 +159,10 @@ class Executor:
         """Return an executed proposal of the next height, or None."""
         return self._prepared.get(block_id)
 
+    def forget_proposals(self) -> None:
+        """Forget executed proposals; they are executed again when asked for."""
+        self._prepared.clear()
+
     def write(self, prepared: Prepared, certificate: Certificate) -> None:
         """Make a certified block durable in one transaction; waits for the disk: for a worker thread."""
         execution = prepared.execution
@@ -180,7 +184,7 @@ class Executor:
         self.head = self._store.head()
         assert self.head.block_id == prepared.block.id
         self.record = prepared.execution.next_record or self.record
-        self._prepared.clear()
+        self.forget_proposals()
 
     def _context(self, time_ms: TimeMs, proposer: PublicKey) -> BlockContext:
         return BlockContext(Height(self.head.height + 1), time_ms, self.head.block_id, self.record, proposer)

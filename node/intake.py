@@ -60,7 +60,7 @@ class Intake:
     """Admit transactions to the mempool of this node.
 
     Args:
-        admit: checks a transaction against the head state and says who pays.
+        admit: checks transactions against the head state, each for itself, and says who pays.
         is_committed: whether an id is on the chain; asked only when its nonce is used already.
         on_pending: called after transactions were added, to wake the block builder.
     """
@@ -70,7 +70,7 @@ class Intake:
         genesis_hash: Hash32,
         mempool: Mempool,
         network: Broadcast,
-        admit: Callable[[SignedTransaction], Admission],
+        admit: Callable[[Sequence[SignedTransaction]], list[Admission | Rejected]],
         is_committed: Callable[[TxId], bool],
         on_pending: Callable[[], None],
     ) -> None:
@@ -171,8 +171,10 @@ class Intake:
             if known is None:
                 fresh.append((place, signed))
         verdicts = await self.verify([signed for _, signed in fresh])
-        for (place, signed), holds in zip(fresh, verdicts, strict=True):
-            outcomes[place] = Outcome(signed.id, self._add(signed, holds))
+        # Between this look at the head state and the last `add` nothing awaits.
+        admissions = self._admit([signed for _, signed in fresh]) if fresh else []
+        for (place, signed), holds, admission in zip(fresh, verdicts, admissions, strict=True):
+            outcomes[place] = Outcome(signed.id, self._add(signed, holds, admission))
         if fresh:
             self._on_pending()
         return [outcome for outcome in outcomes if outcome is not None]
@@ -185,15 +187,18 @@ class Intake:
     def _refuse_known(self, tx_id: TxId) -> Rejected | None:
         return _exists() if self._mempool.known(tx_id) else None
 
-    def _add(self, signed: SignedTransaction, holds: bool) -> Rejected | None:
+    def _add(
+        self, signed: SignedTransaction, holds: bool, admission: Admission | Rejected
+    ) -> Rejected | None:
         if not holds:
             return Rejected(Code.BAD_SIG, "a signature does not hold")
+        if isinstance(admission, Rejected):
+            is_repeated = admission.code == Code.NONCE_USED and self._is_committed(signed.id)
+            return _exists() if is_repeated else admission
         try:
-            admission = self._admit(signed)
             self._mempool.add(signed, admission.payer, admission.gas)
         except Rejected as refusal:
-            is_repeated = refusal.code == Code.NONCE_USED and self._is_committed(signed.id)
-            return _exists() if is_repeated else refusal
+            return refusal
         return None
 
     def _repeat_waiting(self) -> None:

@@ -12,6 +12,7 @@ DECODE_DEPTH_MAX: Final = 16
 DECODE_LIST_ITEMS_MAX: Final = 65_536
 
 INT64_MAX: Final = (1 << 63) - 1
+UINT32_MAX: Final = (1 << 32) - 1
 AMOUNT_MAX: Final = INT64_MAX
 TEXT_BYTES_MAX: Final = 256
 

@@ -165,7 +165,7 @@ class Daemon:
 
     def _on_committed(self, block: Block, certificate: Certificate) -> None:
         self.ipc.publish_committed(block.height)
-        self.sync.advance()
+        self.sync.advance(block)
 
     async def _listen(self) -> None:
         """Hand every frame to the part that reads it; a peer that sends nonsense is noted."""

@@ -1,11 +1,14 @@
 """Carries out the plan by which a node that lags fetches and commits blocks, and serves those who lag.
 
 What to ask of whom, and what to believe, is decided by `protocol/sync/planner.py`; this file moves its
-requests and answers over the bulk lane and hands checked blocks to the driver, the only one that commits.
-A node that syncs takes no part in consensus at heights it has not reached, by the rules of that machine.
+requests and answers over the bulk lane, notices what is not answered in time, and hands checked blocks to
+the driver, the only one that commits. A node that syncs takes no part in consensus at heights it has not
+reached, by the rules of that machine.
 """
 
-from typing import Final
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, assert_never
 
 import trio
 
@@ -15,36 +18,59 @@ from node.log import get_logger
 from node.net.transport import Channel, PeerId, Transport
 from node.store.store import Store
 from node.wire import FrameKind, frame
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate
 from protocol.sync.messages import (
     RANGE_BYTES_MAX,
-    AskBlocks,
-    AskHeight,
+    Blocks,
+    ChainStatus,
+    GetBlocks,
+    GetStatus,
     SyncMessage,
-    TellBlocks,
-    TellHeight,
     decode_sync,
     encode_sync,
 )
 from protocol.sync.planner import (
-    Advanced,
-    Blame,
-    BlocksCame,
-    HandOn,
-    HeightTold,
-    PeerJoined,
-    PeerLeft,
-    Planner,
-    QueryBlocks,
-    QueryHeight,
+    Applied,
+    ApplyBlock,
+    BlocksArrived,
+    CaughtUp,
+    PeerGone,
+    PeerIsBad,
+    PeerStatus,
+    Request,
+    RequestFailed,
+    SyncEffect,
     SyncInput,
-    Tick,
+    SyncPlanner,
 )
-from protocol.types import Height
+from protocol.types import Height, PublicKey
 
-TICK_SECONDS: Final = 0.25
+TICK_SECONDS: Final = 0.5
 
-SERVED_BYTES_A_SECOND_MAX: Final = 64 * 1024 * 1024
-"""What one peer may be served; a lagging node gets its ranges, a greedy one waits for its bucket."""
+STATUS_SECONDS: Final = 2.0
+"""How often peers are asked how far they are."""
+
+REQUEST_SECONDS_MAX: Final = 5.0
+"""A range that has not come by then counts as refused."""
+
+LAG_SECONDS: Final = 1.0
+"""A lag of one block is fetched only when it lasts this long: usually that block is on its way already."""
+
+INPUTS_WAITING_MAX: Final = 1_024
+"""Inputs of peers that may wait; more are dropped, and asked for again."""
+
+SERVED_BYTES_A_TICK_MAX: Final = 32 * 1024 * 1024
+"""What one peer is served in one tick: a lagging node gets its ranges, a greedy one has to wait."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request under way; answers of one peer come in order, so failed ones keep their place."""
+
+    request: int
+    deadline: float
+    is_failed: bool = False
 
 
 class BlockSync:
@@ -56,10 +82,11 @@ class BlockSync:
         self._driver = driver
         self._network = network
         head = executor.head
-        self._planner = Planner(
-            executor.rules.genesis_hash, head.height, head.block_id, executor.record, driver.decode_block
-        )
-        self._inputs_in, self._inputs_out = trio.open_memory_channel[SyncInput](1_024)
+        self._planner = SyncPlanner(executor.rules.genesis_hash, executor.record, head.height, head.block_id)
+        self._inputs: deque[SyncInput] = deque()
+        self._arrived = trio.Event()
+        self._asked: dict[PeerId, deque[_Asked]] = {}
+        self._ahead_by_one: dict[PeerId, float] = {}
         self._served_bytes: dict[PeerId, int] = {}
         self._log = get_logger("sync")
 
@@ -70,26 +97,27 @@ class BlockSync:
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether blocks are being fetched."""
-        return self._planner.is_behind
+        """Tell whether several blocks are missing."""
+        return self._planner.target > self._executor.head.height + 1
 
     def ask(self, peer: PeerId, height: Height) -> None:
         """Take note that a validator shows a height by its messages."""
-        self._feed(HeightTold(peer, height))
+        self._note_height(peer, height)
 
     def greet(self, peer: PeerId) -> None:
-        """Take note of a peer that can be asked."""
-        self._feed(PeerJoined(peer))
+        """Ask a new peer how far it is."""
+        self._send(peer, GetStatus())
 
     def lose(self, peer: PeerId) -> None:
         """Take note of a peer that is gone."""
-        self._feed(PeerLeft(peer))
-        self._served_bytes.pop(peer, None)
+        for kept in (self._asked, self._ahead_by_one, self._served_bytes):
+            kept.pop(peer, None)
+        self._feed(PeerGone(PublicKey(peer)))
 
-    def advance(self) -> None:
-        """Take note of the new head."""
-        head = self._executor.head
-        self._feed(Advanced(head.height, head.block_id, self._executor.record))
+    def advance(self, block: Block) -> None:
+        """Take note of a block that was committed."""
+        following = self._executor.record if block.header.is_seal else None
+        self._feed(Applied(block.height, block.id, following))
 
     def on_frame(self, peer: PeerId, payload: bytes) -> None:
         """Serve a request, or take an answer.
@@ -97,63 +125,96 @@ class BlockSync:
         Raises:
             Rejected: it does not decode; the peer is at fault.
         """
-        match decode_sync(payload):
-            case AskHeight():
-                self._send(peer, TellHeight(self._executor.head.height))
-            case TellHeight(height):
-                self._feed(HeightTold(peer, height))
-            case AskBlocks(request, first, count):
-                self._send(peer, TellBlocks(request, self._read_range(peer, first, count)))
-            case TellBlocks(request, blocks):
-                self._feed(BlocksCame(peer, request, blocks))
+        message = decode_sync(payload, self._driver.decode_block)
+        match message:
+            case GetStatus():
+                head = self._executor.head
+                self._send(peer, ChainStatus(head.height, head.block_id))
+            case ChainStatus(height, _):
+                self._note_height(peer, height)
+            case GetBlocks(first, count):
+                self._send(peer, Blocks(self._read_range(peer, first, count)))
+            case Blocks(blocks):
+                if self._asked.get(peer):
+                    self._feed(BlocksArrived(self._asked[peer].popleft().request, blocks))
+            case _:
+                assert_never(message)
 
     async def run(self) -> None:
         """Step the planner and carry out its effects; for ever."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tick)
-            async for event in self._inputs_out:
-                for effect in self._planner.step(event):
-                    match effect:
-                        case QueryHeight(peer):
-                            self._send(PeerId(peer), AskHeight())
-                        case QueryBlocks(peer, request, first, count):
-                            self._send(PeerId(peer), AskBlocks(request, first, count))
-                        case HandOn(block, certificate):
-                            await self._driver.commit(block, certificate)
-                        case Blame(peer, why):
-                            self._log.warning("peer.blamed", peer=peer.hex(), why=why)
+            nursery.start_soon(self._watch)
+            while True:
+                while self._inputs:
+                    for effect in self._planner.step(self._inputs.popleft()):
+                        await self._perform(effect)
+                self._arrived = trio.Event()
+                await self._arrived.wait()
 
-    async def _tick(self) -> None:
+    async def _perform(self, effect: SyncEffect) -> None:
+        match effect:
+            case Request(request, peer, first, count):
+                deadline = trio.current_time() + REQUEST_SECONDS_MAX
+                self._asked.setdefault(PeerId(peer), deque()).append(_Asked(request, deadline))
+                self._send(PeerId(peer), GetBlocks(first, count))
+            case ApplyBlock(block, certificate):
+                await self._driver.commit(block, certificate)
+            case PeerIsBad(peer, reason):
+                self._log.warning("peer.bad", peer=peer.hex(), why=reason)
+            case CaughtUp(height):
+                self._log.debug("caught_up", height=height)
+            case _:
+                assert_never(effect)
+
+    async def _watch(self) -> None:
+        """Ask for heights, and notice what was not answered."""
+        asked_at = -STATUS_SECONDS
         while True:
+            now = trio.current_time()
             self._served_bytes.clear()
-            self.advance()
-            self._feed(Tick(int(trio.current_time() * 1_000)))
+            if now - asked_at >= STATUS_SECONDS:
+                asked_at = now
+                for peer in self._network.peers():
+                    self._send(peer, GetStatus())
+            for waiting in self._asked.values():
+                for asked in waiting:
+                    if now > asked.deadline and not asked.is_failed:
+                        asked.is_failed = True
+                        self._feed(RequestFailed(asked.request))
             await trio.sleep(TICK_SECONDS)
 
+    def _note_height(self, peer: PeerId, height: Height) -> None:
+        own = self._executor.head.height
+        now = trio.current_time()
+        if height != own + 1:
+            self._ahead_by_one.pop(peer, None)
+        elif now - self._ahead_by_one.setdefault(peer, now) < LAG_SECONDS:
+            return
+        self._feed(PeerStatus(PublicKey(peer), height))
+
     def _feed(self, event: SyncInput) -> None:
-        try:
-            self._inputs_in.send_nowait(event)
-        except trio.WouldBlock:
-            # Only peers can be that loud. What they say is asked for again, our own height told each tick.
-            self._log.warning("input.dropped", kind=type(event).__name__)
+        """Queue an input; only what peers say may be dropped."""
+        if isinstance(event, PeerStatus | BlocksArrived) and len(self._inputs) >= INPUTS_WAITING_MAX:
+            return
+        self._inputs.append(event)
+        self._arrived.set()
 
     def _send(self, peer: PeerId, message: SyncMessage) -> None:
         self._network.send(peer, Channel.BULK, frame(FrameKind.SYNC, encode_sync(message)))
 
-    def _read_range(self, peer: PeerId, first: Height, count: int) -> tuple[tuple[bytes, bytes], ...]:
-        """Read consecutive certified blocks, whose links are checked again because a disk may rot."""
-        found: list[tuple[bytes, bytes]] = []
+    def _read_range(self, peer: PeerId, first: Height, count: int) -> tuple[tuple[Block, Certificate], ...]:
+        """Read consecutive certified blocks; their links are checked again, because a disk may rot."""
+        found: list[tuple[Block, Certificate]] = []
         size = 0
-        budget = int(SERVED_BYTES_A_SECOND_MAX * TICK_SECONDS)
         for height in range(first, first + count):
-            certificate = self._store.certificate_bytes(height)
-            block = self._store.checked_block_bytes(height)
+            certificate = self._store.certificate(height)
+            data = self._store.checked_block_bytes(height)
             served = self._served_bytes.get(peer, 0)
-            if certificate is None or block is None or served > budget:
+            if certificate is None or data is None or served > SERVED_BYTES_A_TICK_MAX:
                 break
-            found.append((block, certificate))
-            size += len(block)
-            self._served_bytes[peer] = served + len(block)
-            if size > RANGE_BYTES_MAX:
+            if found and size + len(data) > RANGE_BYTES_MAX:
                 break
+            found.append((self._driver.decode_block(data), certificate))
+            size += len(data)
+            self._served_bytes[peer] = served + len(data)
         return tuple(found)

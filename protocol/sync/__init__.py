@@ -1,1 +1,1 @@
-"""Catching up: which blocks to ask of whom, and what to believe of the answers."""
+"""Block sync: how a node that lags gets final blocks. Start reading at `planner.py`."""

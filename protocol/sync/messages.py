@@ -1,106 +1,123 @@
-"""The messages of block sync and their canonical bytes: `(kind, field, ...)`, fields in the order of the
-class.
+"""The messages of block sync: how far a peer is, and ranges of final blocks with their certificates.
 
-They carry blocks as bytes; nothing here is signed, because every block comes with its certificate. This
-file does not know who asks or when (`planner.py`), nor where blocks are stored.
+Wire: the canonical array `(version, kind, field, ...)`. Nothing is signed: every block comes with a
+certificate, and whoever lies about heights only wastes a request.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final, TypeAlias, assert_never
 
 from protocol import codec
+from protocol.chain.block import Block
+from protocol.chain.certificate import CERTIFICATE_BYTES_MAX, Certificate, read_certificate
 from protocol.codec import Reader, Value
-from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_BYTES_MAX, INT64_MAX
-from protocol.types import Height
+from protocol.types import BlockId, Height
 
+SYNC_VERSION: Final = 1
 RANGE_BLOCKS_MAX: Final = 64
 RANGE_BYTES_MAX: Final = 4 * 1024 * 1024
-"""A range ends with the block that passes this, so one block always fits (consensus.md 2.7)."""
-SYNC_BYTES_MAX: Final = RANGE_BYTES_MAX + BLOCK_BYTES_MAX + 256 * 1024
-REQUEST_BITS: Final = 48
-CERTIFICATE_BYTES_MAX: Final = 16 * 1024
+"""A range ends before the block that would exceed this; the first block always goes, whatever its size."""
+
+SYNC_BYTES_MAX: Final = BLOCK_BYTES_MAX + RANGE_BLOCKS_MAX * (CERTIFICATE_BYTES_MAX + 64)
+
+
+class SyncKind(IntEnum):
+    """The second field of every message."""
+
+    GET_STATUS = 1
+    STATUS = 2
+    GET_BLOCKS = 3
+    BLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class AskHeight:
-    """Ask a peer how high its chain is."""
+class GetStatus:
+    """Ask how far a peer is."""
 
 
 @dataclass(frozen=True, slots=True)
-class TellHeight:
-    """Say how high the chain is; believed only as a reason to ask for blocks."""
+class ChainStatus:
+    """Say how far we are.
+
+    Args:
+        height: of the last final block; 0 at genesis.
+        block_id: of that block; the genesis hash at height 0.
+    """
 
     height: Height
+    block_id: BlockId
 
 
 @dataclass(frozen=True, slots=True)
-class AskBlocks:
-    """Ask for blocks from a height on, at most `count`."""
+class GetBlocks:
+    """Ask for final blocks.
 
-    request: int
+    Args:
+        first: the lowest height.
+        count: how many, 1 .. `RANGE_BLOCKS_MAX`; the answer may stop earlier.
+    """
+
     first: Height
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class TellBlocks:
-    """Answer with consecutive blocks from the height asked for, each certified; may be fewer, or none.
+class Blocks:
+    """Answer `GetBlocks`: final blocks from the first height asked for; none when we lack it."""
 
-    Args:
-        blocks: (block bytes, certificate bytes), not decoded.
-    """
-
-    request: int
-    blocks: tuple[tuple[bytes, bytes], ...]
+    blocks: tuple[tuple[Block, Certificate], ...]
 
 
-SyncMessage: TypeAlias = AskHeight | TellHeight | AskBlocks | TellBlocks
+SyncMessage: TypeAlias = GetStatus | ChainStatus | GetBlocks | Blocks
 
 
 def encode_sync(message: SyncMessage) -> bytes:
-    """Encode a message."""
+    """Encode a message of block sync."""
     match message:
-        case AskHeight():
-            return codec.encode((1,))
-        case TellHeight(height):
-            return codec.encode((2, height))
-        case AskBlocks(request, first, count):
-            return codec.encode((3, request, first, count))
-        case TellBlocks(request, blocks):
-            return codec.encode((4, request, blocks))
+        case GetStatus():
+            fields: tuple[Value, ...] = (int(SyncKind.GET_STATUS),)
+        case ChainStatus():
+            fields = (int(SyncKind.STATUS), message.height, message.block_id)
+        case GetBlocks():
+            fields = (int(SyncKind.GET_BLOCKS), message.first, message.count)
+        case Blocks():
+            items = tuple([(block.encode(), proof.to_value()) for block, proof in message.blocks])
+            fields = (int(SyncKind.BLOCKS), items)
         case _:
             assert_never(message)
+    return codec.encode((SYNC_VERSION, *fields))
 
 
-def decode_sync(data: bytes) -> SyncMessage:
-    """Decode a message; blocks stay bytes.
+def decode_sync(data: bytes, decode_block: Callable[[bytes], Block]) -> SyncMessage:
+    """Decode a message of block sync; neither links nor certificates are checked.
 
     Raises:
-        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`, and what `decode_block` raises.
     """
     fields = Reader(codec.decode(data, SYNC_BYTES_MAX), "sync message")
-    message = _read(fields.integer(1, 4), fields)
+    fields.integer(SYNC_VERSION, SYNC_VERSION)
+    message = _read(SyncKind(fields.integer(SyncKind.GET_STATUS, SyncKind.BLOCKS)), fields, decode_block)
     fields.end()
     return message
 
 
-def _read(kind: int, fields: Reader) -> SyncMessage:
+def _read(kind: SyncKind, fields: Reader, decode_block: Callable[[bytes], Block]) -> SyncMessage:
     match kind:
-        case 1:
-            return AskHeight()
-        case 2:
-            return TellHeight(Height(fields.integer(0, INT64_MAX)))
-        case 3:
-            request, first = fields.uint(REQUEST_BITS), Height(fields.integer(1, INT64_MAX))
-            return AskBlocks(request, first, fields.integer(1, RANGE_BLOCKS_MAX))
+        case SyncKind.GET_STATUS:
+            return GetStatus()
+        case SyncKind.STATUS:
+            return ChainStatus(Height(fields.integer(0, INT64_MAX)), BlockId(fields.data(32)))
+        case SyncKind.GET_BLOCKS:
+            return GetBlocks(Height(fields.integer(1, INT64_MAX)), fields.integer(1, RANGE_BLOCKS_MAX))
+        case SyncKind.BLOCKS:
+            return Blocks(fields.records(RANGE_BLOCKS_MAX, lambda value: _read_item(value, decode_block)))
         case _:
-            return TellBlocks(fields.uint(REQUEST_BITS), fields.records(RANGE_BLOCKS_MAX, _read_pair))
+            assert_never(kind)
 
 
-def _read_pair(value: Value) -> tuple[bytes, bytes]:
-    fields = Reader(value, "certified block", 2)
-    block, certificate = fields.data_up_to(BLOCK_BYTES_MAX), fields.data_up_to(CERTIFICATE_BYTES_MAX)
-    if not block or not certificate:
-        raise Rejected(Code.MALFORMED, "certified block: empty")
-    return block, certificate
+def _read_item(value: Value, decode_block: Callable[[bytes], Block]) -> tuple[Block, Certificate]:
+    fields = Reader(value, "block of a range", 2)
+    return decode_block(fields.data_up_to(BLOCK_BYTES_MAX)), read_certificate(fields.any())

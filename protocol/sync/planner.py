@@ -1,378 +1,350 @@
-"""Block sync as a machine: `step(input) -> [effect]`. It asks several peers for ranges and believes none.
+"""Plan block sync: which range to ask of whom, what to make of the answer, and what may be applied next.
 
-    1. What peers say about their height is a reason to ask, nothing more.
-    2. Ranges of the window above our height are asked of different peers at once.
-    3. The next block is handed on only when it follows the last one and its certificate holds under the
-       record of its epoch; later ones wait, because the record after a seal is known only once that is
-       committed.
-    4. A peer whose block does not hold is blamed and not asked again; one that is silent or short is passed
-       over for a while.
+    step(input) -> [effect, ...]
 
-It has no clock (`Tick` brings the time), chance, disk or network, and executes nothing: the driver does,
-and compares the roots.
+Ranges are asked of several peers at a time, ahead of what is applied. Blocks are checked in order of
+height: the link to the block below and the whole certificate under the record of their epoch; a seal stops
+the checking until it is applied and the next record is known. Whoever sends a bad block or does not answer
+is left out.
 
-*Source*: consensus.md 2.7. *Departs*: every certificate is checked, not one a range; it is stored, so it must
-be one we can hand on.
+It has no clock (the shell says when a request failed), executes nothing (the shell does, and stops the node
+when a certified block gives other roots) and does not vote: consensus joins in at the tip by itself.
+
+*Source*: consensus.md 2.7.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from protocol import crypto
 from protocol.chain.block import Block
-from protocol.chain.certificate import Certificate, check_certificate, decode_certificate
+from protocol.chain.certificate import Certificate, check_certificate
 from protocol.chain.validators import EpochRecord, VerifySignature
 from protocol.errors import Code, Rejected
 from protocol.sync.messages import RANGE_BLOCKS_MAX
-from protocol.types import BlockId, Hash32, Height
+from protocol.types import BlockId, Hash32, Height, PublicKey
 
-PeerName: TypeAlias = bytes
+RANGES_OPEN_MAX: Final = 8
+"""Requests under way."""
 
-REQUESTS_MAX: Final = 4
-"""Ranges under way at once."""
+RANGES_A_PEER_MAX: Final = 2
+"""Requests under way at one peer: one is served while the other's answer travels."""
 
-WINDOW_BLOCKS: Final = REQUESTS_MAX * RANGE_BLOCKS_MAX
-"""Blocks above our height that may be under way or waiting."""
+BLOCKS_AHEAD_MAX: Final = 8 * RANGE_BLOCKS_MAX
+"""Heights above the last applied one that may be asked for or held: the bound of memory."""
 
-REQUEST_MS_MAX: Final = 5_000
-"""A range that has not come by then is asked of somebody else."""
+FAILURES_MAX: Final = 3
+"""Failed requests in a row after which a peer is left out until it tells its status again."""
 
-PASSED_OVER_MS: Final = 2_000
-"""How long a peer is passed over after a request that brought nothing."""
-
-BEHIND_MS: Final = 1_000
-"""A lag of one block counts only when it lasts this long: usually that block is on its way already."""
-
-ASK_HEIGHT_MS: Final = 2_000
-PEERS_MAX: Final = 256
+PEERS_MAX: Final = 64
 
 
 # --- inputs
 
 
 @dataclass(frozen=True, slots=True)
-class PeerJoined:
-    """A peer can be asked."""
+class PeerStatus:
+    """A peer says how far it is."""
 
-    peer: PeerName
-
-
-@dataclass(frozen=True, slots=True)
-class PeerLeft:
-    """A peer is gone; so is what was asked of it."""
-
-    peer: PeerName
-
-
-@dataclass(frozen=True, slots=True)
-class HeightTold:
-    """A peer says, or shows by its votes, that it has this height."""
-
-    peer: PeerName
+    peer: PublicKey
     height: Height
 
 
 @dataclass(frozen=True, slots=True)
-class BlocksCame:
-    """A peer answered a request."""
+class PeerGone:
+    """A peer is no longer connected."""
 
-    peer: PeerName
-    request: int
-    blocks: tuple[tuple[bytes, bytes], ...]
+    peer: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
-    """The chain on our disk has grown, by sync or by consensus."""
+class BlocksArrived:
+    """The answer to a request."""
+
+    request: int
+    blocks: tuple[tuple[Block, Certificate], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """A request was refused, cut off, undecodable, or not answered in time."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A block is final and stored, by this plan or by consensus.
+
+    Args:
+        next_record: record of the next epoch when it was a seal; None otherwise.
+    """
 
     height: Height
     block_id: BlockId
-    record: EpochRecord
+    next_record: EpochRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed."""
-
-    now_ms: int
-
-
-SyncInput: TypeAlias = PeerJoined | PeerLeft | HeightTold | BlocksCame | Advanced | Tick
+SyncInput: TypeAlias = PeerStatus | PeerGone | BlocksArrived | RequestFailed | Applied
 
 
 # --- effects
 
 
 @dataclass(frozen=True, slots=True)
-class QueryHeight:
-    """Ask a peer for its height."""
+class Request:
+    """Ask a peer for a range; answered by `BlocksArrived` or `RequestFailed` with the same number."""
 
-    peer: PeerName
-
-
-@dataclass(frozen=True, slots=True)
-class QueryBlocks:
-    """Ask a peer for a range."""
-
-    peer: PeerName
     request: int
+    peer: PublicKey
     first: Height
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class HandOn:
-    """A block above the head whose certificate holds: execute and commit it; answered by `Advanced`."""
+class ApplyBlock:
+    """Execute and store a block whose link and certificate hold; answered by `Applied`, in order."""
 
     block: Block
     certificate: Certificate
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
-    """A peer sent what does not hold."""
+class PeerIsBad:
+    """A peer sent what no correct one sends; it is asked nothing more."""
 
-    peer: PeerName
-    why: str
-
-
-SyncEffect: TypeAlias = QueryHeight | QueryBlocks | HandOn | Blame
-
-
-class _Peer:
-    """What is known of one peer; `failures` counts requests in a row that brought nothing."""
-
-    __slots__ = ("failures", "height", "is_blamed", "passed_over_until_ms")
-
-    def __init__(self) -> None:
-        self.height = Height(0)
-        self.is_blamed = False
-        self.failures = 0
-        self.passed_over_until_ms = 0
-
-    def fail(self, now_ms: int) -> None:
-        self.failures += 1
-        self.passed_over_until_ms = now_ms + PASSED_OVER_MS
+    peer: PublicKey
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    peer: PeerName
-    first: Height
-    count: int
-    asked_ms: int
+class CaughtUp:
+    """No usable peer is ahead of us."""
+
+    height: Height
 
 
-class Planner:
-    """Plan how a node that lags catches up.
+SyncEffect: TypeAlias = Request | ApplyBlock | PeerIsBad | CaughtUp
+
+
+@dataclass(slots=True)
+class _Peer:
+    height: Height
+    open_requests: int = 0
+    failures: int = 0
+    is_bad: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.is_bad and self.failures < FAILURES_MAX
+
+
+class SyncPlanner:
+    """Fetch final blocks until no peer is ahead.
 
     Args:
-        decode_block: decodes a block of this chain and checks that the body is its header's.
+        record: of the epoch that certifies `height` + 1.
+        height: last final block; 0 at genesis.
+        block_id: of that block; the genesis hash at height 0.
+        verify: checks a signature; the shell may pass one that asks what worker threads found.
     """
 
     __slots__ = (
-        "_arrived",
-        "_asked_height_ms",
-        "_behind_since_ms",
+        "_applied",
         "_block_id",
-        "_decode_block",
+        "_blocks",
+        "_checked",
         "_genesis_hash",
-        "_handed",
-        "_height",
-        "_next_request",
-        "_now_ms",
+        "_is_waiting_for_record",
+        "_open",
+        "_out",
         "_peers",
         "_record",
         "_requests",
         "_verify",
+        "_was_caught_up",
     )
 
     def __init__(
         self,
         genesis_hash: Hash32,
+        record: EpochRecord,
         height: Height,
         block_id: BlockId,
-        record: EpochRecord,
-        decode_block: Callable[[bytes], Block],
         verify: VerifySignature = crypto.verify,
     ) -> None:
         self._genesis_hash = genesis_hash
-        self._height = height
-        self._block_id = block_id
         self._record = record
-        self._decode_block = decode_block
+        self._applied = height
+        # Heights up to here were handed out by ApplyBlock; block_id is of the last of them.
+        self._checked = height
+        self._block_id = block_id
+        self._is_waiting_for_record = False
         self._verify = verify
-        self._peers: dict[PeerName, _Peer] = {}
-        self._requests: dict[int, _Request] = {}
-        self._arrived: dict[Height, tuple[PeerName, bytes, bytes]] = {}
-        self._handed = Height(0)
-        self._next_request = 1
-        self._now_ms = 0
-        self._asked_height_ms = -ASK_HEIGHT_MS
-        self._behind_since_ms: int | None = None
+        self._peers: dict[PublicKey, _Peer] = {}
+        self._blocks: dict[Height, tuple[PublicKey, Block, Certificate]] = {}
+        self._open: dict[int, Request] = {}
+        self._requests = 0
+        self._was_caught_up = False
+        self._out: list[SyncEffect] = []
 
     @property
     def target(self) -> Height:
-        """Return the highest height that a peer claims to have."""
-        heights = [peer.height for peer in self._peers.values() if not peer.is_blamed]
-        return max(heights, default=self._height)
-
-    @property
-    def is_behind(self) -> bool:
-        """Tell whether blocks must be fetched: two are missing, or one for a while."""
-        lag = self.target - self._height
-        since = self._behind_since_ms
-        return lag >= 2 or (lag == 1 and since is not None and self._now_ms - since >= BEHIND_MS)
+        """Return the greatest height that a usable peer claims, at least our own."""
+        return max([self._checked, *(p.height for p in self._peers.values() if p.is_usable)])
 
     def step(self, event: SyncInput) -> list[SyncEffect]:
         """Take one input and return what is to be done, in order."""
-        effects: list[SyncEffect] = []
         match event:
-            case PeerJoined(peer):
-                if len(self._peers) < PEERS_MAX:
-                    self._peers.setdefault(peer, _Peer())
-                effects.append(QueryHeight(peer))
-            case PeerLeft(peer):
-                self._peers.pop(peer, None)
-                self._forget_requests(lambda request: request.peer == peer)
-            case HeightTold(peer, height):
-                if peer in self._peers:
-                    self._peers[peer].height = max(self._peers[peer].height, height)
-            case BlocksCame(peer, request, blocks):
-                self._take(peer, request, blocks)
-            case Advanced(height, block_id, record):
-                self._advance(height, block_id, record)
-            case Tick(now_ms):
-                self._now_ms = now_ms
-                effects += self._ask_heights()
-                self._pass_over_the_silent()
+            case PeerStatus():
+                self._on_status(event)
+            case PeerGone():
+                self._peers.pop(event.peer, None)
+                self._open = {n: r for n, r in self._open.items() if r.peer != event.peer}
+            case BlocksArrived():
+                self._on_blocks(event)
+            case RequestFailed():
+                peer = self._close(event.request)
+                if peer is not None:
+                    self._peers[peer].failures += 1
+            case Applied():
+                self._on_applied(event)
             case _:
                 assert_never(event)
-        self._note_lag()
-        return effects + self._hand_on() + self._ask_ranges()
-
-    # --- asking
-
-    def _ask_heights(self) -> list[SyncEffect]:
-        if self._now_ms - self._asked_height_ms < ASK_HEIGHT_MS:
-            return []
-        self._asked_height_ms = self._now_ms
-        return [QueryHeight(name) for name in sorted(self._peers) if not self._peers[name].is_blamed]
-
-    def _pass_over_the_silent(self) -> None:
-        for request in self._requests.values():
-            if self._now_ms - request.asked_ms > REQUEST_MS_MAX and request.peer in self._peers:
-                self._peers[request.peer].fail(self._now_ms)
-        self._forget_requests(lambda request: self._now_ms - request.asked_ms > REQUEST_MS_MAX)
-
-    def _forget_requests(self, is_void: Callable[[_Request], bool]) -> None:
-        self._requests = {number: r for number, r in self._requests.items() if not is_void(r)}
-
-    def _ask_ranges(self) -> list[SyncEffect]:
-        effects: list[SyncEffect] = []
-        while self.is_behind and len(self._requests) < REQUESTS_MAX:
-            missing = self._find_missing()
-            if missing is None:
-                break
-            first, count = missing
-            name = self._choose_peer(first)
-            if name is None:
-                break
-            count = min(count, self._peers[name].height - first + 1)
-            number, self._next_request = self._next_request, self._next_request + 1
-            self._requests[number] = _Request(name, first, count, self._now_ms)
-            effects.append(QueryBlocks(name, number, first, count))
+        self._check_ready()
+        self._ask()
+        is_caught_up = self._applied >= self.target
+        if is_caught_up and not self._was_caught_up:
+            self._out.append(CaughtUp(self._applied))
+        self._was_caught_up = is_caught_up
+        effects, self._out = self._out, []
         return effects
 
-    def _find_missing(self) -> tuple[Height, int] | None:
-        """Return the first range of the window that neither waits here nor is under way."""
-        end = min(self.target, self._height + WINDOW_BLOCKS)
-        asked = [(r.first, r.first + r.count) for r in self._requests.values()]
+    def _on_status(self, event: PeerStatus) -> None:
+        peer = self._peers.get(event.peer)
+        if peer is None:
+            if len(self._peers) < PEERS_MAX:
+                self._peers[event.peer] = _Peer(event.height)
+        else:
+            peer.height = event.height
+            # One more try; a peer that never has what it claims costs one request a status.
+            peer.failures = min(peer.failures, FAILURES_MAX - 1)
 
-        def is_missing(height: int) -> bool:
-            return height not in self._arrived and not any(low <= height < high for low, high in asked)
-
-        first = next((h for h in range(self._height + 1, end + 1) if is_missing(h)), None)
-        if first is None:
-            return None
-        count = 1
-        while count < RANGE_BLOCKS_MAX and first + count <= end and is_missing(first + count):
-            count += 1
-        return Height(first), count
-
-    def _choose_peer(self, height: Height) -> PeerName | None:
-        """Return who has the height: the most reliable one, then who has the fewest requests, then by name.
-
-        Two silent peers must not take turns for ever while an honest one waits, hence failures come first.
-        """
-        load = [request.peer for request in self._requests.values()]
-        fit = [
-            (peer.failures, load.count(name), name)
-            for name, peer in self._peers.items()
-            if peer.height >= height and not peer.is_blamed and peer.passed_over_until_ms <= self._now_ms
-        ]
-        return min(fit)[2] if fit else None
-
-    # --- answers
-
-    def _take(self, peer: PeerName, number: int, blocks: tuple[tuple[bytes, bytes], ...]) -> None:
-        request = self._requests.get(number)
-        if request is None or request.peer != peer:
+    def _on_blocks(self, event: BlocksArrived) -> None:
+        request = self._open.get(event.request)
+        name = self._close(event.request)
+        if request is None or name is None:
             return
-        del self._requests[number]
-        known = self._peers.get(peer)
-        if known is not None and blocks:
-            known.failures = 0
-        elif known is not None:
-            known.height = Height(min(known.height, request.first - 1))
-            known.fail(self._now_ms)
-        for offset, (block, certificate) in enumerate(blocks[: request.count]):
-            height = Height(request.first + offset)
-            if height > self._height:
-                self._arrived.setdefault(height, (peer, block, certificate))
+        peer = self._peers[name]
+        heights = [block.height for block, _ in event.blocks]
+        if len(heights) > request.count or heights != list(
+            range(request.first, request.first + len(heights))
+        ):
+            self._condemn(name, "sent other blocks than it was asked for")
+        elif not heights:
+            # It does not have what it claimed, or no longer.
+            peer.failures += 1
+        else:
+            peer.failures = 0
+            for block, certificate in event.blocks:
+                if block.height > self._checked:
+                    self._blocks.setdefault(block.height, (name, block, certificate))
 
-    def _advance(self, height: Height, block_id: BlockId, record: EpochRecord) -> None:
-        if height <= self._height:
+    def _on_applied(self, event: Applied) -> None:
+        if event.height <= self._applied:
             return
-        self._height, self._block_id, self._record = height, block_id, record
-        self._arrived = {h: waiting for h, waiting in self._arrived.items() if h > height}
-        self._behind_since_ms = None
+        self._applied = event.height
+        if event.height >= self._checked:
+            # Consensus may have been faster than we.
+            self._checked, self._block_id = event.height, event.block_id
+            self._blocks = {h: b for h, b in self._blocks.items() if h > event.height}
+            self._is_waiting_for_record = False
+        if event.next_record is not None:
+            self._record = event.next_record
 
-    def _note_lag(self) -> None:
-        if self.target <= self._height:
-            self._behind_since_ms = None
-        elif self._behind_since_ms is None:
-            self._behind_since_ms = self._now_ms
+    def _check_ready(self) -> None:
+        """Check and hand out what follows without a gap."""
+        while not self._is_waiting_for_record:
+            height = Height(self._checked + 1)
+            found = self._blocks.get(height)
+            if found is None:
+                return
+            name, block, certificate = found
+            try:
+                self._check_block(block, certificate)
+            except Rejected as refusal:
+                self._condemn(name, f"height {height}: {refusal.detail}")
+                return
+            del self._blocks[height]
+            self._checked, self._block_id = height, block.id
+            self._is_waiting_for_record = block.header.is_seal
+            self._out.append(ApplyBlock(block, certificate))
 
-    def _hand_on(self) -> list[SyncEffect]:
-        """Check the next block if it is here and hand it on, one at a time."""
-        height = Height(self._height + 1)
-        if self._handed >= height or height not in self._arrived:
-            return []
-        peer, block_bytes, certificate_bytes = self._arrived[height]
-        try:
-            block, certificate = self._check(height, block_bytes, certificate_bytes)
-        except Rejected as refusal:
-            return self._blame(peer, f"block {height}: {refusal}")
-        self._handed = height
-        return [HandOn(block, certificate)]
-
-    def _check(
-        self, height: Height, block_bytes: bytes, certificate_bytes: bytes
-    ) -> tuple[Block, Certificate]:
-        block, certificate = self._decode_block(block_bytes), decode_certificate(certificate_bytes)
+    def _check_block(self, block: Block, certificate: Certificate) -> None:
+        header = block.header
+        if header.genesis_hash != self._genesis_hash or header.parent_id != self._block_id:
+            raise Rejected(Code.INVALID_BLOCK, "it does not follow the block below")
+        if header.epoch != self._record.number or header.epoch_hash != self._record.compute_hash():
+            raise Rejected(Code.INVALID_BLOCK, "it is of another epoch")
+        if certificate.block_id != block.id or certificate.height != header.height:
+            raise Rejected(Code.BAD_PROOF, "the certificate is of another block")
         check_certificate(certificate, self._record, self._genesis_hash, self._verify)
-        if (certificate.height, certificate.block_id) != (height, block.id) or block.height != height:
-            raise Rejected(Code.BAD_PROOF, "its certificate is of another block")
-        if block.header.parent_id != self._block_id:
-            raise Rejected(Code.BAD_PROOF, "it does not follow our head")
-        return block, certificate
 
-    def _blame(self, name: PeerName, why: str) -> list[SyncEffect]:
-        peer = self._peers.get(name)
-        if peer is not None:
-            peer.is_blamed = True
-        self._arrived = {h: waiting for h, waiting in self._arrived.items() if waiting[0] != name}
-        self._forget_requests(lambda request: request.peer == name)
-        return [Blame(name, why), *self._hand_on()]
+    def _ask(self) -> None:
+        """Open requests for the lowest heights that nobody was asked for."""
+        limit = min(self.target, self._applied + BLOCKS_AHEAD_MAX)
+        height = self._checked + 1
+        while height <= limit and len(self._open) < RANGES_OPEN_MAX:
+            end = self._end_of_asked(height)
+            if end is not None:
+                height = end
+                continue
+            first = height
+            while (
+                height <= limit and height - first < RANGE_BLOCKS_MAX and self._end_of_asked(height) is None
+            ):
+                height += 1
+            name = self._choose_peer(Height(first))
+            if name is None:
+                return
+            peer = self._peers[name]
+            count = min(height - first, peer.height - first + 1)
+            height = first + count
+            self._requests += 1
+            peer.open_requests += 1
+            request = Request(self._requests, name, Height(first), count)
+            self._open[self._requests] = request
+            self._out.append(request)
+
+    def _end_of_asked(self, height: int) -> int | None:
+        """Return the first height after what we hold or asked for at a height; None when it is neither."""
+        if height in self._blocks:
+            return height + 1
+        for request in self._open.values():
+            if request.first <= height < request.first + request.count:
+                return request.first + request.count
+        return None
+
+    def _choose_peer(self, height: Height) -> PublicKey | None:
+        able = [
+            (peer.failures, peer.open_requests, name)
+            for name, peer in self._peers.items()
+            if peer.is_usable and peer.height >= height and peer.open_requests < RANGES_A_PEER_MAX
+        ]
+        return min(able)[2] if able else None
+
+    def _close(self, number: int) -> PublicKey | None:
+        request = self._open.pop(number, None)
+        if request is None:
+            return None
+        self._peers[request.peer].open_requests -= 1
+        return request.peer
+
+    def _condemn(self, name: PublicKey, reason: str) -> None:
+        """Leave a peer out and forget all that it sent."""
+        self._blocks = {h: b for h, b in self._blocks.items() if b[0] != name}
+        self._open = {n: r for n, r in self._open.items() if r.peer != name}
+        if name in self._peers:
+            self._peers[name].is_bad = True
+            self._peers[name].open_requests = 0
+        self._out.append(PeerIsBad(name, reason))

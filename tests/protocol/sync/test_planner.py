@@ -1,250 +1,283 @@
-"""Block sync: a lagging node reaches the top whatever single peers do, and believes certificates only."""
+"""Block sync: catches up from several peers, whatever some of them do, and applies only what holds."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from protocol import crypto
-from protocol.chain.block import Block, Header, assemble_block, compute_tx_root, decode_block
-from protocol.chain.certificate import Vote, VoteKind, certify
-from protocol.chain.validators import NO_HASH, EngineKind, EpochRecord, Validator
-from protocol.crypto import SecretKey
-from protocol.errors import Code, Rejected
+from protocol.chain.block import Block, decode_block
+from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
+from protocol.chain.validators import EngineKind
+from protocol.errors import Rejected
+from protocol.params import BLOCK_BYTES_MAX
 from protocol.sync.messages import (
     RANGE_BLOCKS_MAX,
-    AskBlocks,
-    AskHeight,
-    TellBlocks,
-    TellHeight,
+    SYNC_BYTES_MAX,
+    Blocks,
+    ChainStatus,
+    GetBlocks,
+    GetStatus,
+    SyncMessage,
     decode_sync,
     encode_sync,
 )
 from protocol.sync.planner import (
-    BEHIND_MS,
-    PASSED_OVER_MS,
-    REQUEST_MS_MAX,
-    REQUESTS_MAX,
-    Advanced,
-    Blame,
-    BlocksCame,
-    HandOn,
-    HeightTold,
-    PeerJoined,
-    PeerLeft,
-    Planner,
-    QueryBlocks,
+    BLOCKS_AHEAD_MAX,
+    FAILURES_MAX,
+    PEERS_MAX,
+    RANGES_A_PEER_MAX,
+    RANGES_OPEN_MAX,
+    Applied,
+    ApplyBlock,
+    BlocksArrived,
+    CaughtUp,
+    PeerGone,
+    PeerIsBad,
+    PeerStatus,
+    Request,
+    RequestFailed,
     SyncEffect,
-    Tick,
+    SyncInput,
+    SyncPlanner,
 )
-from protocol.types import BlockId, EpochNumber, Hash32, Height, TimeMs, View
+from protocol.types import BlockId, Height, PublicKey, View
+from tests.simulation import ledger
+from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner
 
-GENESIS_HASH = Hash32(b"g" * 32)
-KEY = SecretKey(b"\7" * 32)
-PUBLIC = crypto.public_key_of(KEY)
-RECORD = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), (Validator("n0", PUBLIC, PUBLIC),))
-LENGTH = 3 * RANGE_BLOCKS_MAX + 5
-
-Pair = tuple[bytes, bytes]
+SIGNERS = sorted((FakeSigner(i) for i in range(4)), key=lambda s: s.public_key)
+PLAN = EpochPlan(list(SIGNERS), [0, 1, 2], [(70, [1, 2, 3]), (71, [0, 1, 2, 3])], EngineKind.RAFT)
+PEERS = [PublicKey(b"\x03" + bytes([i]) * 32) for i in range(4)]
 
 
-def _make_chain(length: int, salt: int = 0) -> list[tuple[Block, Pair]]:
-    chain: list[tuple[Block, Pair]] = []
-    parent = BlockId(GENESIS_HASH)
-    for height in range(1, length + 1):
-        header = Header(
-            GENESIS_HASH,
-            Height(height),
-            TimeMs(height * 10 + salt),
-            EpochNumber(0),
-            View(1),
-            PUBLIC,
-            parent,
-            Height(0),
-            NO_HASH,
-            compute_tx_root(()),
-            0,
-            compute_tx_root(()),
-            NO_HASH,
-            NO_HASH,
-            RECORD.compute_hash(),
-            RECORD.compute_hash(),
-        )
-        block = assemble_block(header, ())
-        vote = Vote(EpochNumber(0), VoteKind.ACK, Height(height), View(1), block.id, None, 0)
-        vote = replace(vote, signature=crypto.sign(KEY, vote.compute_digest(GENESIS_HASH)))
-        chain.append((block, (block.encode(), certify((vote,)).encode())))
-        parent = block.id
+def make_chain(height: int) -> list[tuple[Block, Certificate]]:
+    chain: list[tuple[Block, Certificate]] = []
+    head = ORIGIN
+    by_key = {s.public_key: s for s in SIGNERS}
+    for _ in range(height):
+        block = ledger.build(head, PLAN, View(1), SIGNERS[0].public_key, head.time_ms + 10)
+        record = PLAN.record_of(block.height)
+        votes = [
+            Vote(record.number, VoteKind.ACK, block.height, View(1), block.id, None, i)
+            for i in range(record.quorum)
+        ]
+        signed = [
+            replace(
+                v,
+                signature=by_key[record.validators[v.validator].consensus_key].sign(
+                    v.compute_digest(GENESIS_HASH)
+                ),
+            )
+            for v in votes
+        ]
+        certificate = certify(tuple(signed))
+        chain.append((block, certificate))
+        head = ledger.head_after(block, certificate)
     return chain
 
 
-CHAIN = _make_chain(LENGTH)
-PAIRS = [pair for _, pair in CHAIN]
-
-Answer = Callable[[QueryBlocks], tuple[Pair, ...] | None]
+CHAIN = make_chain(600)
 
 
-def _honest(query: QueryBlocks) -> tuple[Pair, ...]:
-    return tuple(PAIRS[query.first - 1 : query.first - 1 + query.count])
+class Shell:
+    """Answers a planner's requests from a chain, some of them badly."""
 
+    def __init__(
+        self, chain: list[tuple[Block, Certificate]], random: Random, liars: dict[PublicKey, str]
+    ) -> None:
+        self.planner = SyncPlanner(
+            GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify
+        )
+        self.chain = chain
+        self.random = random
+        self.liars = liars
+        self.applied: list[BlockId] = []
+        self.work: list[Request | ApplyBlock] = []
+        self.bad: list[PublicKey] = []
+        self.caught_up = 0
+        self.open_max = 0
 
-def _silent(query: QueryBlocks) -> None:
-    return None
-
-
-def _short(query: QueryBlocks) -> tuple[Pair, ...]:
-    return _honest(query)[:1]
-
-
-def _empty(query: QueryBlocks) -> tuple[Pair, ...]:
-    return ()
-
-
-def _garbage(query: QueryBlocks) -> tuple[Pair, ...]:
-    return tuple((b"\x90", b"\x90") for _ in range(query.count))
-
-
-def _shifted(query: QueryBlocks) -> tuple[Pair, ...]:
-    return tuple(PAIRS[query.first : query.first + query.count])
-
-
-def _uncertified(query: QueryBlocks) -> tuple[Pair, ...]:
-    """Blocks of another history, with the certificates of this one."""
-    other = _make_chain(query.first + query.count - 1, salt=1)
-    return tuple((other[h - 1][1][0], PAIRS[h - 1][1]) for h in range(query.first, query.first + query.count))
-
-
-def _planner() -> Planner:
-    return Planner(
-        GENESIS_HASH, Height(0), BlockId(GENESIS_HASH), RECORD, lambda raw: decode_block(raw, _no_tx)
-    )
-
-
-def _no_tx(raw: bytes):  # type: ignore[no-untyped-def]
-    raise Rejected(Code.MALFORMED, "no transactions here")
-
-
-class Run:
-    """Drive one planner against peers with given habits until it is at the top or time is up."""
-
-    def __init__(self, habits: dict[bytes, Answer]) -> None:
-        self.planner = _planner()
-        self.habits = habits
-        self.height = 0
-        self.blamed: set[bytes] = set()
-        self.under_way_max = 0
-        self._queue: list[SyncEffect] = []
-        self._waiting = 0
-
-    def go(self, target: int = LENGTH, seconds: int = 120) -> None:
-        for peer in self.habits:
-            self.do(self.planner.step(PeerJoined(peer)))
-            self.do(self.planner.step(HeightTold(peer, Height(target))))
-        for now_ms in range(0, seconds * 1_000, 250):
-            if self.height >= target:
-                return
-            self.do(self.planner.step(Tick(now_ms)))
-
-    def do(self, effects: list[SyncEffect]) -> None:
-        asked = [effect for effect in effects if isinstance(effect, QueryBlocks)]
-        self.under_way_max = max(self.under_way_max, len(asked))
-        for effect in effects:
+    def give(self, event: SyncInput) -> None:
+        for effect in self.planner.step(event):
             match effect:
-                case QueryBlocks(peer, request, _, count):
-                    assert 1 <= count <= RANGE_BLOCKS_MAX
-                    answer = self.habits[peer](effect)
-                    if answer is not None:
-                        self.do(self.planner.step(BlocksCame(peer, request, answer)))
-                case HandOn(block, certificate):
-                    assert block.id == CHAIN[block.height - 1][0].id and certificate.block_id == block.id
-                    assert block.height == self.height + 1, "in order, each once"
-                    self.height += 1
-                    self.do(self.planner.step(Advanced(block.height, block.id, RECORD)))
-                case Blame(peer, _):
-                    self.blamed.add(peer)
-                case _:
-                    pass
+                case Request() | ApplyBlock():
+                    self.work.append(effect)
+                case PeerIsBad():
+                    self.bad.append(effect.peer)
+                case CaughtUp():
+                    self.caught_up = effect.height
+
+    def run(self) -> None:
+        while self.work:
+            requests = [w for w in self.work if isinstance(w, Request)]
+            self.open_max = max(self.open_max, len(requests))
+            applies = [w for w in self.work if isinstance(w, ApplyBlock)]
+            work: Request | ApplyBlock
+            work = applies[0] if applies and self.random.random() < 0.7 else self.random.choice(self.work)
+            if isinstance(work, ApplyBlock):
+                work = applies[0]
+                self.work.remove(work)
+                assert work.block.height == len(self.applied) + 1
+                self.applied.append(work.block.id)
+                self.give(Applied(work.block.height, work.block.id, PLAN.seals.get(work.block.height)))
+            else:
+                self.work.remove(work)
+                self.give(self.answer(work))
+
+    def answer(self, request: Request) -> BlocksArrived | RequestFailed:
+        blocks = self.chain[request.first - 1 : request.first - 1 + request.count]
+        match self.liars.get(request.peer):
+            case "silent":
+                return RequestFailed(request.request)
+            case "empty":
+                return BlocksArrived(request.request, ())
+            case "short":
+                return BlocksArrived(request.request, tuple(blocks[:3]))
+            case "shifted":
+                return BlocksArrived(request.request, tuple(self.chain[request.first : request.first + 2]))
+            case "unsigned":
+                block, proof = blocks[0]
+                return BlocksArrived(
+                    request.request, ((block, replace(proof, signers=1, signatures=proof.signatures[:1])),)
+                )
+            case "forged":
+                block, proof = blocks[0]
+                return BlocksArrived(request.request, ((ledger.spoil(block), proof), *blocks[1:]))
+            case _:
+                return BlocksArrived(request.request, tuple(blocks))
 
 
-def test_an_honest_peer_is_enough() -> None:
-    run = Run({b"a": _honest})
-    run.go()
-    assert run.height == LENGTH and not run.blamed and not run.planner.is_behind
+@pytest.mark.parametrize("seed", range(10))
+def test_catches_up_over_epochs(seed: int) -> None:
+    shell = Shell(CHAIN, Random(seed), {})
+    for peer in PEERS:
+        shell.give(PeerStatus(peer, Height(600)))
+    shell.run()
+    assert shell.applied == [block.id for block, _ in CHAIN]
+    assert shell.caught_up == 600
+    assert not shell.bad
+    assert 1 < shell.open_max <= RANGES_OPEN_MAX
 
 
-def test_ranges_are_asked_of_several_peers_at_once() -> None:
-    planner = _planner()
-    for peer in (b"a", b"b"):
-        planner.step(PeerJoined(peer))
-    effects = [
-        *planner.step(HeightTold(b"a", Height(LENGTH))),
-        *planner.step(HeightTold(b"b", Height(LENGTH))),
-    ]
-    asked = [effect for effect in effects if isinstance(effect, QueryBlocks)]
-    assert len(asked) == REQUESTS_MAX
-    assert [query.first for query in asked] == [1 + i * RANGE_BLOCKS_MAX for i in range(REQUESTS_MAX)]
-    late = planner.step(Tick(REQUEST_MS_MAX + PASSED_OVER_MS + 1)) + planner.step(
-        Tick(REQUEST_MS_MAX + 2 * PASSED_OVER_MS + 2)
-    )
-    assert any(isinstance(effect, QueryBlocks) for effect in late), "what never came is asked again"
+@pytest.mark.parametrize("lie", ["silent", "empty", "short", "shifted", "unsigned", "forged"])
+def test_one_honest_peer_is_enough(lie: str) -> None:
+    shell = Shell(CHAIN[:200], Random(1), dict.fromkeys(PEERS[1:], lie))
+    for peer in PEERS:
+        shell.give(PeerStatus(peer, Height(200)))
+    shell.run()
+    assert len(shell.applied) == 200
+    assert PEERS[0] not in shell.bad
+    assert bool(shell.bad) is (lie in ("shifted", "unsigned", "forged"))
 
 
-@pytest.mark.parametrize("bad", [_silent, _short, _empty, _garbage, _shifted, _uncertified])
-def test_a_bad_peer_only_delays(bad: Answer) -> None:
-    run = Run({b"a": bad, b"b": _honest})
-    run.go()
-    assert run.height == LENGTH
-    assert run.blamed == ({b"a"} if bad in (_garbage, _shifted, _uncertified) else set())
+def test_certificate_of_a_minority_is_not_applied() -> None:
+    shell = Shell(CHAIN[:10], Random(1), {PEERS[0]: "unsigned"})
+    shell.give(PeerStatus(PEERS[0], Height(10)))
+    shell.run()
+    assert shell.applied == [] and shell.bad == [PEERS[0]]
 
 
-@pytest.mark.parametrize("bad", [_garbage, _shifted, _uncertified])
-def test_lies_alone_move_nothing(bad: Answer) -> None:
-    run = Run({b"a": bad})
-    run.go(seconds=30)
-    assert run.height == 0 and run.blamed == {b"a"}
+def test_a_claim_that_nobody_can_keep_does_not_stop_the_rest() -> None:
+    shell = Shell(CHAIN[:100], Random(1), {PEERS[0]: "empty"})
+    shell.give(PeerStatus(PEERS[0], Height(1 << 60)))
+    shell.give(PeerStatus(PEERS[1], Height(100)))
+    shell.run()
+    assert len(shell.applied) == 100 and shell.caught_up == 100
 
 
-def test_a_peer_that_leaves_gives_its_ranges_back() -> None:
-    run = Run({b"a": _silent})
-    run.go(seconds=1)
-    run.do(run.planner.step(PeerLeft(b"a")))
-    run.habits = {b"b": _honest}
-    run.go()
-    assert run.height == LENGTH
+def test_peer_that_leaves_is_replaced() -> None:
+    shell = Shell(CHAIN[:300], Random(1), {})
+    shell.give(PeerStatus(PEERS[0], Height(300)))
+    shell.give(PeerStatus(PEERS[1], Height(300)))
+    shell.give(PeerGone(PEERS[0]))
+    shell.work = [w for w in shell.work if not (isinstance(w, Request) and w.peer == PEERS[0])]
+    shell.run()
+    assert len(shell.applied) == 300
 
 
-def test_a_lag_of_one_counts_when_it_lasts() -> None:
-    planner = _planner()
-    planner.step(PeerJoined(b"a"))
-    planner.step(Tick(0))
-    assert not any(isinstance(e, QueryBlocks) for e in planner.step(HeightTold(b"a", Height(1))))
-    assert not any(isinstance(e, QueryBlocks) for e in planner.step(Tick(BEHIND_MS - 1)))
-    assert any(isinstance(e, QueryBlocks) for e in planner.step(Tick(BEHIND_MS)))
+def test_consensus_may_be_faster() -> None:
+    planner = SyncPlanner(GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify)
+    planner.step(PeerStatus(PEERS[0], Height(5)))
+    assert planner.step(Applied(Height(5), CHAIN[4][0].id)) == [CaughtUp(Height(5))]
 
 
-@given(
-    st.lists(st.sampled_from([_honest, _silent, _short, _empty, _garbage, _shifted]), min_size=1, max_size=4)
+def requests_of(effects: list[SyncEffect]) -> list[Request]:
+    return [effect for effect in effects if isinstance(effect, Request)]
+
+
+def test_limits_of_what_is_under_way() -> None:
+    planner = SyncPlanner(GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify)
+    opened = requests_of(planner.step(PeerStatus(PEERS[0], Height(10_000))))
+    assert len(opened) == RANGES_A_PEER_MAX
+    assert [r.count for r in opened] == [RANGE_BLOCKS_MAX] * RANGES_A_PEER_MAX
+    for i in range(PEERS_MAX + 5):
+        peer = PublicKey(b"\x02" + bytes([i]) * 32)
+        opened += requests_of(planner.step(PeerStatus(peer, Height(10_000))))
+    assert len(opened) == RANGES_OPEN_MAX
+    assert max(r.first + r.count - 1 for r in opened) == BLOCKS_AHEAD_MAX
+    assert len(planner._peers) == PEERS_MAX
+
+
+def test_peer_that_fails_is_left_out_until_it_speaks_again() -> None:
+    planner = SyncPlanner(GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify)
+    opened = requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+    for _ in range(FAILURES_MAX - 1):
+        opened = requests_of(planner.step(RequestFailed(opened[0].request)))
+        assert opened
+    assert requests_of(planner.step(RequestFailed(opened[0].request))) == []
+    assert requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+
+
+# --- messages
+
+
+def decode(data: bytes) -> SyncMessage:
+    def refuse(raw: bytes) -> None:
+        raise AssertionError
+
+    return decode_sync(data, lambda body: decode_block(body, refuse))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        GetStatus(),
+        ChainStatus(Height(7), CHAIN[6][0].id),
+        GetBlocks(Height(1), RANGE_BLOCKS_MAX),
+        Blocks(()),
+        Blocks(tuple(CHAIN[:RANGE_BLOCKS_MAX])),
+    ],
 )
-def test_one_honest_peer_among_any_others_is_enough(habits: list[Answer]) -> None:
-    run = Run({bytes([i]): habit for i, habit in enumerate(habits)} | {b"honest": _honest})
-    run.go()
-    assert run.height == LENGTH and b"honest" not in run.blamed
+def test_messages_round_trip(message: SyncMessage) -> None:
+    assert decode(encode_sync(message)) == message
 
 
-def test_messages_are_read_as_written() -> None:
-    for message in (
-        AskHeight(),
-        TellHeight(Height(7)),
-        AskBlocks(3, Height(1), RANGE_BLOCKS_MAX),
-        TellBlocks(3, tuple(PAIRS[:2])),
-    ):
-        assert decode_sync(encode_sync(message)) == message
-    for bad in (
-        AskBlocks(3, Height(1), RANGE_BLOCKS_MAX + 1),
-        AskBlocks(3, Height(0), 1),
-        AskBlocks(1, Height(1), 0),
-    ):
-        with pytest.raises(Rejected):
-            decode_sync(encode_sync(bad))
+@pytest.mark.parametrize(
+    "message",
+    [
+        GetBlocks(Height(1), RANGE_BLOCKS_MAX + 1),
+        GetBlocks(Height(0), 1),
+        Blocks(tuple(CHAIN[: RANGE_BLOCKS_MAX + 1])),
+    ],
+)
+def test_limits_of_messages(message: SyncMessage) -> None:
+    with pytest.raises(Rejected):
+        decode(encode_sync(message))
+
+
+def test_size_limit() -> None:
+    assert SYNC_BYTES_MAX > BLOCK_BYTES_MAX
+    with pytest.raises(Rejected):
+        decode(bytes(SYNC_BYTES_MAX + 1))
+
+
+def test_hostile_bytes_are_only_ever_rejected() -> None:
+    random = Random(5)
+    good = encode_sync(Blocks(tuple(CHAIN[:2])))
+    for _ in range(2_000):
+        data = bytearray(good)
+        for _ in range(random.randint(1, 4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        try:
+            decode(bytes(data[: random.randint(1, len(data))]))
+        except Rejected:
+            pass

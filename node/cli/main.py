@@ -178,15 +178,37 @@ def keys_adopt(*, after: int) -> None:
 @db_app.command(name="check")
 def db_check() -> None:
     """Check the database of a stopped or running node: hashes, links, certificates, state root, totals."""
+    from node.cli.money_check import check_money
     from node.store.check import check_store
     from node.store.store import Store
 
     store = Store.open(load(session.home).store_path, readonly=True)
     try:
-        report = check_store(store)
+        report = check_store(store, check_money)
     finally:
         store.close()
-    session.terminal.show(report, lambda: str(report))
+    findings = [{"height": finding.height, "what": finding.what} for finding in report.findings]
+    session.terminal.show(
+        {
+            "height": report.height,
+            "transactions": report.transactions,
+            "stateKeys": report.state_keys,
+            "sound": report.is_sound,
+            "findings": findings,
+        },
+        lambda: "\n".join(
+            [
+                f"height {report.height:,}   {report.transactions:,} transactions   "
+                f"{report.state_keys:,} keys of the state   epochs {report.epochs}",
+                *(f"height {f['height']:,}: {f['what']}" for f in findings),
+                "Everything is as it was committed, and no money was made or lost."
+                if report.is_sound
+                else "Something is wrong: let the node fetch its data again, and check the disk.",
+            ]
+        ),
+    )
+    if not report.is_sound:
+        raise SystemExit(Exit.REFUSED)
 
 
 @config_app.command(name="show")

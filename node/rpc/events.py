@@ -29,6 +29,8 @@ from protocol.types import Address, Height
 RETENTION_BLOCKS: Final = 100_000
 EVENTS_MAX: Final = 200
 """Events read at once."""
+SUBSCRIPTIONS_MAX: Final = 32
+"""Topics that one connection may follow at once."""
 ACCOUNT_PAGE: Final = 200
 _CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})", re.ASCII)
 _END: Final = 1 << 31

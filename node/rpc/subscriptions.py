@@ -7,17 +7,23 @@ pace. So a slow reader delays only itself, and nothing is dropped.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from node.rpc.dispatch import Dispatcher, Limits, Method
-from node.rpc.events import Cursor, EventFilter, Topic, parse_cursor, parse_topic, read_events
+from node.rpc.events import (
+    SUBSCRIPTIONS_MAX,
+    Cursor,
+    EventFilter,
+    Topic,
+    parse_cursor,
+    parse_topic,
+    read_events,
+)
 from node.rpc.failure import RpcFailure
 from node.rpc.methods.params import CursorParam, Params
 from node.rpc.service import Call, Service
-
-SUBSCRIPTIONS_MAX: Final = 32
 
 
 class SubscribeParams(Params):

@@ -5,10 +5,9 @@ from typing import Any
 from node.config import VERSION
 from node.ipc.messages import AskPeers, AskStatus, Peers, Status
 from node.rpc.dispatch import ANONYMOUS_LIMITS, TRUSTED_LIMITS, Method, NoParams
-from node.rpc.events import EVENTS_MAX, RETENTION_BLOCKS
+from node.rpc.events import EVENTS_MAX, RETENTION_BLOCKS, SUBSCRIPTIONS_MAX
 from node.rpc.forms import Form, ValidatorForm, epoch_form
 from node.rpc.service import Call
-from node.rpc.subscriptions import SUBSCRIPTIONS_MAX
 from node.rpc.values import to_hex
 from protocol.params import BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_SIGNED_BYTES_MAX
 

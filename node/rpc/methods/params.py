@@ -23,7 +23,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """Params of a method, by name in camelCase or by position."""
 
 
-class Read(msgspec.Struct, rename="camel"):
+class Read(msgspec.Struct, rename="camel", omit_defaults=True):
     """The answer of every read of state: at which height it holds, and what."""
 
     height: int

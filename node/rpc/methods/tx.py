@@ -90,11 +90,19 @@ class TxState(Form):
     receipt: ReceiptForm | None
 
 
+class SealForm(Form):
+    """The end of an epoch: its last header, the certificate of that, and the record that follows."""
+
+    header: str
+    certificate: str
+    record: str
+
+
 class ReceiptBundle(Form):
     """A receipt with everything that proves it to one who knows the genesis hash.
 
-    `proof` is the way from the receipt to the receipts root in the header, leaf first; `epochs` are the epoch
-    records that certify the header, in order from the first.
+    `proof` is the way from the receipt to the receipts root in the header, leaf first; `seals` lead from the
+    validators of genesis to those who certified the header.
     """
 
     genesis_hash: str
@@ -102,7 +110,7 @@ class ReceiptBundle(Form):
     header: str | None = None
     certificate: str | None = None
     proof: list[str] | None = None
-    epochs: list[str] | None = None
+    seals: list[SealForm] | None = None
 
 
 class TxPage(Form):
@@ -173,14 +181,13 @@ async def get_receipt(call: Call, params: ReceiptParams) -> ReceiptBundle:
     header = find_header(call, height)
     certificate = find_certificate(call, height)
     assert certificate is not None, "a block without its certificate"
-    epochs = [call.store.epoch(number) for number in range(header.epoch + 1)]
     return ReceiptBundle(
         genesis_hash,
         form,
         to_hex(header.encode()),
         certificate.raw,
         [to_hex(step) for step in prove_item(call.store.receipts(height), index).path],
-        [to_hex(codec.encode(record.to_value())) for record in epochs if record is not None],
+        [_seal_form(call, number) for number in range(1, header.epoch + 1)],
     )
 
 
@@ -271,6 +278,15 @@ def _find_any(call: Call, tx_id: TxId) -> TxState | None:
         transaction_form(signed, call.facts),
         receipt_form(receipt, call.facts),
     )
+
+
+def _seal_form(call: Call, number: int) -> SealForm:
+    record = call.store.epoch(number)
+    assert record is not None, "an epoch without its record"
+    height = record.first_height - 1
+    header, certificate = call.store.header_bytes(height), call.store.certificate_bytes(height)
+    assert header is not None and certificate is not None, "an epoch that nobody sealed"
+    return SealForm(to_hex(header), to_hex(certificate), to_hex(codec.encode(record.to_value())))
 
 
 def _load_receipt(call: Call, tx_id: TxId) -> Receipt:

@@ -137,6 +137,7 @@ class Driver:
         self.last_commit_ms = 0
         self._proposed_at = 0.0
         self._not_leading = trio.Event()
+        self._seen_leader: tuple[int, int | None] = (0, None)
         self._log = get_logger("driver")
 
     @property
@@ -191,10 +192,19 @@ class Driver:
                 self.trace.append(event)
                 for effect in self._machine.step(event):
                     await self._perform(effect, nursery)
-                if not self.is_leading:
-                    self._not_leading.set()
-                elif self._not_leading.is_set():
-                    self._not_leading = trio.Event()
+                self._note_leader()
+
+    def _note_leader(self) -> None:
+        if not self.is_leading:
+            self._not_leading.set()
+        elif self._not_leading.is_set():
+            self._not_leading = trio.Event()
+        seen = (self._machine.term, self._machine.leader)
+        if seen != self._seen_leader:
+            self._seen_leader = seen
+            validators = self._machine.record.validators
+            name = None if seen[1] is None else validators[seen[1]].operator
+            self._log.info("leader.changed", term=seen[0], leader=name, height=self._machine.height)
 
     async def _next(self) -> Input:
         while True:
@@ -333,6 +343,7 @@ class Driver:
         self.blocks_committed += 1
         self.txs_committed += len(block.transactions)
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
+        self._intake.forget(block.transactions)
         self._mempool.remove_committed([t.id for t in block.transactions])
         self._mempool.prune(block.header.time_ms // 1_000)
         self._on_committed(block, certificate)

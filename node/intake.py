@@ -8,7 +8,8 @@ This file does not know consensus. It reads the head state through `admit`, whic
 `transition.check_admission`.
 """
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -83,7 +84,8 @@ class Intake:
         self._outbox: list[bytes] = []
         self._outbox_filled = trio.Event()
         self._own: dict[TxId, tuple[float, bytes]] = {}
-        self._verified: dict[bytes, SignedTransaction] = {}
+        # Taking the oldest entry out of a plain dict walks over the gaps of all that went before.
+        self._verified: OrderedDict[bytes, SignedTransaction] = OrderedDict()
         self.signatures_checked = 0
 
     def decode(self, raw: bytes) -> SignedTransaction:
@@ -179,9 +181,14 @@ class Intake:
             self._on_pending()
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def forget(self, transactions: Iterable[SignedTransaction]) -> None:
+        """Let go of the decoded form of transactions that are committed."""
+        for signed in transactions:
+            self._verified.pop(signed.raw, None)
+
     def _remember(self, signed: SignedTransaction) -> None:
         if len(self._verified) >= VERIFIED_TXS_MAX:
-            del self._verified[next(iter(self._verified))]
+            self._verified.popitem(last=False)
         self._verified[signed.raw] = signed
 
     def _refuse_known(self, tx_id: TxId) -> Rejected | None:

@@ -126,7 +126,8 @@ class Mempool:
         self._entries: dict[TxId, _Entry] = {}
         self._queues: dict[Address, _Queue] = {}
         self._lanes: dict[_LaneKey, list[_Entry]] = {}
-        self._seen: dict[TxId, None] = {}
+        # Taking the oldest entry out of a plain dict walks over the gaps of all that went before.
+        self._seen: OrderedDict[TxId, None] = OrderedDict()
         self._heavy: list[tuple[int, Address]] = []
         self._bytes = 0
         self._pruned_until = 0
@@ -271,7 +272,7 @@ class Mempool:
 
     def _remember(self, tx_id: TxId) -> None:
         if len(self._seen) >= self._limits.seen_ids:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         self._seen[tx_id] = None
 
     def _remove(self, entry: _Entry) -> None:

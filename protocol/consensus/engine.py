@@ -213,8 +213,8 @@ class Consensus:
     def _on_received(self, sender: int, message: Message) -> list[Effect]:
         epoch, height = epoch_of(message), height_of(message)
         if epoch < self._record.number:
-            # Its sender has not crossed yet; the block it lacks is what helps (M9). Late votes are normal, and to
-            # answer a decision by a decision would never end.
+            # Its sender has not crossed yet; the block it lacks is what helps (M9). Late votes are normal,
+            # and to answer a decision by a decision would never end.
             is_place = not isinstance(message, Vote | Decided) and height <= self._height
             is_place = is_place and sender != self.own_index
             return [ServeDecided(sender, height)] if is_place else []

@@ -1,0 +1,313 @@
+"""Consensus round its engine: epochs, restarts, laggards, buffers."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocol.chain.certificate import Vote, VoteKind, certify
+from protocol.chain.validators import EngineKind
+from protocol.consensus.effects import Alarm, RequestSync, Send, ServeDecided
+from protocol.consensus.engine import (
+    BUFFER_HEIGHTS,
+    BUFFER_MESSAGES_MAX,
+    SYNC_LAG_HEIGHTS,
+    Consensus,
+)
+from protocol.consensus.inputs import BlockCommitted, Received, Start
+from protocol.consensus.messages import Beat, Decided, Grant, Proposal, Status, Step, VoteRequest
+from protocol.consensus.raft import Role
+from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.timeouts import LOCAL, TimerKind
+from protocol.types import BlockId, EpochNumber, Height, View
+from tests.protocol.consensus.stage import Stage
+from tests.simulation import ledger
+from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner
+
+
+def settle(stage: Stage, leader: int) -> None:
+    stage.build(leader)
+    stage.deliver_all()
+    stage.fire(leader, TimerKind.BEAT)
+    stage.deliver_all()
+
+
+# --- epochs
+
+
+def test_the_commit_of_a_seal_starts_a_fresh_engine() -> None:
+    stage = Stage(3, seals=[(2, [0, 1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    assert [node.machine.record.number for node in stage.nodes] == [0, 0, 0]
+    stage.build(0)
+    stage.deliver_all()
+    stage.deliver_all()
+    assert stage.nodes[1].machine.record.number == 1
+    assert stage.nodes[1].term == 0 and stage.nodes[1].role is Role.FOLLOWER
+    stage.drop()
+    stage.elect(2)
+    stage.deliver_all()
+    settle(stage, 2)
+    assert stage.heights == [3, 3, 3]
+    assert {c.epoch for node in stage.nodes for _, c in node.chain[2:]} == {1}
+
+
+def test_nothing_above_the_seal_in_the_old_epoch() -> None:
+    stage = Stage(3, seals=[(1, [0, 1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    node = stage.nodes[1]
+    node.trace.clear()
+    block = ledger.build(node.head, stage.plan, View(1), stage.nodes[0].signer.public_key, 9)
+    late = Proposal(EpochNumber(0), Height(2), View(1), 0, None, block)
+    stage.receive(1, 0, stage.sign(0, late))
+    assert not any(isinstance(effect, Send) for effect in node.trace)
+    assert node.accepted is None
+
+
+def test_who_has_not_crossed_gets_the_seal() -> None:
+    stage = Stage(3, seals=[(1, [0, 1, 2])])
+    stage.elect(0, [1])
+    stage.deliver_all(among=[0, 1])
+    stage.build(0)
+    stage.deliver_all(among=[0, 1])
+    stage.drop()
+    assert stage.heights == [1, 1, 0]
+    stage.time_out(2)
+    stage.deliver(2, 1, VoteRequest)
+    assert isinstance(stage.deliver(1, 2, Decided), Decided)
+    assert stage.heights == [1, 1, 1]
+    assert stage.nodes[2].machine.record.number == 1
+
+
+def test_a_decision_is_never_answered() -> None:
+    """Two nodes in two epochs would keep each other busy for ever."""
+    stage = Stage(3, seals=[(1, [0, 1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    node = stage.nodes[1]
+    node.trace.clear()
+    stage.receive(1, 0, Decided(*node.chain[0]))
+    assert node.trace == []
+
+
+def test_who_is_no_validator_only_follows() -> None:
+    stage = Stage(3, seals=[(1, [1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    machine = stage.nodes[0].machine
+    assert not machine.is_validating and machine.own_index is None
+    beat = Beat(EpochNumber(1), Height(4), View(1), 1, False)
+    assert machine.step(Received(0, beat)) == [RequestSync(0, Height(3))]
+
+
+def test_bft_epoch_waits_for_a_version_that_has_it() -> None:
+    signers = [FakeSigner(i) for i in range(4)]
+    plan = EpochPlan(list(signers), [0, 1, 2, 3], [], EngineKind.BFT)
+    key = signers[0].public_key
+    machine = Consensus(GENESIS_HASH, key, plan.records[0], Height(0), ORIGIN.block_id, LOCAL)
+    assert [type(effect) for effect in machine.step(Start(None))] == [Alarm]
+    assert not machine.is_validating
+
+
+# --- restarts (W5)
+
+
+def make_machine(height: int = 5) -> Consensus:
+    stage = Stage(3)
+    block_id = BlockId(bytes([height]) * 32)
+    node = stage.nodes[0]
+    return Consensus(
+        GENESIS_HASH, node.signer.public_key, stage.plan.records[0], Height(height), block_id, LOCAL
+    )
+
+
+def make_safety(height: int, epoch: int = 0) -> SafetyRecord:
+    return SafetyRecord(EpochNumber(epoch), Height(height), View(7), 1, View(0), None)
+
+
+@pytest.mark.parametrize(("height", "term"), [(6, 7), (5, 7), (1, 7)])
+def test_term_and_vote_hold_for_the_epoch(height: int, term: int) -> None:
+    machine = make_machine(5)
+    machine.step(Start(make_safety(height)))
+    assert machine.term == term and machine.is_validating
+
+
+def test_record_of_an_earlier_epoch_promises_nothing() -> None:
+    stage = Stage(3, seals=[(5, [0, 1, 2])])
+    node = stage.nodes[0]
+    machine = Consensus(
+        GENESIS_HASH, node.signer.public_key, stage.plan.records[1], Height(5), ORIGIN.block_id, LOCAL
+    )
+    machine.step(Start(make_safety(6, epoch=0)))
+    assert machine.term == 0 and machine.is_validating
+
+
+def test_record_ahead_of_the_chain_makes_a_follower_until_caught_up() -> None:
+    machine = make_machine(5)
+    assert [type(effect) for effect in machine.step(Start(make_safety(8)))] == [Alarm]
+    proof = certify((Vote(EpochNumber(0), VoteKind.ACK, Height(6), View(1), BlockId(bytes(32)), None, 0),))
+    for height in (6, 7):
+        assert not machine.is_validating
+        effects = machine.step(BlockCommitted(Height(height), BlockId(bytes(32)), ORIGIN.time_ms, proof))
+    assert machine.is_validating and machine.term == 7
+    assert not any(isinstance(effect, Alarm) for effect in effects)
+
+
+# --- laggards and buffers
+
+
+@pytest.mark.parametrize(
+    ("ahead", "asks"), [(SYNC_LAG_HEIGHTS, False), (SYNC_LAG_HEIGHTS + 1, True), (100, True)]
+)
+def test_block_sync_is_asked_for_well_behind(ahead: int, asks: bool) -> None:
+    machine = make_machine(5)
+    machine.step(Start(None))
+    beat = Beat(EpochNumber(0), Height(5 + ahead), View(1), 1, False)
+    effects = machine.step(Received(1, beat))
+    assert any(isinstance(effect, RequestSync) for effect in effects) is asks
+    again = machine.step(Received(1, replace(beat, counter=2)))
+    assert not any(isinstance(effect, RequestSync) for effect in again)
+
+
+def test_old_places_are_answered_with_the_block_that_lacks() -> None:
+    machine = make_machine(5)
+    machine.step(Start(None))
+    effects = machine.step(Received(1, Beat(EpochNumber(0), Height(3), View(1), 1, False)))
+    assert ServeDecided(1, Height(3)) in effects
+
+
+def test_proposal_for_the_next_height_waits() -> None:
+    stage = Stage(3)
+    stage.elect(0)
+    stage.deliver_all()
+    stage.hold_commits = True
+    stage.build(0)
+    stage.deliver_all()
+    for node in (0, 2):
+        stage.release_commits(node)
+    stage.build(0)
+    stage.deliver_all()
+    assert len(stage.nodes[1].chain) == 0
+    stage.release_commits(1)
+    stage.deliver_all()
+    for node in (0, 1, 2):
+        stage.release_commits(node)
+    assert stage.heights == [2, 2, 2]
+
+
+def test_buffers_are_bounded() -> None:
+    machine = make_machine(5)
+    machine.step(Start(None))
+    for height in range(7, 7 + BUFFER_HEIGHTS + 2):
+        for view in range(BUFFER_MESSAGES_MAX + 10):
+            vote = Vote(EpochNumber(0), VoteKind.ACK, Height(height), View(view), BlockId(bytes(32)), None, 1)
+            machine.step(Received(1, vote))
+    assert sorted(machine._buffers) == list(range(7, 7 + BUFFER_HEIGHTS))
+    assert [len(waiting) for waiting in machine._buffers.values()] == [BUFFER_MESSAGES_MAX] * BUFFER_HEIGHTS
+
+
+def test_one_proposal_of_a_validator_waits() -> None:
+    machine = make_machine(5)
+    machine.step(Start(None))
+    stage = Stage(3)
+    block = ledger.build(ORIGIN, stage.plan, View(1), stage.nodes[0].signer.public_key, 9)
+    for view in range(3):
+        proposal = Proposal(EpochNumber(0), Height(7), View(view), 1, None, block)
+        machine.step(Received(1, proposal))
+    assert len(machine._buffers[Height(7)]) == 1
+
+
+# --- decisions
+
+
+def test_decision_of_a_minority_is_refused() -> None:
+    stage = Stage(3)
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    block, proof = stage.nodes[0].chain[0]
+    fresh = Stage(3)
+    alone = replace(proof, signers=1, signatures=proof.signatures[:1])
+    fresh.receive(1, 0, Decided(block, alone))
+    assert fresh.heights == [0, 0, 0] and fresh.nodes[1].alarms
+    other = ledger.spoil(block)
+    fresh.receive(1, 0, Decided(other, proof))
+    assert fresh.heights == [0, 0, 0]
+    fresh.receive(1, 0, Decided(block, replace(proof, kind=VoteKind.PRECOMMIT)))
+    assert fresh.heights == [0, 0, 0]
+
+
+def test_decision_that_does_not_follow_is_refused() -> None:
+    stage = Stage(3)
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    settle(stage, 0)
+    block, proof = stage.nodes[0].chain[1]
+    orphan = ledger.build(ORIGIN, stage.plan, View(1), stage.nodes[0].signer.public_key, 99)
+    votes = [Vote(EpochNumber(0), VoteKind.ACK, Height(2), View(1), block.id, None, i) for i in range(2)]
+    assert certify(tuple(votes)).block_id == block.id
+    fresh = Stage(3)
+    fresh.receive(1, 0, Decided(block, proof))
+    assert fresh.heights == [0, 0, 0]
+    node = stage.nodes[1]
+    before = len(node.chain)
+    stage.receive(1, 0, Decided(replace(orphan, id=proof.block_id), proof))
+    assert len(node.chain) == before
+
+
+# --- leaders that lie
+
+
+def test_leader_with_two_proposals_gets_one_acknowledgement_and_is_convicted() -> None:
+    stage = Stage(3)
+    stage.elect(0)
+    stage.deliver_all()
+    stage.build(0)
+    first = next(m for m in stage.links[0, 1] if isinstance(m, Proposal))
+    other = ledger.build(ORIGIN, stage.plan, View(1), stage.nodes[0].signer.public_key, 77)
+    second = replace(first, block=other)
+    stage.drop()
+    stage.receive(1, 0, first)
+    stage.receive(1, 0, stage.sign(0, second))
+    acked = [m.block_id for m in stage.links[1, 2] if isinstance(m, Vote)]
+    assert acked == [first.block.id]
+    assert [e.kind.name for e in stage.nodes[1].evidence] == ["DUPLICATE_PROPOSAL"]
+
+
+def test_proposal_of_an_earlier_term_is_answered_with_the_later_one() -> None:
+    stage = Stage(3)
+    stage.elect(0)
+    stage.deliver_all()
+    stage.build(0)
+    proposal = next(m for m in stage.links[0, 1] if isinstance(m, Proposal))
+    stage.drop()
+    stage.receive(1, 2, Beat(EpochNumber(0), Height(1), View(4), 1, False))
+    stage.drop()
+    stage.receive(1, 0, proposal)
+    assert stage.nodes[1].accepted is None
+    status = stage.deliver(1, 0, Status)
+    assert isinstance(status, Status) and status.term == 4
+    assert stage.nodes[0].role is Role.FOLLOWER and stage.nodes[0].term == 4
+
+
+def test_candidate_behind_in_terms_learns_the_term() -> None:
+    stage = Stage(3)
+    stage.receive(1, 0, Beat(EpochNumber(0), Height(1), View(4), 1, False))
+    stage.drop()
+    stage.time_out(2)
+    stage.deliver(2, 1, VoteRequest)
+    assert stage.deliver(1, 2, Grant) is None
+    stage.deliver(1, 2, Status)
+    assert stage.nodes[2].term == 4
+
+
+def test_status_moves_no_follower_but_in_term() -> None:
+    stage = Stage(3)
+    stage.receive(1, 0, Status(EpochNumber(0), Height(1), View(3), 0, Step.IDLE))
+    assert stage.nodes[1].term == 3 and stage.nodes[1].role is Role.FOLLOWER

@@ -1,0 +1,249 @@
+"""Messages: bytes and back, what signatures cover, limits, and hostile bytes."""
+
+from dataclasses import fields, replace
+from random import Random
+
+import pytest
+
+from protocol import codec
+from protocol.chain.block import Block, decode_block
+from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.consensus.messages import (
+    MESSAGE_BYTES_MAX,
+    Beat,
+    Claim,
+    Decided,
+    Election,
+    Grant,
+    HandOver,
+    Message,
+    Proposal,
+    Signed,
+    Status,
+    Step,
+    VoteRequest,
+    attach_signature,
+    compute_sign_digest,
+    decode_message,
+    encode_message,
+    epoch_of,
+    height_of,
+    list_signature_checks,
+    view_of,
+)
+from protocol.consensus.safety import SAFETY_BYTES_MAX, SafetyRecord, decode_safety
+from protocol.errors import Rejected
+from protocol.params import BLOCK_BYTES_MAX, VALIDATORS_MAX
+from protocol.types import BlockId, EpochNumber, Hash32, Height, Signature, View
+from tests.protocol.consensus.stage import Stage
+from tests.simulation import ledger
+from tests.simulation.ledger import GENESIS_HASH, ORIGIN
+
+STAGE = Stage(3)
+RECORD = STAGE.plan.records[0]
+BLOCK = ledger.build(ORIGIN, STAGE.plan, View(1), RECORD.validators[0].consensus_key, 5)
+SIGNATURE = Signature(bytes(range(64)))
+CLAIM = Claim(EpochNumber(0), Height(1), View(3), 2, View(2), BLOCK.id, False)
+ELECTION = Election(CLAIM, 0b101, (SIGNATURE, SIGNATURE))
+VOTE = Vote(EpochNumber(0), VoteKind.ACK, Height(1), View(3), BLOCK.id, None, 1, SIGNATURE)
+CERTIFICATE = Certificate(
+    EpochNumber(0), VoteKind.ACK, Height(1), View(3), BLOCK.id, 0b11, (SIGNATURE, SIGNATURE)
+)
+PROPOSAL = Proposal(EpochNumber(0), Height(1), View(3), 2, None, BLOCK, ELECTION, SIGNATURE)
+SIGNED: list[Signed] = [PROPOSAL, VOTE, VoteRequest(CLAIM, SIGNATURE), Grant(CLAIM, 1, SIGNATURE)]
+MESSAGES: list[Message] = [
+    *SIGNED,
+    replace(PROPOSAL, election=None, valid_view=View(2)),
+    VoteRequest(replace(CLAIM, accepted_term=View(0), accepted_id=None, is_pre=True), SIGNATURE),
+    Beat(EpochNumber(0), Height(1), View(3), 77, True),
+    Status(EpochNumber(0), Height(1), View(3), 77, Step.CHECKING),
+    Decided(BLOCK, CERTIFICATE),
+    HandOver(EpochNumber(0), Height(1), View(3)),
+]
+
+
+def decode_body(data: bytes) -> Block:
+    def refuse(raw: bytes) -> None:
+        raise AssertionError
+
+    return decode_block(data, refuse)  # type: ignore[arg-type]
+
+
+def decode(data: bytes) -> Message:
+    return decode_message(data, decode_body)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_round_trip(message: Message) -> None:
+    data = encode_message(message)
+    assert decode(data) == message
+    assert encode_message(decode(data)) == data
+    assert (epoch_of(message), height_of(message)) == (0, 1)
+    assert view_of(message) == (0 if isinstance(message, Decided) else 3)
+
+
+def test_digests_of_different_kinds_and_chains_differ() -> None:
+    digests = {compute_sign_digest(message, GENESIS_HASH) for message in SIGNED}
+    digests |= {compute_sign_digest(message, Hash32(bytes(32))) for message in SIGNED}
+    assert len(digests) == 2 * len(SIGNED) and None not in digests
+    assert compute_sign_digest(MESSAGES[-1], GENESIS_HASH) is None
+
+
+def test_a_vote_signs_what_a_certificate_verifies() -> None:
+    assert compute_sign_digest(VOTE, GENESIS_HASH) == VOTE.compute_digest(GENESIS_HASH)
+
+
+OTHER_VALUES: dict[str, object] = {
+    "epoch": EpochNumber(9),
+    "kind": VoteKind.PRECOMMIT,
+    "height": Height(9),
+    "view": View(9),
+    "term": View(9),
+    "block_id": BlockId(bytes(32)),
+    "valid_view": View(1),
+    "proposer": 1,
+    "candidate": 1,
+    "accepted_term": View(1),
+    "accepted_id": BlockId(bytes(32)),
+    "is_pre": True,
+    "block": ledger.build(ORIGIN, STAGE.plan, View(1), RECORD.validators[1].consensus_key, 6),
+}
+
+
+@pytest.mark.parametrize("message", [VOTE, PROPOSAL], ids=lambda m: type(m).__name__)
+def test_signature_covers_every_field(message: Vote | Proposal) -> None:
+    """All but who signs (its key tells), the proof of election (signed by others) and the signature."""
+    for field in fields(message):
+        if field.name in ("validator", "election", "signature"):
+            continue
+        other = replace(message, **{field.name: OTHER_VALUES[field.name]})  # type: ignore[arg-type]
+        assert compute_sign_digest(other, GENESIS_HASH) != compute_sign_digest(message, GENESIS_HASH), field
+
+
+def test_signature_covers_every_field_of_a_claim() -> None:
+    for field in fields(Claim):
+        other = replace(CLAIM, **{field.name: OTHER_VALUES[field.name]})  # type: ignore[arg-type]
+        for kind in (VoteRequest(CLAIM), Grant(CLAIM, 1)):
+            changed = replace(kind, claim=other)
+            assert compute_sign_digest(changed, GENESIS_HASH) != compute_sign_digest(kind, GENESIS_HASH)
+
+
+def test_every_signature_inside_is_listed() -> None:
+    counts = {type(m).__name__: len(list_signature_checks(m, RECORD, GENESIS_HASH)) for m in MESSAGES[:4]}
+    assert counts == {"Proposal": 3, "Vote": 1, "VoteRequest": 1, "Grant": 1}
+    assert len(list_signature_checks(Decided(BLOCK, CERTIFICATE), RECORD, GENESIS_HASH)) == 2
+    assert list_signature_checks(MESSAGES[-1], RECORD, GENESIS_HASH) == []
+
+
+def test_listed_signatures_hold_for_what_was_signed() -> None:
+    for unsigned in (replace(VOTE, signature=Signature(b"")), Grant(CLAIM, 1), VoteRequest(CLAIM)):
+        digest = compute_sign_digest(unsigned, GENESIS_HASH)
+        assert digest is not None
+        index = 2 if isinstance(unsigned, VoteRequest) else 1
+        signer = STAGE.nodes[index].signer
+        signed = attach_signature(unsigned, signer.sign(digest))
+        ((key, listed, signature),) = list_signature_checks(signed, RECORD, GENESIS_HASH)
+        assert signer.verify(key, listed, signature)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(VOTE, epoch=EpochNumber(1)),
+        replace(VOTE, validator=3),
+        Grant(CLAIM, 3, SIGNATURE),
+        replace(PROPOSAL, election=replace(ELECTION, signers=0b1001)),
+        Decided(BLOCK, replace(CERTIFICATE, signers=0b1001)),
+    ],
+    ids=range(5),
+)
+def test_foreign_epochs_and_validators_are_refused(message: Message) -> None:
+    with pytest.raises(Rejected):
+        list_signature_checks(message, RECORD, GENESIS_HASH)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(PROPOSAL, proposer=VALIDATORS_MAX),
+        Grant(CLAIM, VALIDATORS_MAX, SIGNATURE),
+        VoteRequest(replace(CLAIM, accepted_term=View(3)), SIGNATURE),
+        VoteRequest(replace(CLAIM, accepted_id=None), SIGNATURE),
+        VoteRequest(replace(CLAIM, accepted_term=View(0)), SIGNATURE),
+        replace(PROPOSAL, election=replace(ELECTION, signers=0b111)),
+        Beat(EpochNumber(0), Height(0), View(1), 1, False),
+        Beat(EpochNumber(0), Height(1), View(1), 1 << 48, False),
+        replace(VOTE, signature=Signature(bytes(63))),
+    ],
+    ids=range(9),
+)
+def test_what_no_correct_node_says_is_refused(message: Message) -> None:
+    with pytest.raises(Rejected):
+        decode(encode_message(message))
+
+
+@pytest.mark.parametrize("count", [VALIDATORS_MAX, VALIDATORS_MAX + 1])
+def test_election_of_all_validators_fits(count: int) -> None:
+    election = Election(CLAIM, (1 << count) - 1, (SIGNATURE,) * count)
+    data = encode_message(replace(PROPOSAL, election=election))
+    assert len(data) - len(BLOCK.encode()) < MESSAGE_BYTES_MAX - BLOCK_BYTES_MAX
+    if count > VALIDATORS_MAX:
+        with pytest.raises(Rejected):
+            decode(data)
+    else:
+        decode(data)
+
+
+def test_unknown_kinds_versions_and_extra_fields_are_refused() -> None:
+    value = codec.decode(encode_message(VOTE), MESSAGE_BYTES_MAX)
+    assert isinstance(value, tuple)
+    for wrong in ((2, *value[1:]), (1, 9, *value[2:]), (1, 0, *value[2:]), (*value, 1), value[:-1], (1,), 7):
+        with pytest.raises(Rejected):
+            decode(codec.encode(wrong))
+    with pytest.raises(Rejected):
+        decode(bytes(MESSAGE_BYTES_MAX + 1))
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_hostile_bytes_are_only_ever_rejected(message: Message) -> None:
+    random = Random(7)
+    good = encode_message(message)
+    for _ in range(500):
+        data = bytearray(good)
+        for _ in range(random.randint(1, 4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        try:
+            decode(bytes(data[: random.randint(1, len(data))]))
+        except Rejected:
+            pass
+
+
+# --- the safety record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        SafetyRecord(EpochNumber(0), Height(1), View(0), None, View(0), None),
+        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(3), BLOCK),
+    ],
+    ids=["empty", "full"],
+)
+def test_safety_record_round_trip(record: SafetyRecord) -> None:
+    assert decode_safety(record.encode(), decode_body) == record
+    assert SAFETY_BYTES_MAX > BLOCK_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(5), BLOCK),
+        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(0), BLOCK),
+        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(3), None),
+        SafetyRecord(EpochNumber(0), Height(2), View(4), 2, View(3), BLOCK),
+    ],
+    ids=range(4),
+)
+def test_safety_record_that_contradicts_itself_is_refused(record: SafetyRecord) -> None:
+    with pytest.raises(Rejected):
+        decode_safety(record.encode(), decode_body)

@@ -25,12 +25,13 @@ from node.log import get_logger
 from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
+from node.net.spread import Spread
 from node.net.transport import Address, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.signer import Signer
 from node.store.store import Store
 from node.sync import BlockSync
 from node.wallet.keyring import Keyring
-from node.wire import FrameKind, decode_batch, split
+from node.wire import BATCH_BYTES_MAX, FrameKind, decode_batch, split
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
 from protocol.chain.genesis import Genesis, decode_genesis
@@ -68,16 +69,17 @@ class Daemon:
         self.executor = Executor(store)
         self.mempool = Mempool()
         genesis = store.genesis()
-        self.links = Links(
-            node_key.reveal(),
-            (Address(config.listen_host, config.listen_port),),
-            _roster(config, genesis, node_key.public_key),
-        )
+        roster = _roster(config, genesis, node_key.public_key)
+        listen = (Address(config.listen_host, config.listen_port),)
+        self.links = Links(node_key.reveal(), listen, roster)
         self.network = CuttableTransport(self.links)
+        self.spread: Spread | None = None
+        if not all(entry.validator for entry in roster):
+            self.spread = Spread(genesis.name, self.network, self.links.host, _is_batch, self._on_gossip)
         self.intake = Intake(
             self.executor.rules.genesis_hash,
             self.mempool,
-            self.network,
+            self.spread or self.network,
             self._admit,
             lambda tx_id: store.place_of(tx_id) is not None,
             lambda: self.builder.wake(),
@@ -125,6 +127,8 @@ class Daemon:
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.intake.run)
             nursery.start_soon(self.sync.run)
+            if self.spread is not None:
+                nursery.start_soon(self.spread.run)
             nursery.start_soon(self._listen)
             nursery.start_soon(self._take_batches)
             self.driver.feed(Start(self._restored()))
@@ -190,12 +194,21 @@ class Daemon:
             case FrameKind.CONSENSUS:
                 self.driver.on_frame(peer, payload)
             case FrameKind.TRANSACTIONS:
-                try:
-                    self._batches_in.send_nowait(decode_batch(payload))
-                except trio.WouldBlock:
-                    self.log.warning("batch.dropped", peer=peer.hex())
+                self._queue_batch(payload)
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
+
+    def _on_gossip(self, data: bytes) -> None:
+        try:
+            self._queue_batch(split(data)[1])
+        except Rejected as refusal:
+            self.log.debug("gossip.refused", why=str(refusal))
+
+    def _queue_batch(self, payload: bytes) -> None:
+        try:
+            self._batches_in.send_nowait(decode_batch(payload))
+        except trio.WouldBlock:
+            self.log.warning("batch.dropped", waiting=BATCHES_WAITING_MAX)
 
     async def _take_batches(self) -> None:
         async for raws in self._batches_out:
@@ -269,6 +282,10 @@ def _leave_trace(path: Path, daemon: Daemon, failure: BaseException) -> None:
     lines = [repr(failure), *(repr(event)[:2_000] for event in daemon.driver.trace)]
     path.write_text("\n".join(lines) + "\n")
     daemon.log.critical("invariant.broken", trace=str(path), why=repr(failure)[:500])
+
+
+def _is_batch(data: bytes) -> bool:
+    return 0 < len(data) <= BATCH_BYTES_MAX and data[0] == FrameKind.TRANSACTIONS
 
 
 def _load_genesis(path: Path) -> Genesis:

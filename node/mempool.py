@@ -23,6 +23,7 @@ without a quantum and without rounds that serve nobody.
 """
 
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, heapreplace

@@ -117,6 +117,7 @@ class BlockSync:
     def advance(self, block: Block) -> None:
         """Take note of a block that was committed."""
         following = self._executor.record if block.header.is_seal else None
+        self._tell_observers(block)
         self._feed(Applied(block.height, block.id, following))
 
     def on_frame(self, peer: PeerId, payload: bytes) -> None:
@@ -186,11 +187,20 @@ class BlockSync:
     def _note_height(self, peer: PeerId, height: Height) -> None:
         own = self._executor.head.height
         now = trio.current_time()
-        if height != own + 1:
+        if height != own + 1 or not self._driver.machine.is_validating:
             self._ahead_by_one.pop(peer, None)
         elif now - self._ahead_by_one.setdefault(peer, now) < LAG_SECONDS:
             return
         self._feed(PeerStatus(PublicKey(peer), height))
+
+    def _tell_observers(self, block: Block) -> None:
+        """Announce a block to peers that take no part in consensus and so hear of it nowhere else."""
+        validators = {validator.node_key for validator in self._driver.machine.record.validators}
+        if self._network.me not in validators:
+            return
+        for peer in self._network.peers():
+            if peer not in validators:
+                self._send(peer, ChainStatus(block.height, block.id))
 
     def _feed(self, event: SyncInput) -> None:
         """Queue an input; only what peers say may be dropped."""

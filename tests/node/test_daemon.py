@@ -159,18 +159,18 @@ def _free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[Cluster]:
-    keys = [(_key(10, i), _key(20, i)) for i in range(3)]
+async def cluster(folder: Path, observers: int = 0) -> AsyncIterator[Cluster]:
+    keys = [(_key(10, i), _key(20, i)) for i in range(3 + observers)]
     validators = order_validators(
         tuple(
             Validator(f"n{i}", crypto.public_key_of(consensus), crypto.public_key_of(node))
-            for i, (node, consensus) in enumerate(keys)
+            for i, (node, consensus) in enumerate(keys[:3])
         )
     )
     now = SystemClock().wall_ms() - 1_000
     record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), validators)
     genesis = Genesis("test-1", TimeMs(now), record, 8, 0, True, founding())
-    ports = _free_ports(3)
+    ports = _free_ports(len(keys))
     peers = tuple(
         Peer(f"n{i}", crypto.public_key_of(node), "127.0.0.1", ports[i]) for i, (node, _) in enumerate(keys)
     )
@@ -186,7 +186,7 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
     async with trio.open_nursery() as nursery:
         made = Cluster(genesis, configs, keys, nursery)
         try:
-            for index in range(3):
+            for index in range(len(keys)):
                 await made.start(index)
             yield made
         finally:
@@ -262,4 +262,25 @@ async def test_a_cut_node_heals_by_itself(tmp_path: Path, victim: str) -> None:
         for node in net.nodes.values():
             node.network.cut(())
         await net.committed(*ids)
+        assert len(net.roots()) == 1
+
+
+async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:
+    async with cluster(tmp_path, observers=1) as net:
+        await net.until(lambda: all(n.executor.head.height >= 1 for n in net.nodes.values()))
+        observer = net.nodes[3]
+        assert not observer.driver.machine.is_validating
+        program = call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 7, b"r1")
+        cash = net.sign(CASHIER, program, sequence=1)
+        [outcome] = await observer.intake.submit([cash.raw])
+        assert outcome.refusal is None
+        await net.committed(cash.id)
+        assert net.balance(3, address_of(ADA)) == 7
+        # What members give to a validator reaches the observer's mempool by gossip, before any block.
+        heard = net.sign(
+            CASHIER, call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 1, b"r2"), sequence=2
+        )
+        await net.nodes[0].intake.submit([heard.raw])
+        await net.until(lambda: observer.mempool.known(heard.id))
+        await net.committed(heard.id)
         assert len(net.roots()) == 1

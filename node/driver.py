@@ -171,7 +171,7 @@ class Driver:
             return
         message = decode_message(payload, self.decode_block)
         record = self._machine.record
-        sender = next((i for i, v in enumerate(record.validators) if v.node_key == peer), None)
+        sender = next((i for i, v in enumerate(record.validators) if PeerId(v.node_key) == peer), None)
         if sender is None:
             raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
         if epoch_of(message) == record.number:

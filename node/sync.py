@@ -195,7 +195,7 @@ class BlockSync:
 
     def _tell_observers(self, block: Block) -> None:
         """Announce a block to peers that take no part in consensus and so hear of it nowhere else."""
-        validators = {validator.node_key for validator in self._driver.machine.record.validators}
+        validators = {PeerId(validator.node_key) for validator in self._driver.machine.record.validators}
         if self._network.me not in validators:
             return
         for peer in self._network.peers():

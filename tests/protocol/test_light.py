@@ -143,7 +143,7 @@ def test_no_other_header_crosses() -> None:
     with pytest.raises(Rejected, match="BAD_PROOF: seal:"):
         cross_epoch(TRUST, plain, make_certificate(FIRST, plain, SIGNERS[:2]), SECOND)
     with pytest.raises(Rejected, match="BAD_PROOF: seal:"):
-        cross_epoch(TRUST, SEAL, SEAL_PROOF, replace(SECOND, engine=EngineKind.RAFT, first_height=Height(9)))
+        cross_epoch(TRUST, SEAL, SEAL_PROOF, replace(SECOND, decided_by=Hash32(b"\1" * 32)))
     for wrong in (
         replace(SECOND, number=EpochNumber(2)),
         replace(SECOND, first_height=Height(9)),

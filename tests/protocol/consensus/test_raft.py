@@ -1,5 +1,7 @@
 """Directed schedules: each rule of Raft for blocks, and the histories that random ones seldom find."""
 
+from dataclasses import replace
+
 import pytest
 
 from protocol.chain.certificate import Vote, VoteKind
@@ -136,6 +138,22 @@ def test_one_vote_a_term_over_a_crash() -> None:
     claim = Claim(EpochNumber(0), Height(1), View(1), 0, View(0), None, False)
     stage.receive(2, 0, stage.sign(0, VoteRequest(claim)))
     assert not any(isinstance(e, Send) and isinstance(e.message, Grant) for e in stage.nodes[2].trace)
+
+
+@pytest.mark.parametrize("crash_after", range(4))
+def test_grant_is_durable_before_it_leaves(crash_after: int) -> None:
+    """Wherever the voter crashes, the oracle never sees a second grant of the term."""
+    stage = Stage(3)
+    stage.nodes[2].crash_after = crash_after
+    for candidate in (1, 0):
+        claim = Claim(EpochNumber(0), Height(1), View(1), candidate, View(0), None, False)
+        stage.receive(2, candidate, stage.sign(candidate, VoteRequest(claim)))
+        if candidate == 1:
+            if stage.nodes[2].is_up:
+                stage.crash(2)
+            stage.restart(2)
+    granted = [m for pair in ((2, 0), (2, 1)) for m in stage.links[pair] if isinstance(m, Grant)]
+    assert len(granted) == 1
 
 
 def test_vote_survives_the_commit_of_its_height() -> None:
@@ -345,6 +363,14 @@ def test_election_without_proof_gets_no_acknowledgement() -> None:
     proposal = Proposal(EpochNumber(0), Height(1), View(5), 2, None, block)
     stage.receive(1, 2, stage.sign(2, proposal))
     assert stage.nodes[1].accepted is None
+    # The proof of another election proves nothing.
+    election = stage.nodes[0].machine.engine._elected  # type: ignore[union-attr]
+    stage.receive(1, 2, stage.sign(2, replace(proposal, view=View(6), election=election)))
+    assert stage.nodes[1].accepted is None
+    stage.receive(2, 0, stage.sign(0, replace(proposal, view=View(1), proposer=0, election=election)))
+    assert stage.nodes[2].accepted is not None
+    stage.receive(2, 1, stage.sign(1, replace(proposal, view=View(6), proposer=1)))
+    assert stage.nodes[2].machine.engine.accepted == (1, block.id)  # type: ignore[union-attr]
 
 
 def test_proposal_of_another_block_than_claimed_convicts() -> None:

@@ -1,0 +1,343 @@
+"""Plant one bug at a time in a copy of the project and run the check that must see it.
+
+A check is a test by name, or `sim N`: N seeds of the simulation. The text of a mutant must be found exactly
+once, so a mutant cannot silently lose its target when the code moves.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("protocol", "tests/protocol/consensus", "tests/protocol/sync", "tests/simulation")
+SINGLE_FILES = ("tests/conftest.py", "tests/protocol/test_light.py", "pyproject.toml")
+CHECK_SECONDS_MAX = 120
+
+RAFT = "protocol/consensus/raft.py"
+ENGINE = "protocol/consensus/engine.py"
+VOTES = "protocol/consensus/votes.py"
+MESSAGES = "protocol/consensus/messages.py"
+CONVICTION = "protocol/consensus/conviction.py"
+PLANNER = "protocol/sync/planner.py"
+LIGHT = "protocol/light.py"
+CERTIFICATE = "protocol/chain/certificate.py"
+
+T_RAFT = "tests/protocol/consensus/test_raft.py::"
+T_ENGINE = "tests/protocol/consensus/test_engine.py::"
+T_MESSAGES = "tests/protocol/consensus/test_messages.py::"
+T_CONVICTION = "tests/protocol/consensus/test_conviction.py::"
+T_PLANNER = "tests/protocol/sync/test_planner.py::"
+T_LIGHT = "tests/protocol/test_light.py::"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted bug and the check that must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    check: str
+
+
+MUTANTS = (
+    Mutant(
+        "no-safety-record",
+        ENGINE,
+        "return self._engine.start(restored)",
+        "return self._engine.start(None)",
+        T_RAFT + "test_one_vote_a_term_over_a_crash",
+    ),
+    Mutant(
+        "no-safety-record-simulated",
+        ENGINE,
+        "return self._engine.start(restored)",
+        "return self._engine.start(None)",
+        "sim 100",
+    ),
+    Mutant(
+        "vote-dropped-with-its-height",
+        RAFT,
+        "        if restored is not None:\n",
+        "        if restored is not None and restored.height == self._height:\n",
+        T_RAFT + "test_vote_survives_the_commit_of_its_height",
+    ),
+    Mutant(
+        "stale-candidate-granted",
+        RAFT,
+        "return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)",
+        "return True",
+        T_RAFT + "test_stale_candidate_is_refused",
+    ),
+    Mutant(
+        "stale-candidate-granted-simulated",
+        RAFT,
+        "return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)",
+        "return True",
+        "sim 400",
+    ),
+    Mutant(
+        "figure-8-acknowledgements-over-terms",
+        VOTES,
+        "            vote\n"
+        "            for kept in self._votes.values()\n"
+        "            for vote in kept\n"
+        "            if vote.view == like.view and vote.block_id == like.block_id\n",
+        "            next(replace(v, view=like.view) for v in kept if v.block_id == like.block_id)\n"
+        "            for kept in self._votes.values()\n"
+        "            if any(v.block_id == like.block_id for v in kept)\n",
+        T_RAFT + "test_figure_8_acknowledgements_of_two_terms_do_not_add_up",
+    ),
+    Mutant(
+        "acknowledged-before-execution",
+        RAFT,
+        "            self._out.append(CheckBlock(block))\n",
+        "            self._out.append(CheckBlock(block))\n            self._accept(block)\n",
+        "sim 200",
+    ),
+    Mutant(
+        "invalid-block-acknowledged",
+        RAFT,
+        "        if not is_valid:\n",
+        "        if False:\n",
+        T_RAFT + "test_invalid_block_is_not_acknowledged_and_its_leader_is_given_up",
+    ),
+    Mutant(
+        "two-votes-in-a-term",
+        RAFT,
+        "self._is_worthy(sender, claim) and self._voted_for in (None, sender)",
+        "self._is_worthy(sender, claim)",
+        "sim 200",
+    ),
+    Mutant(
+        "no-pre-vote",
+        RAFT,
+        "            self._campaign(is_pre=True)\n",
+        "            self._campaign(is_pre=False)\n",
+        T_RAFT + "test_pre_vote_does_not_disturb",
+    ),
+    Mutant(
+        "no-lease",
+        RAFT,
+        "self._is_worthy(sender, claim) and not self._lease and",
+        "self._is_worthy(sender, claim) and",
+        T_RAFT + "test_pre_vote_is_refused_while_the_leader_lives",
+    ),
+    Mutant(
+        "no-check-quorum",
+        RAFT,
+        "if (self._heard | 1 << self._own).bit_count() < self._record.quorum:",
+        "if False:",
+        T_RAFT + "test_check_quorum_steps_down",
+    ),
+    Mutant(
+        "persisted-after-the-acknowledgement",
+        RAFT,
+        "        self._persist()\n        self._out.append(Broadcast(self._make_ack()))\n",
+        "        self._out.append(Broadcast(self._make_ack()))\n        self._persist()\n",
+        "sim 400",
+    ),
+    Mutant(
+        "persisted-after-the-grant",
+        RAFT,
+        "            self._persist()\n            self._out.append(Send(sender, Grant(claim, self._own)))\n",
+        "            self._out.append(Send(sender, Grant(claim, self._own)))\n            self._persist()\n",
+        T_RAFT + "test_grant_is_durable_before_it_leaves",
+    ),
+    Mutant(
+        "accepted-block-not-proposed-again",
+        RAFT,
+        "            self._propose(self._accepted)\n",
+        "            self._accepted, self._accepted_term = None, NO_TERM\n"
+        "            self._out.append(BuildBlock(self._height, self._term, self._parent_id))\n",
+        T_RAFT + "test_new_leader_proposes_the_accepted_block_again_under_its_term",
+    ),
+    Mutant(
+        "two-blocks-accepted-in-a-term",
+        RAFT,
+        "        elif self._is_accepted_now(self._height):\n            assert self._accepted is not None\n",
+        "        elif False:\n            assert self._accepted is not None\n",
+        T_ENGINE + "test_leader_with_two_proposals_gets_one_acknowledgement_and_is_convicted",
+    ),
+    Mutant(
+        "proposal-of-an-earlier-term-accepted",
+        RAFT,
+        "        if proposal.view < self._term:\n",
+        "        if False:\n",
+        T_ENGINE + "test_proposal_of_an_earlier_term_is_answered_with_the_later_one",
+    ),
+    Mutant(
+        "leader-without-election-obeyed",
+        RAFT,
+        "        return proven is not None and (proven.claim.term, ",
+        "        return proven is not None or (proven.claim.term, ",
+        T_RAFT + "test_election_without_proof_gets_no_acknowledgement",
+    ),
+    Mutant(
+        "quorum-of-votes-one-short",
+        VOTES,
+        "if len(same) >= self._quorum else None",
+        "if len(same) >= self._quorum - 1 else None",
+        "sim 20",
+    ),
+    Mutant(
+        "quorum-of-grants-one-short",
+        VOTES,
+        "return len(self._grants) >= self._quorum",
+        "return len(self._grants) >= self._quorum - 1",
+        "sim 100",
+    ),
+    Mutant(
+        "decision-of-a-minority",
+        VOTES,
+        "        and certificate.height == decided.block.height\n        and len(signers) >= record.quorum\n",
+        "        and certificate.height == decided.block.height\n",
+        T_ENGINE + "test_decision_of_a_minority_is_refused",
+    ),
+    Mutant(
+        "certificate-of-a-minority",
+        CERTIFICATE,
+        "    if len(signers) < record.quorum or ",
+        "    if ",
+        T_LIGHT + "test_each_lie_is_refused_with_its_step",
+    ),
+    Mutant(
+        "epoch-not-signed",
+        MESSAGES,
+        "                (\n                    message.epoch,\n                    int(message.kind),\n",
+        "                (\n                    0,\n                    int(message.kind),\n",
+        T_MESSAGES + "test_signature_covers_every_field",
+    ),
+    Mutant(
+        "engine-not-changed-at-the-seal",
+        ENGINE,
+        "        if event.next_record is not None:\n            assert",
+        "        if event.next_record is None and False:\n            assert",
+        "sim 20",
+    ),
+    Mutant(
+        "decision-answered-by-a-decision",
+        ENGINE,
+        "not isinstance(message, Vote | Decided)",
+        "not isinstance(message, Vote)",
+        T_ENGINE + "test_a_decision_is_never_answered",
+    ),
+    Mutant(
+        "laggards-not-helped",
+        RAFT,
+        "                self._out.append(ServeDecided(sender, status.height))\n",
+        "                pass\n",
+        "sim 100",
+    ),
+    Mutant(
+        "lost-proposal-not-repeated",
+        RAFT,
+        "self._out.append(Send(sender, self._make_proposal(self._accepted, self._election_own)))",
+        "pass",
+        T_RAFT + "test_lost_proposal_is_repeated_by_a_beat",
+    ),
+    Mutant(
+        "buffer-without-bound",
+        ENGINE,
+        "        if height > self.height + BUFFER_HEIGHTS:\n            return\n",
+        "",
+        T_ENGINE + "test_buffers_are_bounded",
+    ),
+    Mutant(
+        "one-signer-accused-for-another",
+        CONVICTION,
+        "    if first.signer != second.signer:\n        return None\n",
+        "",
+        T_CONVICTION + "test_innocent",
+    ),
+    Mutant(
+        "block-sync-skips-the-certificate",
+        PLANNER,
+        "        check_certificate(certificate, self._record, self._genesis_hash, self._verify)\n",
+        "",
+        T_PLANNER + "test_certificate_of_a_minority_is_not_applied",
+    ),
+    Mutant(
+        "light-client-skips-the-certificate",
+        LIGHT,
+        "        check_certificate(certificate, trust.record, trust.genesis_hash, verify)\n",
+        "        pass\n",
+        T_LIGHT + "test_each_lie_is_refused_with_its_step",
+    ),
+    Mutant(
+        "light-client-takes-any-record",
+        LIGHT,
+        "if not seal.is_seal or seal.next_epoch_hash != new_hash:",
+        "if not seal.is_seal:",
+        T_LIGHT + "test_no_other_header_crosses",
+    ),
+)
+
+
+def run_check(folder: Path, check: str) -> bool:
+    """Run a check in a copy and tell whether it passed."""
+    if check.startswith("sim "):
+        command = [sys.executable, "-m", "tests.simulation.run", "--seeds", check.removeprefix("sim ")]
+    else:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", check]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, timeout=CHECK_SECONDS_MAX, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    # 1 is a failing test or seed; anything else says that the check itself did not run.
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{check} did not run:\n{done.stdout.decode()}{done.stderr.decode()}")
+    return done.returncode == 0
+
+
+def copy_project(folder: Path) -> None:
+    skip = shutil.ignore_patterns("__pycache__")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name, ignore=skip)
+    for name in SINGLE_FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+
+
+def plant(folder: Path, mutant: Mutant) -> None:
+    path = folder / mutant.file
+    text = (ROOT / mutant.file).read_text()
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: its text is in {mutant.file} {text.count(mutant.old)} times")
+    changed = text.replace(mutant.old, mutant.new)
+    if "replace(" in mutant.new and "import replace" not in changed:
+        changed = changed.replace("\nfrom typing", "\nfrom dataclasses import replace\nfrom typing", 1)
+    path.write_text(changed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of names; all when none is given")
+    names = parser.parse_args().names
+    chosen = [m for m in MUTANTS if not names or any(name in m.name for name in names)]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        copy_project(folder)
+        for check in sorted({m.check for m in chosen if not m.check.startswith("sim")}):
+            if not run_check(folder, check):
+                raise SystemExit(f"{check} fails without any mutant")
+        for mutant in chosen:
+            plant(folder, mutant)
+            is_caught = not run_check(folder, mutant.check)
+            shutil.copy(ROOT / mutant.file, folder / mutant.file)
+            survivors += not is_caught
+            print(f"{'caught  ' if is_caught else 'SURVIVES'} {mutant.name:40} {mutant.check}", flush=True)
+    print(f"{len(chosen)} mutants, {survivors} not caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -116,11 +116,11 @@ def sign_transaction(genesis: Genesis, tx: Transaction, secret: SecretKey) -> Si
     return assemble(tx, genesis_hash, (signature,))
 
 
-def send(client: RpcClient, signed: SignedTransaction) -> dict[str, Any]:
+def send(client: RpcClient, signed: SignedTransaction, wait_ms: int = WAIT_MS) -> dict[str, Any]:
     """Submit and wait; returns the receipt.
 
     Raises:
         Failure: refused, or the outcome is unknown.
     """
-    receipt: dict[str, Any] = client.call("tx_submitAndWait", tx="0x" + signed.raw.hex(), timeoutMs=WAIT_MS)
+    receipt: dict[str, Any] = client.call("tx_submitAndWait", tx="0x" + signed.raw.hex(), timeoutMs=wait_ms)
     return receipt

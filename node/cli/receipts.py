@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol import codec
+from protocol import codec, crypto
 from protocol.addresses import format_tx_id
 from protocol.chain.block import HEADER_BYTES_MAX, Header, decode_header
 from protocol.chain.certificate import CERTIFICATE_BYTES_MAX, Certificate, decode_certificate
@@ -103,7 +103,8 @@ def verify_bundle(bundle: Bundle, genesis: Genesis) -> Proven:
     """Check a receipt against the genesis that the member pinned.
 
     *Rules*: 1. the bundle is of this chain. 2. every epoch since genesis was handed over by a final header.
-    3. header, certificate and receipt hold (`protocol/light.py`). 4. the receipt is that of the transaction.
+    3. header, certificate and receipt hold (`protocol/light.py`). 4. the receipt is that of the transaction,
+    whose signatures hold.
 
     Raises:
         Rejected: BAD_PROOF, WRONG_CHAIN, or what a part refuses with.
@@ -120,6 +121,8 @@ def verify_bundle(bundle: Bundle, genesis: Genesis) -> Proven:
     signed = decode_signed(_bytes(bundle.transaction, TX_SIGNED_BYTES_MAX), trust.genesis_hash)
     if signed.id != receipt.tx_id:
         raise Rejected(Code.BAD_PROOF, "the receipt is of another transaction")
+    if not all(crypto.verify_many(signed.signature_checks())):
+        raise Rejected(Code.BAD_SIG, "a signature of the transaction does not hold")
     return Proven(signed, receipt, header, certificate, trust.record)
 
 

@@ -211,6 +211,21 @@ class LocalNet:
         self.stop()
         shutil.rmtree(self.home)
 
+    def wait_height(self, height: int, seconds: float = READY_SECONDS) -> int:
+        """Wait until every node has a height; returns the lowest one.
+
+        Raises:
+            OperationError: localnet.stuck.
+        """
+        if not self.wait(lambda all_: all(s is not None and s.height >= height for s in all_), seconds):
+            raise OperationError(
+                "localnet.stuck",
+                f"Not every node has height {height:,}.",
+                f"waited {seconds:.0f} s.",
+                "see: coopd localnet status",
+            )
+        return min(status.height for node in self.state.nodes if (status := node.status()) is not None)
+
     def wait(self, condition: Callable[[list[Status | None]], bool], seconds: float = READY_SECONDS) -> bool:
         """Ask all nodes again and again until a condition on their answers holds; tell whether it did."""
         deadline = time.monotonic() + seconds
@@ -218,7 +233,7 @@ class LocalNet:
             if condition([node.status(0.5) for node in self.state.nodes]):
                 return True
             reap()
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not any(is_alive(node.daemon) for node in self.state.nodes):
                 return False
             time.sleep(0.02)
 

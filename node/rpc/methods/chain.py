@@ -16,7 +16,7 @@ from node.rpc.forms import (
     header_form,
     transaction_form,
 )
-from node.rpc.methods.params import At, HeightParam, Hex, Params
+from node.rpc.methods.params import At, BlockRef, HeightParam, Hex, Params
 from node.rpc.service import Call
 from node.rpc.values import from_hex, to_hex
 from protocol.chain.block import Header, decode_block
@@ -30,14 +30,14 @@ HEADERS_MAX = 200
 class BlockParams(Params):
     """Which block: its height, its id, or `latest`."""
 
-    block: At | Hex = "latest"
+    block: BlockRef = "latest"
     full: bool = False
 
 
 class HeaderParams(Params):
     """Which header: its height, its id, or `latest`."""
 
-    block: At | Hex = "latest"
+    block: BlockRef = "latest"
 
 
 class RangeParams(Params):

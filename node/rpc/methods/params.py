@@ -7,6 +7,11 @@ import msgspec
 At: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)] | str | None
 """A height, `latest` or `earliest`; left out it is `latest`."""
 
+BlockRef: TypeAlias = (
+    Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)] | Annotated[str, msgspec.Meta(max_length=66)] | None
+)
+"""A height, the 0x-hex id of a block, `latest` or `earliest`."""
+
 HeightParam: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
 Hex: TypeAlias = Annotated[
     str, msgspec.Meta(pattern="^0x([0-9a-fA-F]{2})*$", max_length=200_000, description="bytes as 0x-hex")

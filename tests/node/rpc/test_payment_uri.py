@@ -1,0 +1,51 @@
+"""Payment requests: there and back, the `req-` rule, and nothing but refusals for other texts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.rpc.payment_uri import BadPaymentUri, PaymentUri, format_payment_uri, parse_payment_uri
+from protocol.addresses import format_address
+from protocol.types import Address
+
+ADDRESS = format_address(Address(bytes(range(20))))
+
+
+def test_a_request_survives_its_text() -> None:
+    request = PaymentUri(ADDRESS, "123.45", "CNY", "七月 & more", "tx1", 1_800_000_000)
+    assert parse_payment_uri(format_payment_uri(request)) == request
+    assert parse_payment_uri(f"COOP:{ADDRESS.upper()}") == PaymentUri(ADDRESS)
+
+
+def test_unknown_parameters_are_passed_over_unless_they_are_required() -> None:
+    assert parse_payment_uri(f"coop:{ADDRESS}?colour=red&req-amount=5").amount == "5"
+    with pytest.raises(BadPaymentUri):
+        parse_payment_uri(f"coop:{ADDRESS}?req-colour=red")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "amount=-5",
+        "amount=1e9",
+        "amount=",
+        "amount",
+        "amount=1&amount=2",
+        "exp=soon",
+        "memo=%ff",
+        "memo=%0a",
+        "memo=" + "x" * 257,
+    ],
+)
+def test_bad_parameters_are_refused(query: str) -> None:
+    with pytest.raises(BadPaymentUri):
+        parse_payment_uri(f"coop:{ADDRESS}?{query}")
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_refused_or_read(text: str) -> None:
+    for candidate in (text, f"coop:{text}", f"coop:{ADDRESS}?{text}"):
+        try:
+            parse_payment_uri(candidate)
+        except BadPaymentUri:
+            pass

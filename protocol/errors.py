@@ -14,7 +14,7 @@ from enum import IntEnum
 
 
 class Code(IntEnum):
-    """Stable codes of the kernel (docs/contracts.md, section 3.10)."""
+    """Stable codes of the kernel (contracts.md 3.10)."""
 
     OK = 0
     EXISTS = 1

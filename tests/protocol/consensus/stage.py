@@ -155,6 +155,12 @@ class Stage:
                 return message
         return None
 
+    def deliver_all_of_kind(self, kind: type[Message], to: list[int]) -> None:
+        """Deliver every message of a kind that is on the way to some nodes."""
+        for source, target in self.links:
+            while target in to and self.deliver(source, target, kind) is not None:
+                pass
+
     def deliver_all(self, among: list[int] | None = None, rounds: int = 1_000) -> None:
         """Deliver until nothing is on the way among some nodes."""
         chosen = range(len(self.nodes)) if among is None else among

@@ -29,7 +29,13 @@ from protocol.contracts.ledger.legs import post
 from protocol.errors import CallFailed, Code, Rejected
 from protocol.merkle.proof import list_root
 from protocol.money import compute_day
-from protocol.params import BLOCK_BYTES_MAX, BLOCK_EVIDENCE_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX
+from protocol.params import (
+    BLOCK_BYTES_MAX,
+    BLOCK_EVIDENCE_MAX,
+    BLOCK_GAS_MAX,
+    BLOCK_TXS_MAX,
+    PROGRAM_STORED_INSTRUCTIONS_MAX,
+)
 from protocol.types import (
     Address,
     BlockId,
@@ -115,6 +121,8 @@ def rules_of(genesis: Genesis) -> ChainRules:
 def apply_genesis(genesis: Genesis) -> Execution:
     """Run the founding programs on an empty state, with authority `system("gov")`.
 
+    Rules: 1. a program has at most 256 instructions. 2. all succeed, or the chain is not founded.
+
     Raises:
         Rejected: a program is ill-typed or fails; the detail says which and why.
     """
@@ -123,7 +131,7 @@ def apply_genesis(genesis: Genesis) -> Execution:
     run = _Block(MemoryState(), rules_of(genesis), Height(0), genesis.time_ms)
     for index, value in enumerate(genesis.programs):
         try:
-            program = parse_program(value, REGISTRY, 0)
+            program = parse_program(value, REGISTRY, 0, PROGRAM_STORED_INSTRUCTIONS_MAX)
         except Rejected as rejected:
             raise Rejected(rejected.code, f"founding program {index}: {rejected.detail}") from None
         environment = run.environment(index, crypto.sha256(codec.encode(value)), (), GOV.name)

@@ -25,7 +25,8 @@ from protocol.errors import Code, Rejected
 from protocol.params import POLICY_DEPTH_MAX, POLICY_LEAVES_MAX, POLICY_WEIGHT_MAX, ROLE_NAME_BYTES_MAX
 from protocol.types import Address, PublicKey
 
-POLICY_BYTES_MAX: Final = POLICY_LEAVES_MAX * 48 + POLICY_DEPTH_MAX * 16
+POLICY_BYTES_MAX: Final = POLICY_LEAVES_MAX * (48 + 16 * (POLICY_DEPTH_MAX - 1))
+"""Each leaf at most 48 bytes, and inside trees of its own at most 16 for each of them."""
 DERIVED_ADDRESSES_MAX: Final = 65_536
 
 

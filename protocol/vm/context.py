@@ -130,13 +130,13 @@ def run_method(context: Context, method: Method, arguments: tuple[Value, ...]) -
     context.view.charge(method.call_gas)
     at = method.owner_at
     if at < 0 or arguments[at] != context.actor:
-        check_capability(context, method, arguments)
+        _check_capability(context, method)
     result = method.run(context, *arguments)
     assert method.result.holds(result), f"{method.name} returned what its schema does not allow"
     return result
 
 
-def check_capability(context: Context, method: Method, arguments: tuple[Value, ...]) -> None:
+def _check_capability(context: Context, method: Method) -> None:
     """Check that the call has one of the capabilities that the method asks for.
 
     Raises:
@@ -146,8 +146,7 @@ def check_capability(context: Context, method: Method, arguments: tuple[Value, .
     for capability in method.capabilities:
         match capability:
             case Owner():
-                if arguments[method.owner_at] == actor:
-                    return
+                continue  # `run_method` has compared the usual capability already
             case Role():
                 if actor is not None and context.registry.has_role(context.view, actor, capability.name):
                     return

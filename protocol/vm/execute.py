@@ -71,7 +71,7 @@ def run_program(view: View, registry: Registry, environment: Environment, progra
                 results.append(None)
     except CallFailed as failure:
         view.rewind(mark)
-        return Outcome(failure.code, (), len(results), failure.reason)
+        return Outcome(int(failure.code), (), len(results), failure.reason)
     return Outcome(_OK, tuple(results))
 
 

@@ -125,6 +125,11 @@ _ENVIRONMENT: Final[dict[str, Kind]] = {"time": SECONDS, "day": U32, "height": H
 _SCALARS: Final = (int, bytes, str, bool, type(None))
 
 
+def literal(value: Value) -> Value:
+    """Return a plain value as an argument: every array gets the tag of a list. For writers."""
+    return (TAG_LIST, *[literal(item) for item in value]) if type(value) is tuple else value
+
+
 def parse_program(
     value: Value, registry: Registry, actors: int, instructions_max: int = PROGRAM_INSTRUCTIONS_MAX
 ) -> Program:
@@ -227,17 +232,16 @@ def _parse_argument(raw: Value, kind: Kind, actors: int, results: list[Kind | No
         return raw, True
     if not raw or type(raw[0]) is not int:
         _refuse(Code.MALFORMED, "argument: an array without a tag")
-    match raw[0]:
-        case 0:
-            return _parse_list(raw[1:], kind, actors, results)
-        case 1:
-            return _parse_reference(raw, kind, results), False
-        case 2:
-            _refuse(Code.TYPE, "argument: a parameter outside a template")
-        case 3:
-            return _parse_environment(raw, kind, actors), False
-        case _:
-            _refuse(Code.MALFORMED, "argument: no such tag")
+    tag = raw[0]
+    if tag == TAG_LIST:
+        return _parse_list(raw[1:], kind, actors, results)
+    if tag == TAG_RESULT:
+        return _parse_reference(raw, kind, results), False
+    if tag == TAG_ENVIRONMENT:
+        return _parse_environment(raw, kind, actors), False
+    if tag == TAG_PARAMETER:
+        _refuse(Code.TYPE, "argument: a parameter outside a template")
+    _refuse(Code.MALFORMED, "argument: no such tag")
 
 
 def _parse_list(

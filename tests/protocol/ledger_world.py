@@ -5,13 +5,20 @@ from typing import Any
 
 from protocol import crypto
 from protocol.chain.genesis import Genesis
-from protocol.chain.receipt import Receipt
+from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.chain.transaction import UNORDERED, SignedTransaction, Transaction, TxSignature, assemble
 from protocol.chain.validators import EngineKind, EpochRecord, Validator
 from protocol.codec import Value
 from protocol.contracts.policies import address_of_key
 from protocol.crypto import SecretKey
-from protocol.transition import BlockContext, Execution, apply_genesis, execute_block, rules_of
+from protocol.transition import (
+    BlockContext,
+    Execution,
+    answer_query,
+    apply_genesis,
+    execute_block,
+    rules_of,
+)
 from protocol.types import (
     Address,
     BlockId,
@@ -152,6 +159,7 @@ class World:
         execution = execute_block(self.state, self.rules, context, transactions, ())
         self.state.apply(execution.writes)
         self.height, self.time_ms = context.height, context.time_ms
+        assert tuple(decode_receipt(raw) for raw in execution.receipt_bytes) == execution.receipts
         for row in execution.journal:
             self.journal.setdefault(row.account, []).append(row)
         return execution
@@ -174,6 +182,4 @@ class World:
         return tuple(reversed(rows))[:limit]
 
     def ask(self, contract: str, query: str, *arguments: Value) -> Value:
-        from protocol.transition import answer_query
-
         return answer_query(self.state, Seconds(self.time_ms // 1_000), contract, query, arguments, self)

@@ -18,6 +18,7 @@ from protocol.params import (
     BLOCK_GAS_MAX,
     EXPIRY_SECONDS_MAX,
     EXPIRY_UNORDERED_SECONDS_MAX,
+    PROGRAM_STORED_INSTRUCTIONS_MAX,
     QUOTA_GAS_PER_DAY,
     TX_GAS_MAX,
 )
@@ -88,6 +89,15 @@ def test_founding_fails_as_a_whole(bad: Value, code: int) -> None:
     with pytest.raises(Rejected, match="founding program 4") as failure:
         apply_genesis(genesis((*founding(), bad)))
     assert failure.value.code == code
+
+
+def test_founding_program_at_the_limit_and_one_beyond() -> None:
+    longest = program(*[(AUTH, 1, NONE, (ALICE.address,))] * PROGRAM_STORED_INSTRUCTIONS_MAX)
+    apply_genesis(genesis((longest,)))
+    assert type(longest) is tuple and type(longest[1]) is tuple
+    with pytest.raises(Rejected) as failure:
+        apply_genesis(genesis((((), (*longest[1], longest[1][0])),)))
+    assert failure.value.code == Code.LIMIT
 
 
 @pytest.mark.parametrize("at, is_allowed", [(0, True), (-1, False)])
@@ -269,6 +279,15 @@ def test_gas_above_the_quota_is_paid() -> None:
     income = ledger.account_key(auth.CONTRACT.address, ledger.FEE_INCOME, COOP)
     assert world.journal[income][0].sequence == 1
     assert execution.touched[0] == (ALICE.address, auth.CONTRACT.address, BOB.address)
+
+
+def test_fee_is_rounded_up() -> None:
+    world = World((*founding(), program((AUTH, 6, NONE, (COOP, 1)))))
+    world.ok(world.cash_in(ALICE, 1_000))
+    spend(world, auth.QUOTA_CAPACITY)
+    world.ok(world.pay(ALICE, BOB, 100, gas=10_000, price=1))
+    assert world.ask("assets", "balance", ALICE.address, COOP) == (899, 899, 0, 0)
+    assert world.ask("auth", "fee") == (COOP, 1)
 
 
 def test_fee_is_paid_even_by_a_program_that_fails() -> None:

@@ -7,6 +7,7 @@ import pytest
 from protocol import crypto
 from protocol.codec import Value, encode
 from protocol.contracts.policies import (
+    POLICY_BYTES_MAX,
     Policy,
     address_of_key,
     compute_address,
@@ -82,6 +83,14 @@ def test_limits_themselves_are_allowed() -> None:
     read_policy((POLICY_WEIGHT_MAX, ((0, ALICE.key, POLICY_WEIGHT_MAX),)))
     with pytest.raises(Rejected):
         read_policy(wide(POLICY_LEAVES_MAX + 1))
+
+
+def test_largest_policy_fits_its_record() -> None:
+    weight = POLICY_WEIGHT_MAX
+    chains = [(3, 1, (key_leaf(n, weight),), weight) for n in range(POLICY_LEAVES_MAX)]
+    deepest = tuple((3, 1, (chain,), weight) for chain in chains)
+    read_policy((1, deepest))
+    assert len(encode((1, deepest))) <= POLICY_BYTES_MAX
 
 
 def met(policy: Policy, *keys: bytes, accounts: frozenset[bytes] = frozenset(), role: str = "") -> bool:

@@ -50,6 +50,10 @@ def test_lists_with_references_inside() -> None:
     assert outcome.results[1] == (1, True, "t", b"", None, (3, 7), (7, OTHER), (4,))
 
 
+def test_list_where_nil_is_allowed_too() -> None:
+    assert run((TOY, 11, 0, ((0, 1, 2),)), (TOY, 11, 0, (None,))).results == ((1, 2), None)
+
+
 @pytest.mark.parametrize(
     "op, left, right, holds",
     [

@@ -8,7 +8,16 @@ from protocol.codec import Value
 from protocol.contracts import REGISTRY as REAL
 from protocol.errors import Code, Rejected
 from protocol.params import ARGUMENT_LIST_ITEMS_MAX, PROGRAM_INSTRUCTIONS_MAX, PROGRAM_PINS_MAX
-from protocol.vm.program import ASSERT_CODE_MAX, NO_ACTOR, Assertion, Call, ListOf, ResultOf, parse_program
+from protocol.vm.program import (
+    ASSERT_CODE_MAX,
+    NO_ACTOR,
+    Assertion,
+    Call,
+    ListOf,
+    ResultOf,
+    literal,
+    parse_program,
+)
 from tests.protocol.vm.toy import ACTOR, REGISTRY, TOY
 
 PUT = (TOY, 1, 0, (1, 5))
@@ -54,6 +63,15 @@ def test_literal_lists_lose_their_tags() -> None:
     (call,) = parse(take(many=(0, 1, 2)))
     assert isinstance(call, Call) and call.is_fixed
     assert call.arguments[-3:] == ((1, 2), (1, ACTOR), (1, (b"x",)))
+
+
+def test_literal_is_what_the_parser_takes_apart() -> None:
+    assert literal(5) == 5 and literal(b"x") == b"x" and literal(()) == (0,)
+    pair: Value = (1, (ACTOR, (2, ())))
+    (call,) = parse(take(any=literal(pair)))
+    assert isinstance(call, Call) and call.arguments[-1] == pair
+    (nil,) = parse((TOY, 9, 0, (None,)))
+    assert isinstance(nil, Call) and nil.arguments == (None,)
 
 
 def test_references_anywhere() -> None:

@@ -122,6 +122,9 @@ CONTRACT = Contract(
         method(8, "liar", (), U8, _liar),
         method(9, "nil", (Field("maybe", Maybe(U16)),), Maybe(U16), lambda ctx, value: value),
         method(10, "signed", (), Fields(()), _echo, Signed()),
+        method(
+            11, "maybe_many", (Field("many", Maybe(Many(U8, 3))),), Anything("m", 9), lambda ctx, value: value
+        ),
     ),
     events=(POKED,),
 )

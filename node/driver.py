@@ -178,7 +178,7 @@ class Driver:
             for public_key, digest, signature in list_signature_checks(message, record, self._genesis_hash):
                 if not crypto.verify(public_key, digest, signature):
                     raise Rejected(Code.BAD_SIG, f"{type(message).__name__}: a signature does not hold")
-        self.feed(Received(sender, message))
+        self.feed(Received(sender, message, record.number))
 
     def decode_block(self, data: bytes) -> Block:
         """Decode a block of this chain; transactions that this node has verified are not decoded again."""
@@ -279,7 +279,7 @@ class Driver:
             data = data or frame(FrameKind.CONSENSUS, encode_message(message))
             self._send(record, index, data)
         if (receivers is None or me in receivers) and me is not None:
-            self.feed(Received(me, message))
+            self.feed(Received(me, message, record.number))
 
     def _send(self, record: EpochRecord, index: int, data: bytes) -> None:
         channel = Channel.VOTE if len(data) <= VOTE_CHANNEL_BYTES_MAX else Channel.BULK

@@ -141,7 +141,8 @@ class Consensus:
         if isinstance(event, BlockCommitted):
             return self._on_committed(event)
         if isinstance(event, Received):
-            return self._on_received(event.sender, event.message)
+            is_current = event.epoch == self._record.number
+            return self._on_received(event.sender, event.message) if is_current else []
         engine = self._engine
         if engine is None:
             return []

@@ -13,7 +13,7 @@ from protocol.chain.validators import EpochRecord
 from protocol.consensus.messages import Message
 from protocol.consensus.safety import SafetyRecord
 from protocol.consensus.timeouts import TimerKey
-from protocol.types import BlockId, Height, TimeMs, View
+from protocol.types import BlockId, EpochNumber, Height, TimeMs, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,15 @@ class Received:
     """A validator's message arrived, or our own came back signed.
 
     Args:
-        sender: from the authenticated link, as index in the epoch record at the time of this step; our own
-            for what we signed.
-        message: if it is of the current epoch, all of `messages.list_signature_checks` held.
+        sender: from the authenticated link, as index in an epoch record; our own for what we signed.
+        message: if it is of that epoch, all of `messages.list_signature_checks` held under that record.
+        epoch: number of that record. A message that waited over the end of its epoch means nothing any more:
+            its sender may have another index now, and nobody verified it under the new keys.
     """
 
     sender: int
     message: Message
+    epoch: EpochNumber
 
 
 @dataclass(frozen=True, slots=True)

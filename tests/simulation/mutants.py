@@ -221,6 +221,13 @@ MUTANTS = (
         "sim 20",
     ),
     Mutant(
+        "unverified-message-over-the-seal",
+        ENGINE,
+        "self._on_received(event.sender, event.message) if is_current else []",
+        "self._on_received(event.sender, event.message)",
+        T_ENGINE + "test_a_message_that_waited_over_the_end_of_its_epoch_means_nothing",
+    ),
+    Mutant(
         "decision-answered-by-a-decision",
         ENGINE,
         "not isinstance(message, Vote | Decided)",

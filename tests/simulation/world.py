@@ -394,7 +394,7 @@ class World:
         if (self.is_real or self.faults.with_codec) and epoch_of(message) == record.number:
             for key, digest, signature in list_signature_checks(message, record, GENESIS_HASH):
                 assert node.signer.verify(key, digest, signature)
-        self.step(node, Received(sender, message))
+        self.step(node, Received(sender, message, record.number))
 
     # --- block sync
 

@@ -216,7 +216,7 @@ class Stage:
         node = self.nodes[index]
         place = node.machine.record.index_of(self.nodes[sender].signer.public_key)
         if place is not None:
-            self.step(node, Received(place, message))
+            self.step(node, Received(place, message, node.machine.record.number))
 
     def sign(self, index: int, message: Message) -> Message:
         """Sign in the name of a node without the oracle noticing: for liars."""

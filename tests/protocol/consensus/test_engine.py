@@ -94,6 +94,18 @@ def test_a_decision_is_never_answered() -> None:
     assert node.trace == []
 
 
+def test_a_message_that_waited_over_the_end_of_its_epoch_means_nothing() -> None:
+    """It was verified under the keys of before, if at all, and the index of its sender may have changed."""
+    stage = Stage(3, seals=[(1, [0, 1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    machine = stage.nodes[1].machine
+    beat = Beat(EpochNumber(1), Height(2), View(1), 1, False)
+    assert machine.step(Received(0, beat, EpochNumber(0))) == []
+    assert machine.step(Received(0, beat, EpochNumber(1))) != []
+
+
 def test_who_is_no_validator_only_follows() -> None:
     stage = Stage(3, seals=[(1, [1, 2])])
     stage.elect(0)
@@ -102,7 +114,7 @@ def test_who_is_no_validator_only_follows() -> None:
     machine = stage.nodes[0].machine
     assert not machine.is_validating and machine.own_index is None
     beat = Beat(EpochNumber(1), Height(4), View(1), 1, False)
-    assert machine.step(Received(0, beat)) == [RequestSync(0, Height(3))]
+    assert machine.step(Received(0, beat, EpochNumber(1))) == [RequestSync(0, Height(3))]
 
 
 def test_bft_epoch_waits_for_a_version_that_has_it() -> None:
@@ -168,16 +180,16 @@ def test_block_sync_is_asked_for_well_behind(ahead: int, asks: bool) -> None:
     machine = make_machine(5)
     machine.step(Start(None))
     beat = Beat(EpochNumber(0), Height(5 + ahead), View(1), 1, False)
-    effects = machine.step(Received(1, beat))
+    effects = machine.step(Received(1, beat, EpochNumber(0)))
     assert any(isinstance(effect, RequestSync) for effect in effects) is asks
-    again = machine.step(Received(1, replace(beat, counter=2)))
+    again = machine.step(Received(1, replace(beat, counter=2), EpochNumber(0)))
     assert not any(isinstance(effect, RequestSync) for effect in again)
 
 
 def test_old_places_are_answered_with_the_block_that_lacks() -> None:
     machine = make_machine(5)
     machine.step(Start(None))
-    effects = machine.step(Received(1, Beat(EpochNumber(0), Height(3), View(1), 1, False)))
+    effects = machine.step(Received(1, Beat(EpochNumber(0), Height(3), View(1), 1, False), EpochNumber(0)))
     assert ServeDecided(1, Height(3)) in effects
 
 
@@ -206,7 +218,7 @@ def test_buffers_are_bounded() -> None:
     for height in range(7, 7 + BUFFER_HEIGHTS + 2):
         for view in range(BUFFER_MESSAGES_MAX + 10):
             vote = Vote(EpochNumber(0), VoteKind.ACK, Height(height), View(view), BlockId(bytes(32)), None, 1)
-            machine.step(Received(1, vote))
+            machine.step(Received(1, vote, EpochNumber(0)))
     assert sorted(machine._buffers) == list(range(7, 7 + BUFFER_HEIGHTS))
     assert [len(waiting) for waiting in machine._buffers.values()] == [BUFFER_MESSAGES_MAX] * BUFFER_HEIGHTS
 
@@ -218,7 +230,7 @@ def test_one_proposal_of_a_validator_waits() -> None:
     block = ledger.build(ORIGIN, stage.plan, View(1), stage.nodes[0].signer.public_key, 9)
     for view in range(3):
         proposal = Proposal(EpochNumber(0), Height(7), View(view), 1, None, block)
-        machine.step(Received(1, proposal))
+        machine.step(Received(1, proposal, EpochNumber(0)))
     assert len(machine._buffers[Height(7)]) == 1
 
 

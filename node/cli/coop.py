@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from node.catalog import fill
 from node.cli.member_home import Connection, MemberHome
 from node.cli.payments import (
     Asset,
@@ -31,9 +32,12 @@ from node.cli.terminal import (
 )
 from node.config import VERSION
 from node.rpc.amounts import format_amount
+from node.rpc.failure import failure_of_receipt
 from node.rpc.payment_uri import BadPaymentUri, parse_payment_uri
 from protocol.addresses import format_address, format_tx_id, parse_tx_id
 from protocol.chain.genesis import decode_genesis
+from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.contracts import REGISTRY
 from protocol.contracts.policies import address_of_key
 from protocol.errors import Rejected
 from protocol.types import TxId
@@ -145,7 +149,7 @@ def pay(who: str, amount: str | None = None, /, *, memo: str = "", currency: str
     receipt = send(client, signed)
     took_ms = round((time.monotonic() - began) * 1_000)
     if not receipt["ok"]:
-        raise _failed_receipt(receipt, ref, asset)
+        raise _failed_receipt(decode_receipt(bytes.fromhex(str(receipt["raw"])[2:])), asset)
     proven, file = _prove(client, signed.id, "0x" + signed.raw.hex())
     signers = f"{len(proven.signers)} of {len(proven.record.validators)} operators"
     terminal.show(
@@ -365,24 +369,13 @@ def _prove(client: RpcClient, tx_id: TxId, raw: str) -> tuple[Proven, Path]:
     return proven, session.home.save_receipt(tx_id, bundle)
 
 
-def _failed_receipt(receipt: dict[str, Any], ref: str, asset: Asset) -> Failure:
-    from node.catalog import by_code, fill
-
-    reason = receipt.get("reason") or {}
-    entry = by_code(int(receipt["code"]))
-    limit, actual = reason.get("limit"), reason.get("actual")
-    if entry.group == "ledger":
-        limit, actual = _shown(limit, asset), _shown(actual, asset)
-    params = {
-        "detail": f"rule {reason.get('rule', '-')}",
-        "code": receipt["code"],
-        "limit": limit,
-        "actual": actual,
-        "asked": actual,
-        "id": ref,
-    }
-    text = fill(entry, session.terminal.language, params)
-    return Failure(text.what, text.why, text.fix, f"E{entry.number} {entry.slug}")
+def _failed_receipt(receipt: Receipt, asset: Asset) -> Failure:
+    failure = failure_of_receipt(receipt, REGISTRY)
+    params, reason = dict(failure.params), receipt.reason
+    if failure.entry.group == "ledger" and reason is not None:
+        params["limit"], params["actual"] = _shown(reason.limit, asset), _shown(reason.actual, asset)
+    text = fill(failure.entry, session.terminal.language, params)
+    return Failure(text.what, text.why, text.fix, f"E{failure.entry.number} {failure.entry.slug}")
 
 
 def _shown(number: Any, asset: Asset) -> Any:

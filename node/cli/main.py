@@ -178,13 +178,13 @@ def keys_adopt(*, after: int) -> None:
 @db_app.command(name="check")
 def db_check() -> None:
     """Check the database of a stopped or running node: hashes, links, certificates, state root, totals."""
-    from node.cli.money_check import check_money
+    from node.cli.money_check import find_money_faults
     from node.store.check import check_store
     from node.store.store import Store
 
     store = Store.open(load(session.home).store_path, readonly=True)
     try:
-        report = check_store(store, check_money)
+        report = check_store(store, find_money_faults)
     finally:
         store.close()
     findings = [{"height": finding.height, "what": finding.what} for finding in report.findings]

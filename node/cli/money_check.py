@@ -26,7 +26,7 @@ Counters = list[int]
 """Debits pending, debits posted, credits pending, credits posted."""
 
 
-def check_money(state: StateReader) -> Iterator[str]:
+def find_money_faults(state: StateReader) -> Iterator[str]:
     """Yield one sentence for everything that does not add up."""
     by_asset: dict[int, Counters] = defaultdict(lambda: [0, 0, 0, 0])
     by_class: dict[tuple[int, int], Counters] = defaultdict(lambda: [0, 0, 0, 0])

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from node.catalog import Outcome, by_code, by_slug, fill
+from node.catalog import Outcome, by_code, by_slug, fill, label_of
 from node.errors import OperationError
 from protocol.errors import Rejected
 
@@ -133,21 +133,22 @@ class Terminal:
 
 def render_failure(failure: Failure, language: str, *, is_coloured: bool = False) -> str:
     """Write a failure as three lines and a label."""
+    # Only where money could have moved is it said whether it did.
+    is_local = not failure.is_applied_unknown and not failure.label.startswith(("E1", "E-"))
     why, do = ("  原因：", "  办法：") if language == "zh" else ("  Why: ", "  Do:  ")
     if failure.is_applied_unknown:
         outcome = "结果未知" if language == "zh" else "the outcome is unknown"
     else:
         outcome = "账目没有任何变动" if language == "zh" else "nothing was changed"
     bold, plain = ("\x1b[1m", "\x1b[0m") if is_coloured else ("", "")
-    return (
-        f"{bold}{failure.what}{plain}\n{why}{failure.why}\n{do}{failure.do}\n  {failure.label}   {outcome}\n"
-    )
+    last = failure.label if is_local else f"{failure.label}   {outcome}"
+    return f"{bold}{failure.what}{plain}\n{why}{failure.why}\n{do}{failure.do}\n  {last}\n"
 
 
 def failure_of_error(error: OperationError) -> Failure:
     """Return the failure for something that our machine could not do."""
     code = Exit.UNREACHABLE if error.slug in UNREACHABLE_SLUGS else Exit.REFUSED
-    return Failure(error.what, error.why, error.do, error.slug, code)
+    return Failure(error.what, error.why, error.do, label_of(error.slug), code)
 
 
 def failure_of_rejection(rejected: Rejected, language: str) -> Failure:

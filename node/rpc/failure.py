@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from node.catalog import Entry, Outcome, by_code, by_slug, fill
+from node.catalog import Entry, by_code, by_slug, fill
 from protocol.chain.receipt import Receipt
 from protocol.errors import Rejected
+from protocol.vm.contract import Registry
 
 
 class RpcFailure(Exception):
@@ -31,13 +32,14 @@ def failure_of(rejected: Rejected) -> RpcFailure:
     return failure_of_rejection(rejected.code, rejected.detail)
 
 
-def failure_of_receipt(receipt: Receipt) -> RpcFailure:
-    """Return the failure that a receipt tells of."""
+def failure_of_receipt(receipt: Receipt, registry: Registry) -> RpcFailure:
+    """Return the failure that a receipt tells of; the words for a contract's own code are in its schema."""
     reason = receipt.reason
     rule, limit, actual = ("", None, None) if reason is None else (reason.rule, reason.limit, reason.actual)
+    meaning = next((e.doc for c in registry.contracts for e in c.errors if e.code == receipt.code), "")
     return RpcFailure(
         by_code(receipt.code).slug,
-        detail=f"rule {rule}" if rule else "no rule named",
+        detail=(meaning.rstrip(".") or f"rule {rule}") if rule or meaning else "no rule named",
         code=int(receipt.code),
         limit=_plain(limit),
         actual=_plain(actual),
@@ -61,11 +63,6 @@ def error_object(entry: Entry, params: dict[str, Any], language: str) -> dict[st
             "doc": f"/e/{entry.number}",
         },
     }
-
-
-def moved_nothing(entry: Entry) -> bool:
-    """Tell whether the refusal proves that nothing was applied."""
-    return entry.outcome is Outcome.NOT_APPLIED
 
 
 def _plain(value: int | str | bytes | None) -> str:

@@ -197,9 +197,10 @@ class Web:
 
     def _judge(self, connection: HTTPConnection, *, needs_json: bool = False) -> Trust | Denied:
         client = connection.client
-        return judge(
-            self._door, connection.headers, "" if client is None else client.host, needs_json=needs_json
-        )
+        headers = dict(connection.headers)
+        if len(connection.headers.getlist("host")) != 1:
+            headers["host"] = ""  # two names are none (RFC 9112, 3.2)
+        return judge(self._door, headers, "" if client is None else client.host, needs_json=needs_json)
 
 
 async def _read_body(request: Request, size_bytes_max: int) -> bytes:

@@ -71,9 +71,19 @@ BLOCK_INTERVAL_MS_MIN: Final = 100
 HEARTBEAT_BLOCK_SECONDS: Final = 300
 LEADER_HANDOVER_BLOCKS: Final = 1_000
 
+# --- vote: epochs (consensus.md 1.3)
+EPOCH_DELAY_BLOCKS: Final = 3
+"""Blocks from the one that decides a change to the seal; at least 2, so that everybody sees it coming (M1)."""
+READY_BLOCKS_MAX: Final = 1_000
+"""Age at which a validator's word that it is ready counts no more (M2)."""
+BFT_VALIDATORS_MIN: Final = 4
+"""Fewer cannot bear a single liar (M11)."""
+
 # --- format: program machine and kernel contracts (protocol/vm, protocol/contracts)
 STATE_VALUE_BYTES_MAX: Final = 4 * 1024
 EVENTS_PER_TX_MAX: Final = 2_048
+PROGRAMS_TYPED_MAX: Final = 8_192
+"""Typed programs kept in memory, about 1 KB each: more than a block has transactions."""
 RESULT_BYTES_MAX: Final = 16 * 1024
 HOLDS_EXPIRED_PER_BLOCK_MAX: Final = 1_000
 """Expired holds that one block gives back; the rest waits for the next block, and cannot be captured."""

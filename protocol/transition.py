@@ -26,6 +26,8 @@ from protocol.contracts import REGISTRY, auth
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
+from protocol.contracts.policies import address_of_key
+from protocol.contracts.registry import is_change_pending, take_seal
 from protocol.errors import CallFailed, Code, Rejected
 from protocol.merkle.proof import list_root
 from protocol.money import compute_day
@@ -35,6 +37,7 @@ from protocol.params import (
     BLOCK_GAS_MAX,
     BLOCK_TXS_MAX,
     PROGRAM_STORED_INSTRUCTIONS_MAX,
+    PROGRAMS_TYPED_MAX,
 )
 from protocol.types import (
     Address,
@@ -172,7 +175,7 @@ def execute_block(
     if not 0 <= context.time_ms <= TIME_MS_MAX:
         raise Rejected(Code.INVALID_BLOCK, f"time {context.time_ms} ms, limit {TIME_MS_MAX}")
     run = _Block(state, rules, context.height, context.time_ms)
-    run.begin()
+    run.begin(context.record)
     for tx in transactions:
         run.apply(tx)
         if run.gas > BLOCK_GAS_MAX:
@@ -201,7 +204,7 @@ def build_block(
     assert txs_max <= BLOCK_TXS_MAX and bytes_max <= BLOCK_BYTES_MAX and gas_max <= BLOCK_GAS_MAX
     assert len(evidence) <= BLOCK_EVIDENCE_MAX
     run = _Block(state, rules, context.height, context.time_ms)
-    run.begin()
+    run.begin(context.record)
     taken: list[SignedTransaction] = []
     dropped: list[tuple[TxId, Rejected]] = []
     size = 0
@@ -245,9 +248,14 @@ def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: S
         Rejected: it is not admissible.
     """
     run = _Block(state, rules, context.height, context.time_ms)
-    run.begin()
+    run.begin(context.record)
     run.apply(tx, are_signatures_assumed=not tx.signatures)
     return run.receipts[0]
+
+
+def is_epoch_ending(state: StateReader) -> bool:
+    """Tell whether the end of the epoch is decided: its last blocks must not wait for members."""
+    return is_change_pending(View(state))
 
 
 def answer_query(
@@ -297,7 +305,7 @@ def _admit(
     if tx.chain_name != rules.chain_name:
         raise Rejected(Code.WRONG_CHAIN, f"for {tx.chain_name}, this is {rules.chain_name}")
     auth.check_expiry(time, tx.lane, tx.valid_until)
-    program = parse_program(tx.program, REGISTRY, len(tx.actors))
+    program = _type_program(signed)
     envelope_gas = compute_envelope_gas(len(signed.raw), len(signed.signatures))
     if envelope_gas > tx.gas_limit:
         raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
@@ -306,11 +314,34 @@ def _admit(
     if row is None:
         raise Rejected(Code.NO_ACCOUNT, "the payer does not exist", retry=True)
     auth.check_nonce(view, row, tx.lane, tx.sequence, tx.valid_until, signed.id)
-    if not are_signatures_assumed:
+    if not are_signatures_assumed and not _is_signed_by_own_key(signed, row):
         keys = tuple([(s.actor, s.public_key) for s in signed.signatures])
         auth.check_actors(view, tx.actors, keys, signed.reveals)
     fee_asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
     return payer, program, envelope_gas, fee_asset, fee
+
+
+def _type_program(signed: SignedTransaction) -> Program:
+    """Type the program of a transaction, or find it typed: admission, building and execution all ask."""
+    program = _TYPED.get(signed.id)
+    if program is None:
+        tx = signed.tx
+        program = parse_program(tx.program, REGISTRY, len(tx.actors))
+        if len(_TYPED) >= PROGRAMS_TYPED_MAX:
+            _TYPED.clear()
+        _TYPED[signed.id] = program
+    return program
+
+
+# A pure function's memory: the id covers the program, and the contracts never change within a process.
+_TYPED: Final[dict[TxId, Program]] = {}
+
+
+def _is_signed_by_own_key(signed: SignedTransaction, row: auth.AccountRow) -> bool:
+    """Tell whether this is the usual case, one account and the one key it was made from: no tree to walk."""
+    if len(signed.signatures) != 1 or len(signed.tx.actors) != 1 or row[1] != 0 or signed.reveals:
+        return False
+    return address_of_key(signed.signatures[0].public_key) == signed.tx.actors[0]
 
 
 def _find_payer(tx: Transaction) -> Address:
@@ -325,6 +356,7 @@ class _Block:
     __slots__ = (
         "_day",
         "_height",
+        "_next_record",
         "_receipt_bytes",
         "_rules",
         "_time",
@@ -342,11 +374,14 @@ class _Block:
         self._touched: list[tuple[Address, ...]] = []
         self._rules = rules
         self._height = height
+        self._next_record: EpochRecord | None = None
         self._time = Seconds(time_ms // 1_000)
         self._day = compute_day(self._time, rules.utc_offset_seconds)
 
-    def begin(self) -> None:
-        """Do what a block does by itself: give expired holds back, forget expired nonces."""
+    def begin(self, record: EpochRecord) -> None:
+        """Do what a block does by itself: end its epoch when it is due, give expired holds back, forget
+        expired nonces."""
+        self._next_record = take_seal(self.view, self._height, record)
         expire_holds(self.view, self._time)
         auth.prune_seen(self.view, self._time)
         self.view.forget_undo()
@@ -408,6 +443,7 @@ class _Block:
             tuple(self.view.journal),
             tuple(self._touched),
             Gas(self.gas),
+            self._next_record,
         )
 
 

@@ -16,7 +16,7 @@ from protocol import codec, crypto
 from protocol.codec import Reader, Value
 from protocol.crypto import Domain
 from protocol.errors import Code, Rejected
-from protocol.params import INT64_MAX, VALIDATORS_MAX
+from protocol.params import BFT_VALIDATORS_MIN, INT64_MAX, VALIDATORS_MAX
 from protocol.types import EpochNumber, Hash32, Height, PublicKey
 
 EPOCH_BYTES_MAX = 32 * 1024
@@ -116,7 +116,7 @@ def read_epoch(value: Value) -> EpochRecord:
     keys = [v.consensus_key for v in record.validators]
     if not keys or any(a >= b for a, b in pairwise(keys)):
         raise Rejected(Code.MALFORMED, "epoch record: validators not ascending by key")
-    if record.engine is EngineKind.BFT and len(keys) < 4:
+    if record.engine is EngineKind.BFT and len(keys) < BFT_VALIDATORS_MIN:
         raise Rejected(Code.MALFORMED, "epoch record: BFT needs at least four validators")
     return record
 

@@ -425,6 +425,8 @@ def compute_fee(view: View, row: AccountRow, gas_limit: int, gas_price: int, tim
     Raises:
         Rejected: NO_QUOTA.
     """
+    if row[3] + gas_limit * QUOTA_UNIT <= QUOTA_CAPACITY * QUOTA_UNIT:
+        return 0, 0  # covered even without what was refilled since
     overflow = gas_limit - available_gas(row, time)
     if overflow <= 0:
         return 0, 0
@@ -461,11 +463,6 @@ def check_actors(
     Raises:
         Rejected: NO_ACCOUNT, POLICY_UNMET, or what `read_policy` raises.
     """
-    if len(actors) == 1 and len(signatures) == 1 and not reveals:
-        # The usual case: one account, one key, never revealed.
-        row = ACCOUNT.peek(view, ACCOUNT.prefix + actors[0])
-        if row is not None and row[1] == 0 and policies.address_of_key(signatures[0][1]) == actors[0]:
-            return
     revealed = dict(reveals)
     waiting: dict[Address, tuple[policies.Policy, frozenset[PublicKey]]] = {}
     for index, address in enumerate(actors):

@@ -3,6 +3,7 @@
 Knows no movement (`legs.py`, `holds.py`).
 """
 
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from protocol.types import Address, ContractId
@@ -68,6 +69,8 @@ _EITHER_SIDE: Final = (1190, 1310, 3050, 3910)
 
 REF_BYTES_MAX: Final = 16
 ACCOUNT_BYTES: Final = 30
+TAILS_KEPT_MAX: Final = 4_096
+"""Ends of account keys kept in memory: classes and assets are few."""
 
 AccountRow: TypeAlias = tuple[int, int, int, int, int, int, int, bytes]
 """(schema, flags, debits pending, debits posted, credits pending, credits posted, sequence, journal hash)"""
@@ -137,7 +140,12 @@ COUNTER: Final[Table[CounterRow]] = Table(
 
 def account_key(owner: bytes, account_class: int, asset: int, sub: int = 0) -> bytes:
     """Return the 30 bytes that name an account."""
-    return owner + (account_class << 64 | asset << 32 | sub).to_bytes(10, "big")
+    return owner + _account_tail(account_class, asset, sub)
+
+
+@lru_cache(TAILS_KEPT_MAX)
+def _account_tail(account_class: int, asset: int, sub: int) -> bytes:
+    return (account_class << 64 | asset << 32 | sub).to_bytes(10, "big")
 
 
 def read_account_key(account: bytes) -> tuple[Address, int, int, int]:
@@ -148,8 +156,12 @@ def read_account_key(account: bytes) -> tuple[Address, int, int, int]:
 
 def compute_balance(account: bytes, debits: int, credits: int) -> int:
     """Compute the balance: debits less credits for assets and expenses, the reverse for the rest."""
-    leading = int.from_bytes(account[20:22], "big") // 1_000
-    return debits - credits if leading in (1, 5) else credits - debits
+    return debits - credits if _is_debit_side(account[20:22]) else credits - debits
+
+
+@lru_cache(TAILS_KEPT_MAX)
+def _is_debit_side(account_class: bytes) -> bool:
+    return int.from_bytes(account_class, "big") // 1_000 in (1, 5)
 
 
 def default_flags(account_class: int) -> int:

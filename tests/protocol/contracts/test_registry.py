@@ -1,0 +1,145 @@
+"""registry: readiness, the one pending change, its cancellation, and the seal that hands over."""
+
+import pytest
+
+from protocol.chain.receipt import Receipt
+from protocol.chain.validators import EngineKind, EpochRecord
+from protocol.codec import Value
+from protocol.contracts import registry
+from protocol.errors import Code
+from protocol.params import EPOCH_DELAY_BLOCKS, READY_BLOCKS_MAX
+from protocol.transition import is_epoch_ending
+from tests.protocol.ledger_world import ALICE, AUTH, BOB, NONE, Person, World, founding, person, program
+
+REGISTRY = 4
+VALIDATORS = [person(f"validator{i}") for i in range(5)]
+NODES = [person(f"node{i}") for i in range(5)]
+
+
+def _world() -> World:
+    council = program((AUTH, 4, NONE, (ALICE.address, registry.COUNCIL)))
+    opened = program(*[(AUTH, 1, NONE, (validator.address,)) for validator in VALIDATORS])
+    return World((*founding(), council, opened))
+
+
+def _one(world: World, instruction: Value, who: Person) -> Receipt:
+    (receipt,) = world.run(world.tx(instruction, actors=(who,))).receipts
+    return receipt
+
+
+def _ready(world: World, index: int, operator: str | None = None, node: Person | None = None) -> Receipt:
+    who = VALIDATORS[index]
+    name = f"op{index}" if operator is None else operator
+    key = NODES[index].key if node is None else node.key
+    return _one(world, (REGISTRY, 1, 0, (who.address, who.key, key, name, "1.0")), who)
+
+
+def _propose(world: World, engine: int, indexes: tuple[int, ...], by: Person = ALICE) -> Receipt:
+    keys: Value = (0, *[VALIDATORS[i].key for i in indexes])
+    return _one(world, (REGISTRY, 2, 0, (int(engine), keys)), by)
+
+
+def _cancel(world: World) -> Receipt:
+    return _one(world, (REGISTRY, 3, 0, ()), ALICE)
+
+
+def _idle(world: World) -> EpochRecord | None:
+    return world.run().next_record
+
+
+def test_a_decided_change_seals_after_its_delay() -> None:
+    world = _world()
+    for index in range(4):
+        assert _ready(world, index).is_ok
+    decided = _propose(world, EngineKind.BFT, (2, 0, 1, 3))
+    height = decided.height
+    assert decided.is_ok and decided.results == (height + EPOCH_DELAY_BLOCKS,)
+    assert is_epoch_ending(world.state)
+    for _ in range(EPOCH_DELAY_BLOCKS - 1):
+        assert _idle(world) is None
+    record = _idle(world)
+    assert record is not None and not is_epoch_ending(world.state)
+    assert (record.number, record.engine, record.first_height) == (1, EngineKind.BFT, world.height + 1)
+    assert record.previous_hash == world.genesis.epoch.compute_hash() and record.decided_by == decided.tx_id
+    keys = [validator.consensus_key for validator in record.validators]
+    assert keys == sorted(VALIDATORS[i].key for i in range(4))
+    assert _idle(world) is None, "a change happens once"
+
+
+def test_a_change_can_be_cancelled_until_its_seal() -> None:
+    world = _world()
+    _ready(world, 0)
+    _propose(world, EngineKind.RAFT, (0,))
+    for _ in range(EPOCH_DELAY_BLOCKS - 2):
+        assert _idle(world) is None
+    assert _cancel(world).is_ok
+    assert [_idle(world) for _ in range(3)] == [None] * 3
+    assert _cancel(world).code == registry.NO_CHANGE
+    _propose(world, EngineKind.RAFT, (0,))
+    for _ in range(EPOCH_DELAY_BLOCKS - 1):
+        _idle(world)
+    late = world.run(world.tx((REGISTRY, 3, 0, ()), actors=(ALICE,)))
+    assert late.next_record is not None, "at its seal a change is final"
+    assert late.receipts[0].code == registry.NO_CHANGE
+
+
+def test_one_change_at_a_time() -> None:
+    world = _world()
+    _ready(world, 0)
+    assert _propose(world, EngineKind.RAFT, (0,)).is_ok
+    assert _propose(world, EngineKind.RAFT, (0,)).code == registry.CHANGE_PENDING
+
+
+def test_only_the_council_decides() -> None:
+    world = _world()
+    _ready(world, 0)
+    assert _propose(world, EngineKind.RAFT, (0,), by=BOB).code == Code.ROLE
+    assert _one(world, (REGISTRY, 3, 0, ()), BOB).code == Code.ROLE
+
+
+def test_bft_needs_four() -> None:
+    world = _world()
+    for index in range(4):
+        _ready(world, index)
+    assert _propose(world, EngineKind.BFT, (0, 1, 2)).code == registry.TOO_FEW
+    assert _propose(world, EngineKind.BFT, (0, 1, 2, 3)).is_ok
+
+
+def test_readiness_is_said_and_recent() -> None:
+    world = _world()
+    assert _propose(world, EngineKind.RAFT, (0,)).code == registry.NOT_READY
+    said = _ready(world, 0)
+    world.height = said.height + READY_BLOCKS_MAX  # the next block is one more
+    assert _propose(world, EngineKind.RAFT, (0,)).code == registry.NOT_READY
+    world.height = said.height + READY_BLOCKS_MAX - 1
+    assert _propose(world, EngineKind.RAFT, (0,)).is_ok
+
+
+@pytest.mark.parametrize("case", ["key", "operator", "node"])
+def test_nobody_takes_part_twice(case: str) -> None:
+    world = _world()
+    _ready(world, 0)
+    _ready(
+        world, 1, operator="op0" if case == "operator" else None, node=NODES[0] if case == "node" else None
+    )
+    indexes = (0, 0) if case == "key" else (0, 1)
+    assert _propose(world, EngineKind.RAFT, indexes).code == registry.TWICE
+
+
+def test_readiness_is_said_under_the_key_itself() -> None:
+    world = _world()
+    other = (REGISTRY, 1, 0, (ALICE.address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0"))
+    assert _one(world, other, ALICE).code == registry.OTHER_KEY
+    theirs = (REGISTRY, 1, 0, (VALIDATORS[0].address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0"))
+    assert _one(world, theirs, ALICE).code == Code.POLICY_UNMET
+
+
+def test_queries_show_what_comes() -> None:
+    world = _world()
+    assert world.ask("registry", "pending") is None
+    _ready(world, 0)
+    decided = _propose(world, EngineKind.RAFT, (0,))
+    pending = world.ask("registry", "pending")
+    assert isinstance(pending, tuple) and pending[1] == decided.height + EPOCH_DELAY_BLOCKS
+    [ready] = world.ask("registry", "ready")  # type: ignore[misc]
+    assert ready[:2] == (VALIDATORS[0].key, "op0")  # type: ignore[index]

@@ -53,7 +53,7 @@ from protocol.consensus.messages import (
 )
 from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import TimerKey, TimerKind
-from protocol.types import Height
+from protocol.types import Height, PublicKey
 from tests.simulation import ledger
 from tests.simulation.faults import Faults, draw_faults
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner, Head, Signer
@@ -355,12 +355,18 @@ class World:
         return attach_signature(message, node.signer.sign(digest))
 
     def _send(self, node: Node, validator: int, message: Message) -> None:
-        record = node.machine.record
-        target = self.nodes[self.by_key[record.validators[validator].consensus_key]]
-        if target is node:
-            if isinstance(message, Proposal | Vote | VoteRequest | Grant):
+        key = node.machine.record.validators[validator].consensus_key
+        for target in self.find_targets(node, key):
+            if target is not node:
+                self._transmit(node, target, message)
+            elif isinstance(message, Proposal | Vote | VoteRequest | Grant):
                 self._push(0, node, Delivery(node.index, message))
-            return
+
+    def find_targets(self, node: Node, key: bytes) -> list[Node]:
+        """Say who has a key, as seen from a node."""
+        return [self.nodes[self.by_key[PublicKey(key)]]]
+
+    def _transmit(self, node: Node, target: Node, message: Message) -> None:
         faults = self.faults
         copies = 1
         if not self.is_calm:
@@ -410,6 +416,8 @@ class World:
         is_cut = any(links & pairs for pairs in self._blocked.values())
         if other is not node and other.is_up and not is_cut:
             for block, certificate in other.chain[len(node.chain) : node.sync_target]:
+                if block.header.parent_id != node.head.block_id:
+                    return
                 self.oracle.on_commit(node.index, block, certificate)
                 self._commit(node, block, certificate)
                 if not node.is_up:

@@ -1,0 +1,134 @@
+"""Beyond its bounds Raft forks; then the signatures must convict the guilty, and nobody else (I9, I10).
+
+One validator runs twice with one key, each copy with a memory of its own, and the network shows different
+copies to different nodes.
+"""
+
+from collections import defaultdict
+from itertools import combinations
+
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate
+from protocol.chain.evidence import Evidence, EvidenceKind
+from protocol.consensus import conviction
+from protocol.consensus.engine import Consensus
+from protocol.consensus.inputs import Start
+from protocol.consensus.messages import Signed
+from protocol.consensus.timeouts import LOCAL
+from tests.simulation.faults import Faults
+from tests.simulation.ledger import FakeSigner
+from tests.simulation.oracle import Oracle
+from tests.simulation.world import Node, World
+
+SEEDS = 60
+STORM_MS = 4_000
+TWIN = 0
+
+FAULTS = Faults(
+    nodes=3,
+    timeouts=LOCAL,
+    delay_ms=(1, 10),
+    is_ordered=False,
+    loss=0.02,
+    duplicate=0.0,
+    build_ms=(5, 50),
+    never_build=0.0,
+    work_ms=5,
+    crash_step=0.0,
+    crash=0.0,
+    pause=0.0,
+    cut=3.0,
+    cut_one_way=0.0,
+    hand_over=0.3,
+    clock_ppm=100_000,
+    bad_builders=frozenset(),
+    bad_block=0.0,
+    seals=0,
+    storm_ms=STORM_MS,
+    with_codec=False,
+    with_replay=False,
+)
+
+
+class Recorder(Oracle):
+    """Forbid nothing; remember what was signed, what became final and who was accused."""
+
+    def __init__(self, plan: object) -> None:
+        super().__init__(plan, FakeSigner.verify, frozenset())  # type: ignore[arg-type]
+        self.said: dict[int, list[conviction.Testimony]] = defaultdict(list)
+        self.final: dict[int, dict[bytes, Block]] = defaultdict(dict)
+        self.accused: set[bytes] = set()
+
+    def on_signed(self, node: int, message: Signed) -> None:
+        testimony = conviction.testimony_of(message)
+        self.said[testimony.height].append(testimony)
+
+    def on_commit(self, node: int, block: Block, certificate: Certificate) -> None:
+        self.final[block.height][block.id] = block
+        if block.height == self.height + 1:
+            self.chain.append((block, certificate))
+
+    def on_stepped(self, node: int, machine: Consensus) -> None:
+        pass
+
+    def on_alarm(self, node: int, reason: str) -> None:
+        pass
+
+    def on_evidence(self, node: int, evidence: Evidence) -> None:
+        self.accused.add(evidence.accused)
+
+    def find_fork(self) -> int | None:
+        return min((height for height, blocks in self.final.items() if len(blocks) > 1), default=None)
+
+    def convict_at(self, height: int) -> set[tuple[int, EvidenceKind]]:
+        """Return who is convicted by what was signed at a height and by all elections up to it."""
+        below = [t for h in range(height) for t in self.said[h] if t.claim is not None]
+        said = below + self.said[height]
+        pairs = ((a, conviction.convict(a, b)) for a, b in combinations(said, 2))
+        return {(first.signer, kind) for first, kind in pairs if kind is not None}
+
+
+class TwinWorld(World):
+    """A world in which one key has two nodes."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, faults=FAULTS)
+        self.recorder = Recorder(self.plan)
+        self.oracle = self.recorder
+        signer = self.signers[TWIN]
+        self.signers.append(signer)
+        self.nodes.append(Node(len(self.nodes), signer, self._make_machine(signer, []), 0))
+        self.twins = [self.nodes[TWIN], self.nodes[-1]]
+
+    def find_targets(self, node: Node, key: bytes) -> list[Node]:
+        if key != self.twins[0].signer.public_key:
+            return super().find_targets(node, key)
+        if node in self.twins:
+            return [node]
+        return self.random.choice((self.twins[:1], self.twins[1:], self.twins))
+
+    def storm(self) -> None:
+        for node in self.nodes:
+            self._push(self.random.randint(0, 50), node, Start(None))
+        self._trouble_later()
+        self._run_until(STORM_MS, lambda: False)
+
+
+def test_every_fork_convicts_the_twin_and_nobody_else() -> None:
+    forks = 0
+    kinds: set[EvidenceKind] = set()
+    for seed in range(SEEDS):
+        world = TwinWorld(seed)
+        world.storm()
+        recorder = world.recorder
+        twin_key = world.signers[TWIN].public_key
+        assert recorder.accused <= {twin_key}, seed
+        place = world.plan.records[0].index_of(twin_key)
+        height = recorder.find_fork()
+        if height is not None:
+            forks += 1
+            convicted = recorder.convict_at(height)
+            assert {signer for signer, _ in convicted} == {place}, (seed, height)
+            kinds |= {kind for _, kind in convicted}
+    assert forks >= 5, "the twin is too tame to prove anything"
+    assert EvidenceKind.DUPLICATE_VOTE in kinds

@@ -5,6 +5,7 @@ The composition root of `rpc/`. It may die and start again at any time without h
 
 import asyncio
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from node.ipc.client import DaemonClient
 from node.log import get_logger, set_up
 from node.rpc.access import LOCAL_NAMES, Door
 from node.rpc.exposition import Exposition
+from node.rpc.http_protocol import BoundedHttp
 from node.rpc.methods.table import build_methods
 from node.rpc.server import KEEP_ALIVE_SECONDS, Web
 from node.rpc.service import News, Service, facts_of
@@ -25,7 +27,6 @@ from node.store.store import Store
 from protocol.contracts import REGISTRY
 
 STORE_WAIT_SECONDS: Final = 30
-HEADER_BYTES_MAX: Final = 16 * 1024
 SOCKET_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -94,7 +95,7 @@ async def _serve(config: Config, door: Door, store: Store) -> None:
             web.app(),
             host=config.gateway_host,
             port=config.gateway_port,
-            http="httptools",
+            http=BoundedHttp,
             ws="websockets-sansio",
             ws_max_size=SOCKET_BYTES_MAX,
             lifespan="off",
@@ -118,7 +119,9 @@ async def _serve(config: Config, door: Door, store: Store) -> None:
 
 def _read_token(path: Path) -> str | None:
     try:
-        token = path.read_text(encoding="ascii").strip()
+        with path.open(encoding="ascii") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            token = file.read(1_024).strip()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
     except OSError as failure:
@@ -128,4 +131,11 @@ def _read_token(path: Path) -> str | None:
             f"{path}: {failure.strerror}.",
             f"check owner and mode of {path}",
         ) from failure
+    if mode & 0o077:
+        raise OperationError(
+            "gateway.token_mode",
+            "The gateway did not start: other people of this machine can read its token.",
+            f"{path} has mode {mode:o}.",
+            f"chmod 600 {path}, or make a new one: coopd keys token",
+        )
     return token or None

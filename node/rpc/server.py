@@ -29,8 +29,8 @@ from node.rpc.service import Call, Service
 from node.rpc.subscriptions import Session, encode_text, follow
 from protocol.errors import Rejected
 
-ANSWERS_RUNNING_MAX: Final = 256
-"""Bodies of callers from elsewhere that are answered at once; more get 429."""
+ANSWERS_RUNNING_MAX: Final = 1_024
+"""Bodies that are answered at once, most of them waiting for a commit; more get 429."""
 BODY_SECONDS_MAX: Final = 30
 WEBSOCKETS_MAX: Final = 256
 KEEP_ALIVE_SECONDS: Final = 15

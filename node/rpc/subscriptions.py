@@ -7,7 +7,7 @@ pace. So a slow reader delays only itself, and nothing is dropped.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -24,6 +24,9 @@ from node.rpc.events import (
 from node.rpc.failure import RpcFailure
 from node.rpc.methods.params import CursorParam, Params
 from node.rpc.service import Call, Service
+
+CALLS_RUNNING_MAX: Final = 64
+"""Calls of one socket that are answered at once; further ones wait in the socket."""
 
 
 class SubscribeParams(Params):
@@ -73,6 +76,8 @@ class Session:
         self._send = send
         self._on_event = on_event
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._answers: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(CALLS_RUNNING_MAX)
         self._ids = itertools.count(1)
         own: tuple[Method[Any], ...] = (
             Method(
@@ -88,17 +93,30 @@ class Session:
         self._dispatcher: Dispatcher[Call] = Dispatcher((*methods, *own), on_call)
 
     async def receive(self, data: bytes, limits: Limits, language: str) -> None:
-        """Answer one text of the client."""
-        answer = await self._dispatcher.answer(data, self._service.open_call(language), limits, language)
-        if answer is not None:
-            await self._send(answer.decode())
+        """Begin to answer one text of the client; waits while too many others are being answered.
+
+        A call that waits for a commit does not hold up those behind it, so answers may change places.
+        """
+        await self._room.acquire()
+        task = asyncio.create_task(self._answer(data, limits, language))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
 
     async def close(self) -> None:
-        """End all subscriptions."""
-        tasks = list(self._tasks.values())
+        """End all subscriptions and answers."""
+        tasks = [*self._tasks.values(), *self._answers]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, data: bytes, limits: Limits, language: str) -> None:
+        try:
+            call = self._service.open_call(language)
+            answer = await self._dispatcher.answer(data, call, limits, language)
+            if answer is not None:
+                await self._send(answer.decode())
+        finally:
+            self._room.release()
 
     async def _subscribe(self, call: Call, params: SubscribeParams) -> str:
         if len(self._tasks) >= SUBSCRIPTIONS_MAX:

@@ -12,9 +12,16 @@ import websockets
 from node.cluster.founding import demo_address
 from node.cluster.local import find_ports
 from node.rpc.events import SUBSCRIPTIONS_MAX
+from node.rpc.http_protocol import HEAD_BYTES_MAX, BoundedHttp
 from protocol.addresses import HRP_TEST, format_address
 
 CY = format_address(demo_address("cy"), HRP_TEST)
+
+
+class Hasty(BoundedHttp):
+    """Gives a head less time, so that nobody waits for the test."""
+
+    head_seconds_max = 0.5
 
 
 def live(gateway: Any, use: Callable[[str, int], Awaitable[None]]) -> None:
@@ -24,6 +31,7 @@ def live(gateway: Any, use: Callable[[str, int], Awaitable[None]]) -> None:
         port = find_ports(24_000, 1) + 1
         config = uvicorn.Config(
             gateway.app,
+            http=Hasty,
             port=port,
             log_config=None,
             lifespan="off",
@@ -148,3 +156,66 @@ def test_sse_refuses_what_it_does_not_know(gateway: Any) -> None:
     assert gateway.request("GET", "/events?topic=weather").status_code == 400
     assert gateway.request("GET", "/events?topic=blocks&from=9.0").json()["error"]["code"] == 1004
     assert gateway.request("GET", "/events?topic=account:x").json()["error"]["code"] == 1130
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /rpc HTTP/1.1\r\nHost: local", b"GARBAGE"])
+def test_a_head_that_does_not_come_costs_the_connection(gateway: Any, said: bytes) -> None:
+    async def use(host: str, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        try:
+            assert b"200 OK" not in await reader.read()  # until the other end closes
+        except ConnectionResetError:
+            pass
+        writer.close()
+
+    live(gateway, use)
+
+
+def test_a_second_head_on_the_same_connection_must_come_as_well(gateway: Any) -> None:
+    async def use(host: str, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HT")
+        try:
+            text = await reader.read()
+        except ConnectionResetError:
+            text = b"HTTP/1.1"
+        assert text.count(b"HTTP/1.1") == 1
+        writer.close()
+
+    live(gateway, use)
+
+
+def test_a_head_at_the_limit_is_read_and_a_longer_one_is_not(gateway: Any) -> None:
+    async def use(host: str, port: int) -> None:
+        for size, served in ((HEAD_BYTES_MAX, True), (HEAD_BYTES_MAX + 1, False)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: "
+            writer.write(head + b"x" * (size - len(head)))
+            await writer.drain()
+            try:
+                await asyncio.sleep(0.1)
+                writer.write(b"\r\nConnection: close\r\n\r\n")
+                text = await reader.read()
+            except (ConnectionResetError, BrokenPipeError):
+                text = b""
+            assert (b"200 OK" in text) == served
+            writer.close()
+
+    live(gateway, use)
+
+
+def test_a_call_that_waits_does_not_hold_up_those_behind_it(gateway: Any) -> None:
+    async def use(host: str, port: int) -> None:
+        gateway.daemon.commits = False
+        signed = gateway.chain.pay("ada", "bo", 1)
+        async with websockets.connect(f"ws://{host}/ws") as socket:
+            params = {"tx": "0x" + signed.raw.hex(), "timeoutMs": 30_000}
+            wait = {"jsonrpc": "2.0", "method": "tx_submitAndWait", "params": params, "id": "w"}
+            await socket.send(json.dumps(wait))
+            assert (await ask(socket, "chain_getHeader", block=3))["height"] == 3
+            gateway.daemon.commit(signed)
+            answer = json.loads(await socket.recv())
+            assert answer["id"] == "w" and answer["result"]["height"] == 4
+
+    live(gateway, use)

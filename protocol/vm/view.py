@@ -19,7 +19,7 @@ from protocol import codec
 from protocol.chain.receipt import Event
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
-from protocol.params import EVENTS_PER_TX_MAX, STATE_VALUE_BYTES_MAX
+from protocol.params import EVENTS_PER_TX_MAX
 from protocol.types import Address
 
 Row: TypeAlias = tuple[Value, ...]
@@ -42,10 +42,11 @@ class StateReader(Protocol):
 class MemoryState:
     """Keep a state in a dictionary: for founding a chain and for tests."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_ordered", "_values")
 
     def __init__(self, values: Mapping[bytes, bytes] | None = None) -> None:
         self._values: dict[bytes, bytes] = dict(values or {})
+        self._ordered: list[bytes] | None = None
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
@@ -53,7 +54,9 @@ class MemoryState:
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys with a prefix from `start` on, ascending."""
-        keys = sorted(self._values)
+        if self._ordered is None:
+            self._ordered = sorted(self._values)
+        keys = self._ordered
         for at in range(bisect_left(keys, max(prefix, start or b"")), len(keys)):
             if not keys[at].startswith(prefix):
                 return
@@ -61,6 +64,7 @@ class MemoryState:
 
     def apply(self, writes: Mapping[bytes, bytes | None]) -> None:
         """Put the writes of a block; None deletes."""
+        self._ordered = None
         for key, value in writes.items():
             if value is None:
                 self._values.pop(key, None)
@@ -72,12 +76,14 @@ class MemoryState:
         return dict(self._values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JournalRow:
-    """One posted movement of one ledger account, as its statement shows it.
+    """One posted movement of one ledger account, as its statement shows it. Never changed.
+
+    Not frozen only because a frozen dataclass takes four times as long to make, and each transfer makes two.
 
     Args:
-        account: 30 bytes, owner | class | asset | sub (`contracts/ledger.py`).
+        account: 30 bytes, owner | class | asset | sub (`contracts/ledger/accounts.py`).
         sequence: from 1, without gaps for each account.
         raw: canonical bytes; the account's rolling hash covers them.
     """
@@ -211,6 +217,6 @@ class View:
 
 
 def _decode_row(raw: bytes) -> Row:
-    row = codec.decode(raw, STATE_VALUE_BYTES_MAX)
+    row = codec.decode_own(raw)
     assert type(row) is tuple, "a state value is an array"
     return row

@@ -1,6 +1,6 @@
 """An Ethernet switch in user space: copies frames between ports, and disturbs every directed wire on demand.
 
-A port is a file descriptor that gives and takes one frame at a time: a TAP device, or a socket pair in a test.
+A port is a file descriptor that gives and takes one frame at a time: a TAP device, or a socket pair in tests.
 Frames find their port by the last byte of the destination address; multicast and broadcast are dropped, so a
 cut is silent. Commands come as one JSON object a packet; the answer means that the change holds, also for
 frames that are already on their way. It knows nothing of namespaces (`namespaces.py`) or of what is carried.

@@ -1,0 +1,225 @@
+"""A seeded sequence of faults on real daemons under load, then calm, then judgement: one line of figures.
+
+After the last fault everything is healed and started. Then every gateway must acknowledge payments again, all
+nodes must stand at one height within a bound, and the judge (`history.py`) must find nothing.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from node.cluster.founding import LOAD_OPENING_MINOR
+from tests.nemesis.bank import Bank
+from tests.nemesis.cluster import Cluster
+from tests.nemesis.faults import Kind, Nemesis, Step, Undo, left_out, plan
+from tests.nemesis.history import judge
+from tests.nemesis.witness import HeightWatch, gather
+from tests.netns.namespaces import missing
+
+CALM_SECONDS_MAX: Final = 60.0
+"""From the last heal to progress through every gateway and equal heights."""
+LOG_LINES_SHOWN: Final = 15
+
+
+class Failed(Exception):
+    """What must not be has been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one run has shown.
+
+    Args:
+        calm_seconds: from the heal to progress through every gateway and all nodes level.
+    """
+
+    seed: int
+    faults: tuple[str, ...]
+    height: int
+    payments: str
+    calm_seconds: float
+    exits_on_full_disk: int
+    seconds: float
+
+    def to_text(self) -> str:
+        return (
+            f"seed {self.seed}: {len(self.faults)} faults in {self.seconds:.0f} s, height {self.height}; "
+            f"payments {self.payments}; calm after {self.calm_seconds:.1f} s"
+            + (f"; ended on a full disk {self.exits_on_full_disk} times" if self.exits_on_full_disk else "")
+            + "; nothing lost, nothing twice, all nodes agree"
+        )
+
+
+class Run:
+    """One run in one folder."""
+
+    def __init__(
+        self,
+        home: Path,
+        seed: int,
+        seconds: float,
+        nodes: int,
+        kinds: Sequence[Kind],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._cluster = Cluster(home, nodes, seed, nodes - 1 if Kind.DISK_FULL in kinds else None)
+        self._seed = seed
+        self._steps = plan(seed, seconds, kinds)
+        self._tell = tell
+        self._exits_on_full = 0
+        self._disk_is_full = False
+
+    def run(self) -> Figures:
+        """Run it.
+
+        Raises:
+            Failed: the judge or a bound says no.
+        """
+        with self._cluster as cluster:
+            for what in left_out(cluster):
+                self._tell(f"left out: {what}")
+            genesis, urls = cluster.local.genesis, [node.url for node in cluster.nodes]
+            began = time.monotonic()
+            with HeightWatch(cluster) as watch:
+                with Bank(genesis, urls, cluster.local.state.load_members, self._seed) as bank:
+                    faults = self._disturb(Nemesis(cluster), began)
+                    calm = self._demand_calm(bank)
+                seconds = time.monotonic() - began
+                payments = bank.payments
+                self._wait_level()
+            found = judge(
+                payments, gather(cluster, bank, payments, self._seed), watch.heights, LOAD_OPENING_MINOR
+            )
+            if found:
+                raise Failed("\n".join(found[:20]))
+            exits = self._exits_on_full
+            return Figures(self._seed, faults, cluster.height(0), bank.figures(), calm, exits, seconds)
+
+    def _disturb(self, nemesis: Nemesis, began: float) -> tuple[str, ...]:
+        """Begin and end every fault at its time; what the faults have stopped is running afterwards."""
+        done: list[str] = []
+        open_: list[tuple[float, Step, Undo]] = []
+        waiting = list(self._steps)
+        while waiting or open_:
+            now = time.monotonic() - began
+            for entry in [entry for entry in open_ if entry[0] <= now]:
+                open_.remove(entry)
+                entry[2]()
+                self._disk_is_full = self._disk_is_full and entry[1].kind is not Kind.DISK_FULL
+            if waiting and waiting[0].begin <= now:
+                step = waiting.pop(0)
+                whom, undo = nemesis.begin(step)
+                self._disk_is_full = self._disk_is_full or step.kind is Kind.DISK_FULL
+                open_.append((max(step.end, now + 0.1), step, undo))
+                done.append(f"{step.kind.value} ({whom})")
+                self._tell(f"{now:6.1f} s  {done[-1]} for {step.end - step.begin:.1f} s")
+            self._look_for_deaths()
+            time.sleep(0.02)
+        nemesis.heal()
+        return tuple(done)
+
+    def _look_for_deaths(self) -> None:
+        for at in self._cluster.ended_alone():
+            if at != self._cluster.small_disk or not self._disk_is_full:
+                code = self._cluster.forget(at)
+                raise Failed(f"n{at + 1} ended by itself with {code}")
+            self._exits_on_full += 1
+            self._cluster.forget(at)
+            self._tell(f"          n{at + 1} ended on a full disk")
+
+    def _demand_calm(self, bank: Bank) -> float:
+        """Wait until every gateway has acknowledged a payment and all nodes stand level, under load."""
+        cluster = self._cluster
+        for at in range(cluster.count):
+            if not cluster.is_up(at):
+                cluster.start(at)
+        healed = time.monotonic()
+        goal = max(cluster.height(at) for at in range(cluster.count))
+
+        def is_calm() -> bool:
+            heard = [bank.last_by_gateway.get(at, 0.0) > healed for at in range(cluster.count)]
+            return all(heard) and min(cluster.height(at) for at in range(cluster.count)) > goal
+
+        return cluster.wait(is_calm, "progress through every gateway, and catch-up", CALM_SECONDS_MAX)
+
+    def _wait_level(self) -> None:
+        """Wait until all nodes hold the same and nothing waits any more."""
+        cluster = self._cluster
+
+        def is_level() -> bool:
+            found = [cluster.status(at) for at in range(cluster.count)]
+            return (
+                len({None if status is None else status.height for status in found}) == 1
+                and found[0] is not None
+                and not any(status is not None and status.mempool_txs for status in found)
+            )
+
+        cluster.wait(is_level, "one height on all nodes, nothing waiting", CALM_SECONDS_MAX)
+
+
+def run_and_keep(
+    home: Path,
+    seed: int,
+    seconds: float,
+    nodes: int = 3,
+    kinds: Sequence[Kind] = tuple(Kind),
+    tell: Callable[[str], None] = lambda line: None,
+) -> Figures:
+    """Run once; on failure say where the logs are.
+
+    Raises:
+        Failed: with the seed, the folder of the logs, and their last lines.
+    """
+    try:
+        return Run(home, seed, seconds, nodes, kinds, tell).run()
+    except (Failed, AssertionError) as failure:
+        tails = []
+        for log in sorted(home.glob("n*-node.log")):
+            lines = log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+            tails.append(f"--- {log.name}\n" + "\n".join(line[:300] for line in lines))
+        raise Failed(f"seed {seed}: {failure}\nlogs in {home}\n" + "\n".join(tails)) from failure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/nemesis", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long faults go on")
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--only", default="", help="kinds of faults, by name, separated by commas")
+    options = parser.parse_args()
+    reason = missing()
+    if reason is not None:
+        print(f"not possible here: {reason}", file=sys.stderr)
+        return 2
+    names = [name.upper().replace("-", "_") for name in options.only.split(",") if name]
+    kinds = tuple(Kind[name] for name in names) or tuple(Kind)
+    home = Path(tempfile.mkdtemp(prefix="coopd-nemesis-"))
+    try:
+        figures = run_and_keep(
+            home / "ln",
+            options.seed,
+            options.seconds,
+            options.nodes,
+            kinds,
+            lambda line: print(line, flush=True),
+        )
+    except Failed as failure:
+        print(f"FAILED {failure}")
+        print(
+            f"again: scripts/nemesis --seed {options.seed} --seconds {options.seconds:g} "
+            f"--nodes {options.nodes}"
+        )
+        return 1
+    print(figures.to_text())
+    shutil.rmtree(home)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

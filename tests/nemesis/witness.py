@@ -1,0 +1,138 @@
+"""Gathers the evidence for the judge: heights while things happen, and afterwards what every node shows.
+
+Blocks, results and balances are asked through the gateways, as any member could; certificates, links and
+sums are checked in the store; receipts are proved offline from the genesis document.
+"""
+
+import http.client
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from node.cli.money_check import find_money_faults
+from node.cli.receipts import make_bundle, verify_bundle
+from node.cluster.founding import CURRENCY_NUMBER
+from node.store.check import check_store
+from protocol.addresses import HRP_TEST, format_address
+from protocol.errors import Rejected
+from tests.nemesis.bank import Bank, Outcome, Payment
+from tests.nemesis.cluster import Cluster
+from tests.nemesis.history import BlockSeen, NodeSeen
+
+LOOK_SECONDS: Final = 0.02
+BATCH: Final = 50
+CALL_SECONDS: Final = 30.0
+RECEIPTS_PROVED: Final = 60
+"""Receipts of each node that are proved, drawn from the acknowledged ones."""
+
+
+class HeightWatch:
+    """Write down the height of every node again and again; use as a context."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._stop = threading.Event()
+        self.heights: dict[str, list[int]] = {node.name: [] for node in cluster.nodes}
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "HeightWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            for at, seen in enumerate(self.heights.values()):
+                height = self._cluster.height(at)
+                if not seen or height != seen[-1]:
+                    seen.append(height)
+
+
+def gather(cluster: Cluster, bank: Bank, payments: Sequence[Payment], seed: int) -> list[NodeSeen]:
+    """Ask every node for everything."""
+    chance = random.Random(f"receipts {seed}")
+    told = [payment for payment in payments if payment.outcome is Outcome.COMMITTED]
+    return [
+        _see(cluster, at, bank, chance.sample(told, min(RECEIPTS_PROVED, len(told))))
+        for at in range(cluster.count)
+    ]
+
+
+def _see(cluster: Cluster, at: int, bank: Bank, to_prove: Sequence[Payment]) -> NodeSeen:
+    node = cluster.nodes[at]
+    height = cluster.height(at)
+    blocks = [
+        BlockSeen(
+            form["header"]["height"],
+            form["header"]["id"],
+            form["header"]["parentId"],
+            form["header"]["stateRoot"],
+            tuple(form["transactions"]),
+        )
+        for form in _ask(node.url, [("chain_getBlock", {"block": h}) for h in range(1, height + 1)])
+    ]
+    ids = [tx_id for block in blocks for tx_id in block.tx_ids]
+    states = _ask(node.url, [("tx_get", {"id": tx_id}) for tx_id in ids])
+    results = {state["id"]: state["status"] == "committed" for state in states}
+    asked = [("assets_balances", {"address": format_address(a, HRP_TEST)}) for a in bank.addresses]
+    balances = {member: _posted(form) for member, form in enumerate(_ask(node.url, asked))}
+    damage = (*_check_store(cluster, at), *_prove(cluster, node.url, to_prove))
+    return NodeSeen(node.name, tuple(blocks), results, balances, damage)
+
+
+def _posted(form: dict[str, Any]) -> int:
+    return sum(int(row["posted"]) for row in form["value"] if int(row["asset"]) == CURRENCY_NUMBER)
+
+
+def _check_store(cluster: Cluster, at: int) -> Iterator[str]:
+    for finding in check_store(cluster.store(at), find_money_faults).findings:
+        yield f"height {finding.height}: {finding.what}"
+    crash = Path(cluster.nodes[at].home) / "crash.txt"
+    if crash.exists():
+        yield f"it left {crash}: {crash.read_text()[:300]}"
+
+
+def _prove(cluster: Cluster, url: str, payments: Sequence[Payment]) -> Iterator[str]:
+    genesis = cluster.local.genesis
+    asked = [("tx_getReceipt", {"id": payment.id, "prove": True}) for payment in payments]
+    for payment, answer in zip(payments, _ask(url, asked), strict=True):
+        try:
+            proven = verify_bundle(make_bundle(answer, payment.raw), genesis)
+        except Rejected as refusal:
+            yield f"the receipt of {payment.id} does not verify: {refusal}"
+            continue
+        shown = (proven.receipt.height, proven.receipt.index, proven.receipt.is_ok)
+        if shown != (payment.height, payment.index, payment.ok):
+            yield f"the proven receipt of {payment.id} differs from the one that was given: {shown}"
+
+
+def _ask(url: str, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[Any]:
+    """Call many methods of one gateway, in batches; all must succeed."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=CALL_SECONDS)
+    results: list[Any] = []
+    try:
+        for start in range(0, len(calls), BATCH):
+            body = [
+                {"jsonrpc": "2.0", "method": method, "params": params, "id": number}
+                for number, (method, params) in enumerate(calls[start : start + BATCH])
+            ]
+            connection.request(
+                "POST", "/rpc", msgspec.json.encode(body), {"Content-Type": "application/json"}
+            )
+            answers = msgspec.json.decode(connection.getresponse().read())
+            for number, answer in enumerate(sorted(answers, key=lambda answer: answer["id"])):
+                assert "result" in answer, f"{url}: {calls[start + number]}: {answer['error']}"
+                results.append(answer["result"])
+    finally:
+        connection.close()
+    return results

@@ -198,6 +198,15 @@ def test_ill_typed_program(world: World) -> None:
     assert refused(world, world.tx(raw_program=7)).code == Code.MALFORMED
 
 
+def test_typed_programs_are_kept_up_to_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transition, "PROGRAMS_TYPED_MAX", 2)
+    monkeypatch.setattr(transition, "_TYPED", {})
+    first, *rest = [world.pay(ALICE, BOB, 1) for _ in range(3)]
+    for tx, kept in ((first, 1), (first, 1), (rest[0], 2), (rest[1], 1)):
+        check_admission(world.state, world.rules, world.time, tx)
+        assert len(transition._TYPED) == kept
+
+
 def test_gas_limit_below_the_envelope(world: World) -> None:
     enough = world.pay(ALICE, BOB, 1)
     envelope = 1_000 + len(enough.raw) // 16

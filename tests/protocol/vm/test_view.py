@@ -109,3 +109,9 @@ def test_memory_state_scans_from_a_start() -> None:
     assert [k for k, _ in state.scan(b"a", b"a2")] == [b"a3"]
     state.apply({b"a1": None, b"zz": None, b"a2": b"2"})
     assert [k for k, _ in state.scan(b"")] == [b"a2", b"a3", b"b"]
+
+
+def test_state_that_somebody_else_wrote_stops_us() -> None:
+    for raw in (b"\xc1", b"\x92\x01", b"", b"\x05"):
+        with pytest.raises(AssertionError):
+            View(MemoryState({b"k": raw})).get(b"k")

@@ -73,7 +73,7 @@ LEADER_HANDOVER_BLOCKS: Final = 1_000
 
 # --- vote: epochs (consensus.md 1.3)
 EPOCH_DELAY_BLOCKS: Final = 3
-"""Blocks from the one that decides a change to the seal; at least 2, so that everybody sees it coming (M1)."""
+"""Blocks from the one that decides a change to the seal; at least 2, so that all see it coming (M1)."""
 READY_BLOCKS_MAX: Final = 1_000
 """Age at which a validator's word that it is ready counts no more (M2)."""
 BFT_VALIDATORS_MIN: Final = 4

@@ -75,6 +75,8 @@ TAILS_KEPT_MAX: Final = 4_096
 AccountRow: TypeAlias = tuple[int, int, int, int, int, int, int, bytes]
 """(schema, flags, debits pending, debits posted, credits pending, credits posted, sequence, journal hash)"""
 TotalRow: TypeAlias = tuple[int, int, int, int, int]
+"""(schema, debits pending, debits posted, credits pending, credits posted)"""
+TurnsRow: TypeAlias = tuple[int, int, int]
 HoldRow: TypeAlias = tuple[int, int, bytes, bytes, int, int, int, int, int, bytes]
 """(schema, keeper, debit, credit, amount, closing, state, expires, code, ref)"""
 CounterRow: TypeAlias = tuple[int, int]
@@ -109,7 +111,15 @@ TOTAL: Final[Table[TotalRow]] = Table(
     "total",
     (uint_key("asset", 32), uint_key("class", 16)),
     COUNTERS,
-    doc="Sums over all accounts of one class: the trial balance.",
+    doc="Sums over all accounts of one class, the posted ones modulo 2^63: the trial balance.",
+)
+TURNS: Final[Table[TurnsRow]] = Table(
+    ID,
+    7,
+    "turns",
+    (uint_key("asset", 32), uint_key("class", 16)),
+    (Field("debits", U32), Field("credits", U32)),
+    doc="How often a posted sum has passed 2^63-1 and begun again. No record: never.",
 )
 HOLD_FIELDS: Final = (
     Field("keeper", U16, "contract that may capture and release it"),

@@ -22,6 +22,7 @@ from protocol.contracts.ledger.accounts import (
     ID,
     REF,
     TOTAL,
+    TURNS,
     account_key,
     compute_balance,
     is_account_class,
@@ -128,7 +129,7 @@ def _close(ctx: Context, account: tuple[Address, int, int, int]) -> Value:
     if flags & CLOSED:
         fail(Code.CLOSED, "ledger.closed", None, key[3:])
     if dp or cp or d != c:
-        fail(Code.FUNDS, "ledger.close_empty", 0, dp + cp + abs(d - c))
+        fail(Code.FUNDS, "ledger.close_empty", 0, max(dp, cp, abs(d - c)))
     ACCOUNT.put(ctx.view, key, (schema, flags | CLOSED, dp, d, cp, c, seq, journal_hash))
     ctx.emit(FLAGS_SET, account, flags | CLOSED)
     return True
@@ -153,7 +154,7 @@ STATEMENT_ROW: Final = Fields(
     )
 )
 _ACCOUNT_STATE: Final = Fields((Field("balance", BALANCE), *ACCOUNT.fields))
-_TOTAL_STATE: Final = Fields((Field("asset", ASSET), Field("class", U16), *COUNTERS))
+_TOTAL_STATE: Final = Fields((Field("asset", ASSET), Field("class", U16), *COUNTERS, *TURNS.fields))
 
 
 def read_journal_row(row: JournalRow) -> Value:
@@ -184,7 +185,8 @@ def _query_accounts(query: QueryContext, owner: Address) -> Value:
 def _query_totals(query: QueryContext, asset: int) -> Value:
     found: list[Value] = []
     for key, row in TOTAL.scan(query.view, asset):
-        found.append((*TOTAL.parts(key), *row[1:]))
+        turns = TURNS.get(query.view, TURNS.prefix + key[len(TOTAL.prefix) :]) or (0, 0, 0)
+        found.append((*TOTAL.parts(key), *row[1:], *turns[1:]))
         if len(found) == QUERY_ITEMS_MAX:
             break
     return tuple(found)
@@ -212,7 +214,7 @@ CONTRACT: Final = Contract(
     layer=0,
     version=1,
     doc="Double entry: accounts, legs, holds, totals and statements.",
-    tables=(ACCOUNT, TOTAL, HOLDS, COUNTER),
+    tables=(ACCOUNT, TOTAL, HOLDS, COUNTER, TURNS),
     methods=(
         Method(
             1,
@@ -341,7 +343,7 @@ CONTRACT: Final = Contract(
             (Field("asset", ASSET),),
             Many(_TOTAL_STATE, QUERY_ITEMS_MAX),
             _query_totals,
-            "Return the trial balance of an asset: sums by class.",
+            "Return the trial balance of an asset: sums by class, and how often each posted sum began again.",
         ),
         Query(
             "hold",

@@ -20,6 +20,7 @@ from protocol.contracts.ledger.accounts import (
     SIDE_CREDIT,
     SIDE_DEBIT,
     TOTAL,
+    TURNS,
     AccountRow,
     TotalRow,
     compute_balance,
@@ -203,20 +204,38 @@ def _journal(
 
 
 def add_totals(view: View, debit: bytes, credit: bytes, pending: int, posted: int) -> None:
-    """Add to the totals of both classes; a hold adds to pending, a leg to posted, a capture to both."""
-    prefix = TOTAL.prefix
-    asset = debit[22:26]
+    """Add to the sums of both classes: a hold to what is pending (its release takes away), a leg to posted.
+
+    Rules: 1. a posted sum that passes 2^63-1 begins again and counts the turn: the turnover of a class has no
+        end, and nobody may stop an asset by moving it to and fro.
+
+    Raises:
+        CallFailed: OVERFLOW when more would be pending than an amount can say.
+    """
+    prefix, asset = TOTAL.prefix, debit[22:26]
     key = prefix + asset + debit[20:22]
-    _, dp, d, cp, c = view.get(key) or _NO_TOTAL
-    assert type(dp) is int and type(d) is int and type(cp) is int and type(c) is int
-    if debit[20:22] == credit[20:22]:
-        view.put(key, (SCHEMA, dp + pending, d + posted, cp + pending, c + posted))
-        return
-    view.put(key, (SCHEMA, dp + pending, d + posted, cp, c))
-    key = prefix + asset + credit[20:22]
-    _, dp, d, cp, c = view.get(key) or _NO_TOTAL
-    assert type(cp) is int and type(c) is int
-    view.put(key, (SCHEMA, dp, d, cp + pending, c + posted))
+    schema, dp, d, cp, c = TOTAL.peek(view, key) or _NO_TOTAL
+    is_one_class = debit[20:22] == credit[20:22]
+    dp, d = dp + pending, d + posted
+    if d > AMOUNT_MAX:
+        d = _begin_again(view, key, d, 1, 0)
+    if not is_one_class:
+        view.put(key, (schema, dp, d, cp, c))
+        key = prefix + asset + credit[20:22]
+        schema, dp, d, cp, c = TOTAL.peek(view, key) or _NO_TOTAL
+    cp, c = cp + pending, c + posted
+    if c > AMOUNT_MAX:
+        c = _begin_again(view, key, c, 0, 1)
+    if pending > 0 and max(dp, cp) > AMOUNT_MAX:
+        fail(Code.OVERFLOW, "ledger.total_pending", AMOUNT_MAX)
+    view.put(key, (schema, dp, d, cp, c))
+
+
+def _begin_again(view: View, total_key: bytes, posted: int, debits: int, credits: int) -> int:
+    key = TURNS.prefix + total_key[len(TOTAL.prefix) :]
+    schema, debits_turns, credits_turns = TURNS.peek(view, key) or (SCHEMA, 0, 0)
+    view.put(key, (schema, debits_turns + debits, credits_turns + credits))
+    return posted - (AMOUNT_MAX + 1)
 
 
 _NO_TOTAL: Final[TotalRow] = (SCHEMA, 0, 0, 0, 0)

@@ -128,7 +128,7 @@ def test_cash_in_opens_the_member_and_counts_what_is_issued(world: World) -> Non
     cashier = world.ask("assets", "cashier", TILL.address, COOP)
     assert type(cashier) is tuple and cashier[4:] == (1_007, 1_007)
     totals = world.ask("ledger", "totals", COOP)
-    assert totals == ((COOP, 1020, 0, 1_007, 0, 0), (COOP, 2010, 0, 0, 0, 1_007))
+    assert totals == ((COOP, 1020, 0, 1_007, 0, 0, 0, 0), (COOP, 2010, 0, 0, 0, 1_007, 0, 0))
 
 
 def test_reference_is_used_once(world: World) -> None:

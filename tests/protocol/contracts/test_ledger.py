@@ -181,6 +181,29 @@ def test_counters_at_the_largest_amount_and_one_beyond() -> None:
     assert book.run(leg(C, B, 9)).code == Code.OK
 
 
+@pytest.mark.parametrize("credit_class", [2010, 4020])
+def test_turnover_of_a_class_begins_again(credit_class: int) -> None:
+    book = Book()
+    other = ledger.account_key(BOB.address, credit_class, 1)
+    ledger.open_account(book.view, other, 0)
+    keys = [ledger.TOTAL.key(1, 2010), ledger.TOTAL.key(1, credit_class)]
+    for key in keys:
+        book.view.put(key, (1, 0, AMOUNT_MAX - 1, 0, AMOUNT_MAX - 1))
+    for amount in (1, 1, 5):
+        assert book.run(leg(A, other, amount)).code == Code.OK
+    found = {row[1]: row for row in ask(book, "totals", 1)}
+    assert (found[2010][3], found[2010][6]) == (5, 1)
+    assert (found[credit_class][5], found[credit_class][7]) == (5, 1)
+
+
+def test_pending_of_a_class_at_the_largest_amount_and_one_beyond() -> None:
+    book = Book()
+    book.view.put(ledger.TOTAL.key(1, 2010), (1, AMOUNT_MAX - 9, 0, AMOUNT_MAX - 9, 0))
+    assert book.run(hold(10)).code == Code.OVERFLOW
+    assert book.run(hold(9)).code == Code.OK
+    assert book.run((4, (1, None))).code == Code.OK
+
+
 def test_account_without_history() -> None:
     book = Book()
     book.set(A, ledger.NO_HISTORY)
@@ -330,7 +353,7 @@ def test_queries() -> None:
     assert ask(book, "account", ledger.read_account_key(B))[:6] == (5, 0, 0, 0, 3, 5)
     assert ask(book, "account", (ALICE.address, 2010, 9, 0)) is None
     assert [row[:4] for row in ask(book, "accounts", BOB.address)] == [(2010, 1, 0, 5)]
-    assert ask(book, "totals", COOP) == ((1, 2010, 3, 5, 3, 5),)
+    assert ask(book, "totals", COOP) == ((1, 2010, 3, 5, 3, 5, 0, 0),)
     assert ask(book, "hold", 1) == (LEDGER, A, B, 3, 0, 0, 0, 9, b"")
     assert ask(book, "hold", 2) is None
     assert ask(book, "statement", ledger.read_account_key(A), None, 9) == ()

@@ -45,6 +45,8 @@ class Outcome:
         self.reason = reason
 
 
+REASON_CHARS_MAX: Final = 64
+
 _OK: Final = int(Code.OK)
 
 
@@ -104,10 +106,17 @@ def _check_assertion(step: Assertion, results: list[Value], environment: Environ
     left = resolve(step.left, results, environment)
     right = resolve(step.right, results, environment)
     if not _compare(step.operator, left, right):
-        limit = right if type(right) in (int, str, bytes) else None
-        actual = left if type(left) in (int, str, bytes) else None
-        reason = Reason(f"assert.{step.operator.name.lower()}", limit, actual)  # type: ignore[arg-type]
+        reason = Reason(f"assert.{step.operator.name.lower()}", _show(right), _show(left))
         raise CallFailed(USER_ASSERT_BASE + step.code, reason)
+
+
+def _show(value: Value) -> int | str | bytes | None:
+    """Return what a reason can say of a value: nothing when it is no number and long."""
+    if type(value) is int:
+        return value
+    if type(value) is bytes or type(value) is str:
+        return value if len(value) <= REASON_CHARS_MAX else None
+    return None
 
 
 def _compare(operator: Operator, left: Value, right: Value) -> bool:

@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NoReturn, TypeAlias
 
-from protocol.codec import Value
+from protocol.codec import Value, is_text
 from protocol.errors import Code, Rejected
 from protocol.params import (
     ARGUMENT_BYTES_MAX,
     ARGUMENT_LIST_ITEMS_MAX,
     PROGRAM_INSTRUCTIONS_MAX,
     PROGRAM_PINS_MAX,
+    TEXT_BYTES_MAX,
 )
 from protocol.vm.contract import Contract, Method, Registry
 from protocol.vm.kinds import (
@@ -122,7 +123,7 @@ Step: TypeAlias = Call | Assertion
 Program: TypeAlias = tuple[Step, ...]
 
 _ENVIRONMENT: Final[dict[str, Kind]] = {"time": SECONDS, "day": U32, "height": HEIGHT, "self": HASH}
-_SCALARS: Final = (int, bytes, str, bool, type(None))
+_SCALARS: Final = (int, bool, type(None))
 
 
 def literal(value: Value) -> Value:
@@ -325,6 +326,10 @@ class _AnyScalar:
     size_bytes_max = ARGUMENT_BYTES_MAX
 
     def holds(self, value: Value) -> bool:
+        if type(value) is bytes:
+            return len(value) <= ARGUMENT_BYTES_MAX
+        if type(value) is str:
+            return is_text(value, TEXT_BYTES_MAX)
         return type(value) in _SCALARS
 
     def accepts(self, other: Kind) -> bool:

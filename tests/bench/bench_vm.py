@@ -5,6 +5,7 @@ Prints, decides nothing. Goals: performance.md, sections 3 and 6: decode + execu
 `python tests/bench/bench_vm.py [accounts] [transactions]`.
 """
 
+import hashlib
 import statistics
 import sys
 import time
@@ -57,7 +58,14 @@ def spread(world: World, people: list[Person], count: int, lane: int) -> list[Si
     return made
 
 
+def hash_64_us() -> float:
+    """Return the cost of one SHA-256 of 64 bytes here and now, by which runs on busy machines compare."""
+    data, sha256 = bytes(64), hashlib.sha256
+    return median_us(lambda: [sha256(data).digest() for _ in range(10_000)], 10_000)
+
+
 def main() -> None:
+    print(f"unit: one SHA-256 of 64 bytes takes {hash_64_us():.2f} us")
     accounts, count = (int(a) for a in (sys.argv[1:] + ["5000", "1000"][len(sys.argv) - 1 :]))
     world = World()
     people = [person(f"bench{n}") for n in range(accounts)]

@@ -90,6 +90,12 @@ def test_assertion_over_a_result_says_what_it_saw() -> None:
     assert outcome.reason is not None and outcome.reason.actual is None
 
 
+@pytest.mark.parametrize("value, said", [(b"a" * 64, b"a" * 64), (b"a" * 65, None), ("b", "b"), (True, None)])
+def test_reasons_stay_short(value: Value, said: Value) -> None:
+    outcome = run((0, 0, 0, value, 1, 0))
+    assert outcome.reason is not None and outcome.reason.actual == said
+
+
 def test_abort_leaves_no_trace_but_gas() -> None:
     view = View(MemoryState())
     run((TOY, 1, 0, (1, 4)), view=view)

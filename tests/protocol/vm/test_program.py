@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from protocol.codec import Value
 from protocol.contracts import REGISTRY as REAL
 from protocol.errors import Code, Rejected
-from protocol.params import ARGUMENT_LIST_ITEMS_MAX, PROGRAM_INSTRUCTIONS_MAX, PROGRAM_PINS_MAX
+from protocol.params import (
+    ARGUMENT_BYTES_MAX,
+    ARGUMENT_LIST_ITEMS_MAX,
+    PROGRAM_INSTRUCTIONS_MAX,
+    PROGRAM_PINS_MAX,
+    TEXT_BYTES_MAX,
+)
 from protocol.vm.program import (
     ASSERT_CODE_MAX,
     NO_ACTOR,
@@ -193,6 +199,12 @@ def test_assertion_code_at_the_limit_and_one_beyond() -> None:
     parse((0, 0, 5, 1, 1, ASSERT_CODE_MAX))
     assert refusal((0, 0, 5, 1, 1, ASSERT_CODE_MAX + 1)) == Code.LIMIT
     assert refusal((0, 0, 5, 1, 1, "0")) == Code.LIMIT
+
+
+def test_compared_bytes_and_text_at_the_limit_and_one_beyond() -> None:
+    for most in (bytes(ARGUMENT_BYTES_MAX), "x" * TEXT_BYTES_MAX):
+        parse((0, 0, 0, most, most, 0))
+        assert refusal((0, 0, 0, most, most + most[:1], 0)) == Code.TYPE  # type: ignore[operator]
 
 
 def test_pins() -> None:

@@ -11,6 +11,7 @@ Topics: `blocks` (filter `ids`: with transaction ids), `txs` (filter `address`, 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -113,13 +114,7 @@ def read_events(
         if topic.name == "account"
         else _block_events(store, facts, topic, after, head)
     )
-    found = []
-    for cursor, event in source:
-        if cursor > after:
-            found.append((cursor, event))
-            if len(found) >= limit:
-                break
-    return found
+    return list(islice(source, limit))
 
 
 def _block_events(

@@ -140,6 +140,12 @@ def test_contract_queries_now_and_then(gateway: Any) -> None:
     assert (now["height"], before["height"]) == (3, 1)
     assert int(now["value"]["posted"]) - int(before["value"]["posted"]) == 2_400
     assert gateway.call("assets_bySymbol", symbol="CNY")["value"]["decimals"] == 2
+    gateway.daemon.commit(gateway.chain.pay("bo", "ada", 1_000))
+    posted = [
+        int(gateway.call("assets_balance", address=BO, asset=1, at=at)["value"]["posted"])
+        for at in ("earliest", 2, 3, "latest")
+    ]
+    assert [later - posted[0] for later in posted] == [0, 2_400, 2_400, 1_400]
     rows = gateway.call("assets_statement", address=BO, asset=1, limit=10)["value"]
     assert len(rows) >= 2
     assert gateway.call("assets_balance", address=BO, asset="x")["code"] == 1121

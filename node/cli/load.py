@@ -1,5 +1,7 @@
 """`coopd load`: how much a cluster does."""
 
+from typing import Literal
+
 from cyclopts import App
 
 from node.cli.session import session
@@ -29,4 +31,20 @@ def run(
 
     net = LocalNet.open(localnet_home())
     report = run_load(net, seconds, tps, outstanding, batch, session.terminal.note)
+    session.terminal.show(report, report.to_text)
+
+
+@load_app.command
+def failover(*, how: Literal["kill", "pause", "cut", "handover"] = "kill", rounds: int = 5) -> None:
+    """Take the leader away again and again, and show how long nothing is committed.
+
+    Args:
+        how: kill -9, pause, cut off, or ask it to hand over.
+        rounds: How often.
+    """
+    from node.cli.localnet import localnet_home
+    from node.cluster.local import LocalNet
+    from node.load.failover import run_failover
+
+    report = run_failover(LocalNet.open(localnet_home()), how, rounds, session.terminal.note)
     session.terminal.show(report, report.to_text)

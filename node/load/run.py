@@ -104,6 +104,21 @@ def run_load(
     Raises:
         OperationError: load.no_members, load.no_gateway.
     """
+    members = need_members(net)
+    count = int((tps or OFFER_MAX_TPS) * seconds)
+    note(f"signing {count:,} transfers of {members:,} members")
+    transfers = Transfers(net.genesis, members, count, secrets.token_bytes(16), lambda done: None)
+    note("sending")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Load(net, transfers, seconds, tps, outstanding, batch).run())
+
+
+def need_members(net: LocalNet) -> int:
+    """Return how many members a cluster has for load tests.
+
+    Raises:
+        OperationError: load.no_members.
+    """
     members = net.state.load_members
     if members < 2:
         raise OperationError(
@@ -112,12 +127,7 @@ def run_load(
             "transfers need many payers, each with a free quota.",
             "coopd localnet clean, then: coopd localnet up --load-members 2000",
         )
-    count = int((tps or OFFER_MAX_TPS) * seconds)
-    note(f"signing {count:,} transfers of {members:,} members")
-    transfers = Transfers(net.genesis, members, count, secrets.token_bytes(16), lambda done: None)
-    note("sending")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Load(net, transfers, seconds, tps, outstanding, batch).run())
+    return members
 
 
 class _Load:
@@ -194,7 +204,7 @@ class _Load:
                     b"Content-Length: %d\r\n\r\n" % len(body)
                 )
                 writer.write(body)
-                self._take_answers(await _read_response(reader))
+                self._take_answers(await read_response(reader))
         finally:
             writer.close()
 
@@ -287,7 +297,7 @@ class _Load:
         )
 
 
-async def _read_response(reader: asyncio.StreamReader) -> bytes:
+async def read_response(reader: asyncio.StreamReader) -> bytes:
     """Read one HTTP answer with a Content-Length, which our gateway always sends."""
     head = await reader.readuntil(b"\r\n\r\n")
     for line in head.split(b"\r\n"):

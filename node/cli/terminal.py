@@ -28,6 +28,9 @@ class Exit(IntEnum):
     MORE_SIGNATURES = 5
 
 
+DEBUG: Final = "COOPD_DEBUG"
+"""With this in the environment, a fault of the program shows its traceback."""
+
 UNREACHABLE_SLUGS: Final = frozenset({"rpc.unreachable", "ipc.unreachable", "node.not_ready"})
 
 
@@ -203,7 +206,21 @@ def run_command(terminal: Callable[[], Terminal], command: Callable[[], Any]) ->
     except KeyboardInterrupt:
         sys.stderr.write("\n")
         sys.exit(130)
+    except Exception as bug:
+        if os.environ.get(DEBUG):
+            raise
+        sys.exit(terminal().fail(_failure_of_bug(bug)))
     sys.exit(result if isinstance(result, int) else Exit.OK)
+
+
+def _failure_of_bug(bug: Exception) -> Failure:
+    return Failure(
+        "The program met a fault of its own.",
+        f"{type(bug).__name__}: {str(bug)[:300]}.",
+        f"run the same again with {DEBUG}=1 in the environment and report what it prints",
+        "cli.bug",
+        is_applied_unknown=True,
+    )
 
 
 def default_language() -> str:

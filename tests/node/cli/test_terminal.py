@@ -88,6 +88,7 @@ def raise_(failure: BaseException) -> None:
         (OperationError("ipc.unreachable", "a", "b", "c"), 3),
         (OperationError("store.locked", "a", "b", "c"), 1),
         (Rejected(Code.BAD_PROOF, "the certificate"), 1),
+        (ZeroDivisionError("a bug"), 1),
     ],
 )
 def test_every_family_of_refusals_ends_in_three_lines(
@@ -120,3 +121,9 @@ def test_nobody_signs_without_an_answer(
 
 def test_an_interrupt_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(lambda terminal: raise_(KeyboardInterrupt()), capsys)[0] == 130
+
+
+def test_a_bug_shows_its_traceback_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COOPD_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run_command(Terminal, lambda: raise_(ZeroDivisionError()))

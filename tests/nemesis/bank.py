@@ -2,8 +2,8 @@
 
 What a gateway says decides how a payment is remembered: committed (a receipt was seen), refused (every answer
 proved that nothing can have been applied), or unknown. Some payments are sent to several gateways, some pay
-more than the payer has, and some come as two different payments under one number, of which one may be
-applied. The record is judged elsewhere (`history.py`).
+more than the payer has, and some come as two different payments under one number of one lane, of which one
+may be applied. The record is judged elsewhere (`history.py`).
 """
 
 import random
@@ -22,6 +22,7 @@ from protocol.chain.genesis import Genesis
 from protocol.chain.transaction import SignedTransaction
 from protocol.contracts.policies import address_of_key
 from protocol.crypto import public_key_of
+from protocol.params import LANES_ORDERED
 from protocol.types import Address
 
 WAIT_MS: Final = 2_000
@@ -79,6 +80,7 @@ class Bank:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._payments: list[Payment] = []
+        self._lanes_used: set[tuple[int, int]] = set()
         self.acknowledged = 0
         self.last_by_gateway: dict[int, float] = {}
         self._failures: list[BaseException] = []
@@ -120,10 +122,13 @@ class Bank:
         clients = [RpcClient(url, timeout=CLIENT_SECONDS) for url in self._urls]
         try:
             while not self._stop.is_set():
-                for signed, payment in self._draw(chance):
-                    done = self._submit(chance, clients, signed, payment)
-                    with self._lock:
-                        self._payments.append(done)
+                *rivals, (signed, payment) = self._draw(chance)
+                # A rival is not waited for, so that both are on their way, mostly on different nodes.
+                done = [self._submit(chance, clients, *rival, attempts=1, wait_ms=0) for rival in rivals]
+                attempts = chance.randint(1, ATTEMPTS_MAX)
+                done.append(self._submit(chance, clients, signed, payment, attempts, WAIT_MS))
+                with self._lock:
+                    self._payments += done
         except BaseException as failure:
             self._failures.append(failure)
         finally:
@@ -139,28 +144,43 @@ class Bank:
             amounts = [2 * LOAD_OPENING_MINOR + chance.randint(1, 1_000)]
         elif kind < 0.10:
             amounts.append(amounts[0] + 1)
+        lane = self._fresh_lane(chance, payer) if len(amounts) == 2 else None
         drawn: list[tuple[SignedTransaction, Payment]] = []
-        sequence = None
         for amount in amounts:
             tx = build_transfer(
                 self._genesis, self.addresses[payer], self.addresses[payee], CURRENCY_NUMBER, amount
             )
-            sequence = tx.sequence if sequence is None else sequence
-            signed = sign_transaction(self._genesis, replace(tx, sequence=sequence), self._members[payer])
+            if lane is not None:
+                tx = replace(tx, lane=lane, sequence=1)
+            signed = sign_transaction(self._genesis, tx, self._members[payer])
             tx_id = "0x" + signed.id.hex()
-            rival = drawn[0][1].id if drawn else tx_id
+            rival = drawn[0][1].id if drawn and lane is not None else tx_id
             drawn.append((signed, Payment(tx_id, payer, payee, amount, rival, raw="0x" + signed.raw.hex())))
         return drawn
 
+    def _fresh_lane(self, chance: random.Random, payer: int) -> int | None:
+        """Return an ordered lane that this member has not used yet; None when it was used."""
+        lane = chance.randrange(LANES_ORDERED)
+        with self._lock:
+            is_used = (payer, lane) in self._lanes_used
+            self._lanes_used.add((payer, lane))
+        return None if is_used else lane
+
     def _submit(
-        self, chance: random.Random, clients: list[RpcClient], signed: SignedTransaction, payment: Payment
+        self,
+        chance: random.Random,
+        clients: list[RpcClient],
+        signed: SignedTransaction,
+        payment: Payment,
+        attempts: int,
+        wait_ms: int,
     ) -> Payment:
         """Send the same bytes to one gateway or to several, until one shows a receipt."""
         outcome, why = Outcome.REFUSED, ""
-        for _ in range(chance.randint(1, ATTEMPTS_MAX)):
+        for _ in range(attempts):
             gateway = chance.randrange(len(clients))
             try:
-                receipt = send(clients[gateway], signed, WAIT_MS)
+                receipt = send(clients[gateway], signed, wait_ms)
             except Failure as failure:
                 why = failure.label
                 # An answer that is no answer proves nothing either.

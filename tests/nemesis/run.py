@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from node.cluster.founding import LOAD_OPENING_MINOR
+from node.intake import REPEAT_SECONDS
 from tests.nemesis.bank import Bank
 from tests.nemesis.cluster import Cluster
 from tests.nemesis.faults import Kind, Nemesis, Step, Undo, left_out, plan
@@ -24,6 +25,8 @@ from tests.netns.namespaces import missing
 
 CALM_SECONDS_MAX: Final = 60.0
 """From the last heal to progress through every gateway and equal heights."""
+QUIET_SECONDS: Final = 2 * REPEAT_SECONDS
+"""A node offers what waits again after `REPEAT_SECONDS`; one that was overtaken waits until it expires."""
 LOG_LINES_SHOWN: Final = 15
 
 
@@ -149,18 +152,19 @@ class Run:
         return cluster.wait(is_calm, "progress through every gateway, and catch-up", CALM_SECONDS_MAX)
 
     def _wait_level(self) -> None:
-        """Wait until all nodes hold the same and nothing waits any more."""
+        """Wait until all nodes stand at one height for so long that nothing can be on its way any more."""
         cluster = self._cluster
+        heights: set[int] = set()
+        since = time.monotonic()
 
         def is_level() -> bool:
-            found = [cluster.status(at) for at in range(cluster.count)]
-            return (
-                len({None if status is None else status.height for status in found}) == 1
-                and found[0] is not None
-                and not any(status is not None and status.mempool_txs for status in found)
-            )
+            nonlocal heights, since
+            seen = {cluster.height(at) for at in range(cluster.count)}
+            if len(seen) > 1 or seen != heights:
+                heights, since = seen, time.monotonic()
+            return time.monotonic() - since > QUIET_SECONDS
 
-        cluster.wait(is_level, "one height on all nodes, nothing waiting", CALM_SECONDS_MAX)
+        cluster.wait(is_level, "one height on all nodes", CALM_SECONDS_MAX)
 
 
 def run_and_keep(

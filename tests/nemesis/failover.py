@@ -1,0 +1,206 @@
+"""How long members wait when a leader is gone, and a node that was cut off needs: figures, no judgement.
+
+Payments drip into the gateways of all other nodes without pause, so that there is always something to commit.
+A round takes the leader away and measures until a surviving node has a block on disk that was certified in a
+later term; `--heal` cuts a follower off, mends the wire, and measures until the follower has all blocks but
+the newest. The nodes run with the timers of the profile `local`, on a network without delay.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from node.cli.payments import build_transfer, sign_transaction
+from node.cli.rpc_client import RpcClient
+from node.cli.terminal import Failure
+from node.cluster.founding import CURRENCY_NUMBER, load_key
+from protocol.contracts.policies import address_of_key
+from protocol.crypto import public_key_of
+from tests.nemesis.cluster import Cluster
+from tests.netns.namespaces import missing
+
+DRIP_SECONDS: Final = 0.01
+LOOK_SECONDS: Final = 0.001
+REST_SECONDS: Final = (0.5, 1.5)
+ROUND_SECONDS_MAX: Final = 60.0
+CUT_SECONDS: Final = 20.0
+
+
+class Drip:
+    """A thread that submits a payment every 10 ms, round robin, never to `avoid`; use as a context."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.avoid: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> "Drip":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        genesis = self._cluster.local.genesis
+        keys = [load_key(number) for number in range(self._cluster.local.state.load_members)]
+        addresses = [address_of_key(public_key_of(key)) for key in keys]
+        clients = [RpcClient(node.url, timeout=2) for node in self._cluster.nodes]
+        turn = 0
+        while not self._stop.wait(DRIP_SECONDS):
+            turn += 1
+            at = turn % len(clients)
+            if at == self.avoid:
+                continue
+            payer, payee = turn % len(keys), (turn + 1) % len(keys)
+            tx = build_transfer(genesis, addresses[payer], addresses[payee], CURRENCY_NUMBER, 1)
+            try:
+                clients[at].call("tx_submit", tx="0x" + sign_transaction(genesis, tx, keys[payer]).raw.hex())
+            except Failure:
+                continue
+
+
+class Measure:
+    """Rounds on one cluster."""
+
+    def __init__(self, cluster: Cluster, drip: Drip) -> None:
+        self._cluster = cluster
+        self._drip = drip
+        self._random = random.Random(1)
+
+    def lose_leader(self, take: Callable[[int], object], give_back: Callable[[int], object]) -> float:
+        """Take the leader away; return the seconds until the others commit in a later term."""
+        leader = self._settle()
+        self._drip.avoid = leader
+        term = self._term(leader)
+        began = time.monotonic()
+        take(leader)
+        others = [at for at in range(self._cluster.count) if at != leader]
+        while not any(self._term(at) > term for at in others):
+            if time.monotonic() - began > ROUND_SECONDS_MAX:
+                raise AssertionError(f"no commit without n{leader + 1}: {self._cluster.describe()}")
+            time.sleep(LOOK_SECONDS)
+        seconds = time.monotonic() - began
+        give_back(leader)
+        self._drip.avoid = None
+        return seconds
+
+    def heal(self, cut_seconds: float) -> tuple[float, int]:
+        """Cut a follower off and mend it; return the seconds to catch up, and how many blocks it lacked."""
+        cluster = self._cluster
+        leader = self._settle()
+        others = [at for at in range(cluster.count) if at != leader]
+        victim = self._random.choice(others)
+        self._drip.avoid = victim
+        rest = [at for at in range(cluster.count) if at != victim]
+        cluster.net.cut([victim], rest)
+        time.sleep(cut_seconds)
+        lacking = self._gap(victim)
+        began = time.monotonic()
+        cluster.net.heal()
+        while self._gap(victim) > 1:
+            if time.monotonic() - began > ROUND_SECONDS_MAX:
+                raise AssertionError(f"n{victim + 1} does not catch up: {cluster.describe()}")
+            time.sleep(LOOK_SECONDS)
+        seconds = time.monotonic() - began
+        self._drip.avoid = None
+        return seconds, lacking
+
+    def _settle(self) -> int:
+        """Wait until all nodes follow and stand level, then a random while; return who leads."""
+        cluster = self._cluster
+
+        def is_calm() -> bool:
+            nodes = range(cluster.count)
+            return all(cluster.is_following(at) and self._gap(at) <= 1 for at in nodes)
+
+        cluster.wait(is_calm, "all nodes level")
+        time.sleep(self._random.uniform(*REST_SECONDS))
+        return cluster.wait_leader()
+
+    def _gap(self, at: int) -> int:
+        return max(
+            self._cluster.height(other) for other in range(self._cluster.count)
+        ) - self._cluster.height(at)
+
+    def _term(self, at: int) -> int:
+        """Return the term in which the newest block on a node's disk was certified."""
+        store = self._cluster.store(at)
+        certificate = store.certificate(store.head().height)
+        return 0 if certificate is None else certificate.view
+
+
+def describe(name: str, seconds: list[float]) -> str:
+    """Write the percentiles of a series on one line."""
+    ordered = sorted(seconds)
+    p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * q))] for q in (0.50, 0.99))
+    return (
+        f"{name:<8} {len(ordered):>3} rounds   p50 {p50 * 1_000:>6,.0f} ms   p99 {p99 * 1_000:>6,.0f} ms   "
+        f"min {ordered[0] * 1_000:,.0f}   max {ordered[-1] * 1_000:,.0f}   "
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+
+
+def measure(cluster: Cluster, kinds: list[str], rounds: int, cut_seconds: float) -> None:
+    """Measure what was asked for and print one line for each."""
+    ways: dict[str, tuple[Callable[[int], object], Callable[[int], object]]] = {
+        "kill": (cluster.kill, cluster.start),
+        "pause": (cluster.pause, cluster.resume),
+        "isolate": (
+            lambda at: cluster.net.cut([at], [other for other in range(cluster.count) if other != at]),
+            lambda at: cluster.net.heal(),
+        ),
+    }
+    with Drip(cluster) as drip:
+        measure = Measure(cluster, drip)
+        for kind in kinds:
+            if kind == "heal":
+                series = [measure.heal(cut_seconds) for _ in range(rounds)]
+                lacked = sorted(blocks for _, blocks in series)
+                print(describe(kind, [seconds for seconds, _ in series]), end="   ")
+                print(f"cut {cut_seconds:.0f} s, {lacked[0]} to {lacked[-1]} blocks behind", flush=True)
+            else:
+                print(describe(kind, [measure.lose_leader(*ways[kind]) for _ in range(rounds)]), flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/failover", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--cut-seconds", type=float, default=CUT_SECONDS, help="how long --heal cuts")
+    parser.add_argument("--keep", action="store_true", help="keep folder and logs")
+    kinds = ("kill", "pause", "isolate", "heal")
+    for kind in kinds:
+        parser.add_argument(f"--{kind}", action="store_true")
+    options = parser.parse_args()
+    reason = missing()
+    if reason is not None:
+        print(f"not possible here: {reason}", file=sys.stderr)
+        return 2
+    asked = [kind for kind in kinds if getattr(options, kind)] or list(kinds)
+    home = Path(tempfile.mkdtemp(prefix="coopd-failover-"))
+    try:
+        with Cluster(home / "ln", options.nodes) as cluster:
+            measure(cluster, asked, options.rounds, options.cut_seconds)
+    except AssertionError as failure:
+        print(f"FAILED {failure}\nlogs in {home}/ln")
+        return 1
+    if options.keep:
+        print(f"logs in {home}/ln")
+    else:
+        shutil.rmtree(home)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

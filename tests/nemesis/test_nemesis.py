@@ -1,0 +1,23 @@
+"""The nemesis in short forms, on real daemons: what `scripts/nemesis` does for as long as one likes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.nemesis.faults import Kind
+from tests.nemesis.run import run_and_keep
+from tests.netns.namespaces import missing
+
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
+
+
+def test_killed_paused_and_cut_off_leaders_lose_nothing(tmp_path: Path) -> None:
+    kinds = (Kind.KILL_LEADER, Kind.PAUSE_LEADER, Kind.ISOLATE_LEADER)
+    figures = run_and_keep(tmp_path / "ln", 1, 12, kinds=kinds)
+    assert {fault.partition(" (")[0] for fault in figures.faults} == {kind.value for kind in kinds}
+
+
+@pytest.mark.slow
+def test_every_fault_that_there_is(tmp_path: Path) -> None:
+    figures = run_and_keep(tmp_path / "ln", 2, 40)
+    assert len({fault.partition(" (")[0] for fault in figures.faults}) > 10

@@ -35,6 +35,9 @@ REPEAT_SECONDS: Final = 2.0
 VERIFIED_TXS_MAX: Final = 20_000
 """Verified transactions kept in decoded form, so that a proposal full of them costs one look-up each."""
 
+VERIFIED_BYTES_MAX: Final = 32 << 20
+"""Signed bytes of these together: what the mempool holds at most."""
+
 
 class Broadcast(Protocol):
     """What the intake asks of the network."""
@@ -42,6 +45,15 @@ class Broadcast(Protocol):
     def broadcast(self, channel: Channel, data: bytes) -> int:
         """Queue one frame for every validator; return how many took it."""
         ...
+
+
+@dataclass(slots=True)
+class _Own:
+    """What a member gave to this node: since when it waits, and when it was sent last."""
+
+    raw: bytes
+    since: float
+    sent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +95,10 @@ class Intake:
         self._on_pending = on_pending
         self._outbox: list[bytes] = []
         self._outbox_filled = trio.Event()
-        self._own: dict[TxId, tuple[float, bytes]] = {}
+        self._own: dict[TxId, _Own] = {}
         # Taking the oldest entry out of a plain dict walks over the gaps of all that went before.
         self._verified: OrderedDict[bytes, SignedTransaction] = OrderedDict()
+        self._verified_bytes = 0
         self.signatures_checked = 0
 
     def decode(self, raw: bytes) -> SignedTransaction:
@@ -105,6 +118,8 @@ class Intake:
         fresh = [signed for signed in transactions if signed.raw not in self._verified]
         if fresh and not all(await self.verify(fresh)):
             raise Rejected(Code.BAD_SIG, "block holds a transaction whose signature does not hold")
+        for signed in fresh:
+            self._remember(signed)
 
     async def submit(self, raws: Sequence[bytes]) -> list[Outcome]:
         """Admit what members gave to this node and send it to the validators."""
@@ -112,7 +127,7 @@ class Intake:
         now = trio.current_time()
         for raw, outcome in zip(raws, outcomes, strict=True):
             if outcome.refusal is None and outcome.tx_id is not None:
-                self._own[outcome.tx_id] = (now, raw)
+                self._own[outcome.tx_id] = _Own(raw, now, now)
                 self._outbox.append(raw)
         if self._outbox:
             self._outbox_filled.set()
@@ -125,7 +140,7 @@ class Intake:
     def oldest_ms(self) -> int:
         """Return how long the oldest transaction that was given to this node has waited, in milliseconds."""
         first = next(iter(self._own.values()), None)
-        return 0 if first is None else round((trio.current_time() - first[0]) * 1_000)
+        return 0 if first is None else round((trio.current_time() - first.since) * 1_000)
 
     async def run(self) -> None:
         """Send what members gave to this node; for ever."""
@@ -154,9 +169,6 @@ class Intake:
                 chunk.clear()
                 owners.clear()
                 await trio.lowlevel.checkpoint()
-        for signed, holds in zip(transactions, verdicts, strict=True):
-            if holds:
-                self._remember(signed)
         return verdicts
 
     async def _take(self, raws: Sequence[bytes]) -> list[Outcome]:
@@ -184,12 +196,17 @@ class Intake:
     def forget(self, transactions: Iterable[SignedTransaction]) -> None:
         """Let go of the decoded form of transactions that are committed."""
         for signed in transactions:
-            self._verified.pop(signed.raw, None)
+            if self._verified.pop(signed.raw, None) is not None:
+                self._verified_bytes -= len(signed.raw)
 
     def _remember(self, signed: SignedTransaction) -> None:
-        if len(self._verified) >= VERIFIED_TXS_MAX:
-            self._verified.popitem(last=False)
+        if signed.raw in self._verified:
+            return
         self._verified[signed.raw] = signed
+        self._verified_bytes += len(signed.raw)
+        while len(self._verified) > VERIFIED_TXS_MAX or self._verified_bytes > VERIFIED_BYTES_MAX:
+            raw, _ = self._verified.popitem(last=False)
+            self._verified_bytes -= len(raw)
 
     def _refuse_known(self, tx_id: TxId) -> Rejected | None:
         return _exists() if self._mempool.known(tx_id) else None
@@ -206,17 +223,18 @@ class Intake:
             self._mempool.add(signed, admission.payer, admission.gas)
         except Rejected as refusal:
             return refusal
+        self._remember(signed)
         return None
 
     def _repeat_waiting(self) -> None:
         """Queue again what members gave here and no block has taken yet."""
         now = trio.current_time()
-        for tx_id, (sent, raw) in list(self._own.items()):
+        for tx_id, own in list(self._own.items()):
             if self._mempool.get(tx_id) is None:
                 del self._own[tx_id]
-            elif now - sent > REPEAT_SECONDS:
-                self._own[tx_id] = (now, raw)
-                self._outbox.append(raw)
+            elif now - own.sent > REPEAT_SECONDS:
+                own.sent = now
+                self._outbox.append(own.raw)
 
     def _flush(self) -> None:
         batch: list[bytes] = []

@@ -247,6 +247,15 @@ class Mempool:
             if queue is not None:
                 self._queues[payer] = queue
 
+    def drop_overtaken(self, committed: Iterable[SignedTransaction]) -> None:
+        """Drop what waits in an ordered lane at or below a sequence that was committed: it can never run."""
+        for signed in committed:
+            tx = signed.tx
+            payer = tx.actors[tx.payer] if isinstance(tx.payer, int) else tx.payer
+            lane = self._lanes.get((payer, tx.lane), ())
+            for entry in [entry for entry in lane if entry.sequence <= tx.sequence]:
+                self.drop(entry.signed.id)
+
     def drop(self, tx_id: TxId) -> None:
         """Remove a transaction that can never be admitted, and remember its id."""
         self._remember(tx_id)

@@ -1,5 +1,7 @@
 """A chain of a few real blocks in a real store, without network or consensus, for tests of what reads it."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from node.cli.payments import build_transaction, build_transfer, sign_transaction
@@ -8,19 +10,19 @@ from node.executor import Executor
 from node.store.store import Store
 from protocol import crypto
 from protocol.chain.block import Block
-from protocol.chain.certificate import Vote, VoteKind, certify
-from protocol.chain.transaction import SignedTransaction
-from protocol.crypto import public_key_of
+from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
+from protocol.chain.transaction import SignedTransaction, assemble
+from protocol.crypto import SecretKey, public_key_of
 from protocol.merkle.tree import StateTree
 from protocol.transition import apply_genesis
-from protocol.types import Hash32, TimeMs, View
+from protocol.types import BlockId, Hash32, Height, Seconds, TimeMs, View
 
 
 class SmallChain:
-    """Three operators, of whom two sign each block."""
+    """Three operators, of whom two sign each block; or as many as a test needs."""
 
-    def __init__(self, path: Path, time_ms: int) -> None:
-        self.operators = make_operators(3)
+    def __init__(self, path: Path, time_ms: int, operators: int = 3) -> None:
+        self.operators = make_operators(operators)
         self.genesis = make_genesis(self.operators, time_ms)
         self.genesis_hash = self.genesis.compute_hash()
         execution = apply_genesis(self.genesis)
@@ -38,29 +40,60 @@ class SmallChain:
         )
         return sign_transaction(self.genesis, tx, demo_key(payer))
 
+    def pay_until(self, payer: str, payee: str, until: int) -> SignedTransaction:
+        """Pay one minor unit with an expiry of its own, in Unix seconds."""
+        tx = build_transfer(self.genesis, demo_address(payer), demo_address(payee), CURRENCY_NUMBER, 1)
+        return sign_transaction(self.genesis, replace(tx, valid_until=Seconds(until)), demo_key(payer))
+
+    def forge(self, payer: str, payee: str) -> SignedTransaction:
+        """Return a payment under the signature of another one: of the right key, and void."""
+        right, other = self.pay(payer, payee, 1), self.pay(payer, payee, 2)
+        signature = replace(right.signatures[0], signature=other.signatures[0].signature)
+        return assemble(right.tx, self.genesis_hash, (signature,))
+
     def nonsense(self, payer: str) -> SignedTransaction:
         """Return a transaction whose program fails: it asserts that 1 equals 2."""
         tx = build_transaction(self.genesis, demo_address(payer), ((0, 0, 0, 1, 2, 7),))
         return sign_transaction(self.genesis, tx, demo_key(payer))
 
     def commit(self, *transactions: SignedTransaction) -> Block:
-        head, record = self.executor.head, self.executor.record
-        proposer = record.validators[0].consensus_key
-        last = self.store.certificate(head.height) if head.height else None
-        block, dropped = self.executor.build(
-            View(1), proposer, TimeMs(head.time_ms + 1_000), last, transactions, (), 5_000
-        )
-        assert not dropped, dropped
-        votes = []
-        for index in range(record.quorum):
-            vote = Vote(record.number, VoteKind.ACK, block.height, View(1), block.id, None, index)
-            secret = self._by_key[record.validators[index].consensus_key]
-            signature = crypto.sign(secret, Hash32(vote.compute_digest(self.genesis_hash)))
-            votes.append(
-                Vote(record.number, VoteKind.ACK, block.height, View(1), block.id, None, index, signature)
-            )
+        block = self.build(*transactions)
         prepared = self.executor.prepared(block.id)
         assert prepared is not None
-        self.executor.write(prepared, certify(tuple(votes)))
+        self.executor.write(prepared, self.certify(block))
         self.executor.advance(prepared)
         return block
+
+    def build(self, *transactions: SignedTransaction, time_ms: int = 0, proposer: int = 0) -> Block:
+        """Build a block on the head, which stays prepared."""
+        head, record = self.executor.head, self.executor.record
+        last = self.store.certificate(head.height) if head.height else None
+        block, dropped = self.executor.build(
+            View(1),
+            record.validators[proposer].consensus_key,
+            TimeMs(time_ms or head.time_ms + 1_000),
+            last,
+            transactions,
+            (),
+            5_000,
+        )
+        assert not dropped, dropped
+        return block
+
+    def certify(self, block: Block) -> Certificate:
+        """Sign a block, whatever it holds, as a quorum does."""
+        return self.certify_by(block.height, block.id, range(self.executor.record.quorum))
+
+    def certify_by(self, height: Height, block_id: BlockId, signers: Iterable[int]) -> Certificate:
+        """Sign a block id as these validators do."""
+        epoch = self.executor.record.number
+        votes = []
+        for index in signers:
+            vote = Vote(epoch, VoteKind.ACK, height, View(1), block_id, None, index)
+            signature = crypto.sign(self.secret(index), Hash32(vote.compute_digest(self.genesis_hash)))
+            votes.append(replace(vote, signature=signature))
+        return certify(tuple(votes))
+
+    def secret(self, index: int) -> SecretKey:
+        """Return the consensus key of a validator."""
+        return self._by_key[self.executor.record.validators[index].consensus_key]

@@ -266,6 +266,18 @@ def test_a_nonce_is_the_payers() -> None:
     assert [t.tx.sequence for t in take_all(pool)] == [1, 2, 2]
 
 
+def test_a_committed_sequence_drops_what_it_overtook() -> None:
+    """Two transactions with one nonce went to two nodes; here waits the one that lost."""
+    pool = Mempool()
+    lost, next_one = tx(1, 3), tx(1, 4)
+    bystanders = [tx(1, 3, lane=1), tx(2, 3), tx(1, 2, UNORDERED)]
+    for signed in (lost, next_one, *bystanders):
+        pool.add(signed, signed.tx.actors[0], 100)
+    pool.drop_overtaken([tx(1, 3, memo=b"won"), tx(1, 9, UNORDERED)])
+    assert pool.ids() == [one.id for one in (next_one, *bystanders)]
+    assert pool.known(lost.id)
+
+
 def test_expired_ones_leave() -> None:
     pool = Mempool()
     early, late = tx(1, 0, valid_until=100), tx(2, 0, valid_until=101)

@@ -26,6 +26,9 @@ EXECUTION_BUDGET_SECONDS: Final = 0.1
 TXS_MIN: Final = 50
 """A block is never held below this by the budget, however slow the machine."""
 
+RETRY_SECONDS: Final = 1.0
+"""When nothing that waits could run, only time or a new transaction changes that: then it is tried again."""
+
 _COST_MEMORY: Final = 0.2
 _COST_START_SECONDS: Final = 100e-6
 
@@ -58,6 +61,7 @@ class Builder:
         self._pace = pace
         self._pending = trio.Event()
         self._cost_seconds = _COST_START_SECONDS
+        self._is_barren = False
         self._last_built = -math.inf
         self.last_build_seconds = 0.0
 
@@ -65,14 +69,26 @@ class Builder:
         """Say that transactions are waiting."""
         self._pending.set()
 
-    async def build(self, view: View, last_certificate: Certificate | None, *, urgent: bool) -> Block:
-        """Wait until a block is worth building, then build it on the head.
+    async def wait_for_work(self) -> bool:
+        """Wait for a transaction and its batch window, or for the idle time to pass.
 
-        Args:
-            urgent: build at once, even an empty block (the end of an epoch must not wait for members).
+        Returns: whether the idle time has passed, so that even an empty block is due.
         """
-        if not urgent:
-            await self._wait_for_work()
+        with trio.move_on_after(self._idle_seconds()) as idle:
+            if self._is_barren:
+                with trio.move_on_after(RETRY_SECONDS):
+                    await self._news()
+            while not len(self._mempool):
+                await self._news()
+            since_last = trio.current_time() - self._last_built
+            wait_ms = max(self._pace.window_ms, self._pace.interval_ms_min - since_last * 1_000)
+            if len(self._mempool) >= self._affordable_txs():
+                wait_ms = self._pace.interval_ms_min - since_last * 1_000
+            await trio.sleep(max(wait_ms, 0) / 1_000)
+        return idle.cancelled_caught
+
+    def build(self, view: View, last_certificate: Certificate | None, *, even_empty: bool) -> Block | None:
+        """Build a block on the head; None when nothing that waits can run now and an empty one is not due."""
         started = trio.current_time()
         self._last_built = started
         head = self._executor.head
@@ -87,23 +103,23 @@ class Builder:
                 self._mempool.drop(tx_id)
         self.last_build_seconds = trio.current_time() - started
         self._learn_cost(len(block.transactions), self.last_build_seconds)
-        return block
+        self._is_barren = not block.transactions and len(self._mempool) > 0
+        return block if block.transactions or even_empty else None
 
-    async def _wait_for_work(self) -> None:
-        """Wait for a transaction and its batch window, or for the idle time to pass."""
-        head = self._executor.head
-        idle_seconds = self._pace.idle_seconds - (self._clock.wall_ms() - head.time_ms) / 1_000
+    def _idle_seconds(self) -> float:
+        """Return how long members may be waited for."""
+        head, idle_seconds = self._executor.head, float(self._pace.idle_seconds)
         if head.height == 0:
-            idle_seconds = 0.0  # The first block shows that the chain runs.
-        with trio.move_on_after(max(idle_seconds, 0.0)):
-            while not len(self._mempool):
-                self._pending = trio.Event()
-                await self._pending.wait()
-            since_last = trio.current_time() - self._last_built
-            wait_ms = max(self._pace.window_ms, self._pace.interval_ms_min - since_last * 1_000)
-            if len(self._mempool) >= self._affordable_txs():
-                wait_ms = self._pace.interval_ms_min - since_last * 1_000
-            await trio.sleep(max(wait_ms, 0) / 1_000)
+            return 0.0  # The first block shows that the chain runs.
+        if self._executor.is_epoch_ending():
+            return max(self._last_built + self._pace.interval_ms_min / 1_000 - trio.current_time(), 0.0)
+        left_seconds = idle_seconds - (self._clock.wall_ms() - head.time_ms) / 1_000
+        # A clock that was set back must not silence the chain for longer.
+        return min(max(left_seconds, 0.0), idle_seconds)
+
+    async def _news(self) -> None:
+        self._pending = trio.Event()
+        await self._pending.wait()
 
     def _affordable_txs(self) -> int:
         affordable = int(EXECUTION_BUDGET_SECONDS / self._cost_seconds)

@@ -8,8 +8,10 @@ keeps the last inputs, so that a broken invariant leaves a trace that can be rep
 It does not know what a message means, what a transaction does or how bytes travel.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
 import trio
@@ -18,6 +20,7 @@ from node.builder import Builder
 from node.clock import Clock
 from node.errors import OperationError
 from node.executor import Executor, Prepared
+from node.inbox import Inbox
 from node.intake import Intake
 from node.log import get_logger
 from node.mempool import Mempool
@@ -55,6 +58,7 @@ from protocol.consensus.inputs import (
 from protocol.consensus.messages import (
     Decided,
     Message,
+    Proposal,
     attach_signature,
     compute_sign_digest,
     decode_message,
@@ -76,10 +80,13 @@ LATE_SECONDS: Final = 0.02
 GRACE_SECONDS: Final = 0.01
 """Time for what has arrived meanwhile to be read before such a timer counts."""
 
-INBOX_MAX: Final = 10_000
-"""Inputs of peers that may wait; more are dropped, as a network may drop them."""
-
 VOTE_CHANNEL_BYTES_MAX: Final = 64 * 1024
+
+DISK_RETRY_SECONDS: Final = 2.0
+"""How often a node whose disk is almost full looks for room."""
+
+SERVING_SHARE: Final = 10
+"""A validator that lags is sent what was decided for at most one part in so many of this node's time."""
 
 
 class Network(Protocol):
@@ -88,6 +95,15 @@ class Network(Protocol):
     def send(self, peer: PeerId, channel: Channel, data: bytes) -> bool:
         """Queue one frame for one peer."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Timer:
+    """A timer that runs. `is_graced`: it came late, and what arrived meanwhile is being read first."""
+
+    due: float
+    key: TimerKey
+    is_graced: bool = False
 
 
 class Driver:
@@ -125,16 +141,18 @@ class Driver:
         self._on_committed = on_committed
         self._on_sync = on_sync
         self._genesis_hash: Hash32 = executor.rules.genesis_hash
-        self._inbox: deque[Input] = deque()
-        self._arrived = trio.Event()
-        self._timers: dict[TimerKind, tuple[float, TimerKey]] = {}
+        self._inbox = Inbox()
+        self._timers: dict[TimerKind, _Timer] = {}
+        self._serve_after: dict[int, float] = {}
         self._building = trio.CancelScope()
+        # Held while the state on disk may be ahead of the head in memory: nothing is executed meanwhile.
         self._committing = trio.Lock()
         self.trace: deque[Input] = deque(maxlen=TRACE_INPUTS)
         self.phase_seconds = {"build": 0.0, "check": 0.0, "persist": 0.0, "write": 0.0}
         self.blocks_committed = 0
         self.txs_committed = 0
         self.last_commit_ms = 0
+        self.is_disk_low = False
         self._proposed_at = 0.0
         self._not_leading = trio.Event()
         self._seen_leader: tuple[int, int | None] = (0, None)
@@ -158,8 +176,7 @@ class Driver:
 
     def feed(self, event: Input) -> None:
         """Queue an input of our own making."""
-        self._inbox.append(event)
-        self._arrived.set()
+        self._inbox.put(event)
 
     def on_frame(self, peer: PeerId, payload: bytes) -> None:
         """Queue a consensus message of a peer, if it decodes and every signature in it holds.
@@ -167,18 +184,18 @@ class Driver:
         Raises:
             Rejected: it does not; the peer is at fault.
         """
-        if len(self._inbox) >= INBOX_MAX:
-            return
-        message = decode_message(payload, self.decode_block)
         record = self._machine.record
         sender = next((i for i, v in enumerate(record.validators) if PeerId(v.node_key) == peer), None)
         if sender is None:
             raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
+        if not self._inbox.has_room(peer, len(payload)):
+            return
+        message = decode_message(payload, self.decode_block)
         if epoch_of(message) == record.number:
             for public_key, digest, signature in list_signature_checks(message, record, self._genesis_hash):
                 if not crypto.verify(public_key, digest, signature):
                     raise Rejected(Code.BAD_SIG, f"{type(message).__name__}: a signature does not hold")
-        self.feed(Received(sender, message, record.number))
+        self._inbox.put(Received(sender, message, record.number), peer, len(payload))
 
     def decode_block(self, data: bytes) -> Block:
         """Decode a block of this chain; transactions that this node has verified are not decoded again."""
@@ -189,7 +206,7 @@ class Driver:
         async with trio.open_nursery() as nursery:
             while True:
                 event = await self._next()
-                self.trace.append(event)
+                self.trace.append(_without_bodies(event))
                 for effect in self._machine.step(event):
                     await self._perform(effect, nursery)
                 self._note_leader()
@@ -197,6 +214,7 @@ class Driver:
     def _note_leader(self) -> None:
         if not self.is_leading:
             self._not_leading.set()
+            self._building.cancel()
         elif self._not_leading.is_set():
             self._not_leading = trio.Event()
         seen = (self._machine.term, self._machine.leader)
@@ -207,35 +225,36 @@ class Driver:
             self._log.info("leader.changed", term=seen[0], leader=name, height=self._machine.height)
 
     async def _next(self) -> Input:
+        """Wait for an input or a timer. Who keeps the inbox full holds a timer up for a moment at most."""
         while True:
+            now = trio.current_time()
+            kind, timer = min(self._timers.items(), key=lambda item: item[1].due, default=(None, None))
+            if kind is not None and timer is not None and timer.due <= now:
+                is_late = now - timer.due > LATE_SECONDS
+                if is_late and not timer.is_graced:
+                    self._timers[kind] = _Timer(now + GRACE_SECONDS, timer.key, is_graced=True)
+                    continue
+                if is_late or not self._inbox:
+                    del self._timers[kind]
+                    return TimerFired(timer.key)
             if self._inbox:
-                return self._inbox.popleft()
-            self._arrived = trio.Event()
-            if not self._timers:
-                await self._arrived.wait()
-                continue
-            kind, (due, key) = min(self._timers.items(), key=lambda item: item[1][0])
-            late = trio.current_time() - due > LATE_SECONDS
-            with trio.move_on_at(trio.current_time() + GRACE_SECONDS if late else due):
-                await self._arrived.wait()
-            if not self._inbox and trio.current_time() >= due:
-                del self._timers[kind]
-                return TimerFired(key)
+                return self._inbox.take()
+            with trio.move_on_at(math.inf if timer is None else timer.due):
+                await self._inbox.wait()
 
     # --- what is to be done
 
     async def _perform(self, effect: Effect, nursery: trio.Nursery) -> None:
         match effect:
             case PersistSafety(safety):
-                began = trio.current_time()
-                await trio.to_thread.run_sync(self._store.save_safety, safety.encode())
-                self.phase_seconds["persist"] += trio.current_time() - began
+                data = safety.encode()
+                await self._write("persist", lambda: self._store.save_safety(data))
             case Send(validator, message):
                 await self._say(message, (validator,))
             case Broadcast(message):
                 await self._say(message, None)
             case SetTimer(key, delay_ms):
-                self._timers[key.kind] = (trio.current_time() + delay_ms / 1_000, key)
+                self._timers[key.kind] = _Timer(trio.current_time() + delay_ms / 1_000, key)
             case BuildBlock():
                 self._building.cancel()
                 self._building = trio.CancelScope()
@@ -285,28 +304,52 @@ class Driver:
         channel = Channel.VOTE if len(data) <= VOTE_CHANNEL_BYTES_MAX else Channel.BULK
         self._network.send(PeerId(record.validators[index].node_key), channel, data)
 
+    async def _write(self, phase: str, work: Callable[[], None]) -> None:
+        """Write in a worker thread; while the disk is almost full wait, as silence is always safe."""
+        began = trio.current_time()
+        while True:
+            try:
+                await trio.to_thread.run_sync(work)
+                break
+            except OperationError as failure:
+                if failure.slug != "store.disk_low":
+                    raise
+                self.is_disk_low = True
+                self._log.critical("disk.low", why=failure.why, do=failure.do)
+            await trio.sleep(DISK_RETRY_SECONDS)
+        self.is_disk_low = False
+        self.phase_seconds[phase] += trio.current_time() - began
+
     async def _build(self, ask: BuildBlock, scope: trio.CancelScope) -> None:
+        block: Block | None = None
         with scope:
-            head = self._executor.head
-            if head.block_id != ask.parent_id:
-                return
-            certificate = self._store.certificate(head.height) if head.height else None
-            block = await self._builder.build(ask.view, certificate, urgent=False)
-            self.phase_seconds["build"] += self._builder.last_build_seconds
-            if self._executor.head.block_id == ask.parent_id:
-                self.feed(BlockBuilt(ask.height, ask.view, block))
+            while block is None:
+                is_due = await self._builder.wait_for_work()
+                async with self._committing:
+                    head = self._executor.head
+                    if head.block_id != ask.parent_id:
+                        return
+                    certificate = self._store.certificate(head.height) if head.height else None
+                    block = self._builder.build(ask.view, certificate, even_empty=is_due)
+                    self.phase_seconds["build"] += self._builder.last_build_seconds
+            self.feed(BlockBuilt(ask.height, ask.view, block))
 
     async def _check(self, block: Block) -> None:
-        try:
-            ahead_ms = block.header.time_ms - self._clock.wall_ms()
-            if ahead_ms > CLOCK_AHEAD_MS_MAX:
-                raise Rejected(Code.INVALID_BLOCK, f"block time is {ahead_ms} ms ahead of this clock")
-            await self._execute(block)
-        except Rejected as refusal:
-            self._log.warning("block.refused", height=block.height, why=str(refusal))
-            self.feed(BlockChecked(block.id, is_valid=False))
-        else:
-            self.feed(BlockChecked(block.id, is_valid=True))
+        async with self._committing:
+            head = self._executor.head
+            if block.height <= head.height:
+                return
+            try:
+                # The earliest time that a block may have says nothing about its proposer's clock.
+                ahead_ms = block.header.time_ms - max(self._clock.wall_ms(), head.time_ms + 1)
+                if ahead_ms > CLOCK_AHEAD_MS_MAX:
+                    raise Rejected(Code.INVALID_BLOCK, f"block time is {ahead_ms} ms ahead of this clock")
+                await self._execute(block)
+            except Rejected as refusal:
+                self._log.warning("block.refused", height=block.height, why=str(refusal))
+                self.feed(BlockChecked(block.id, is_valid=False))
+            else:
+                self.feed(BlockChecked(block.id, is_valid=True))
 
     async def _execute(self, block: Block) -> Prepared:
         """Verify and execute a block unless that was done; raises Rejected when it breaks a rule."""
@@ -336,15 +379,14 @@ class Driver:
                 raise AssertionError(
                     f"certified block {block.height} is invalid here: {refusal}"
                 ) from refusal
-            began = trio.current_time()
-            await trio.to_thread.run_sync(self._executor.write, prepared, certificate)
-            self.phase_seconds["write"] += trio.current_time() - began
+            await self._write("write", lambda: self._executor.write(prepared, certificate))
             self._executor.advance(prepared)
         self.blocks_committed += 1
         self.txs_committed += len(block.transactions)
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
         self._intake.forget(block.transactions)
         self._mempool.remove_committed([t.id for t in block.transactions])
+        self._mempool.drop_overtaken(block.transactions)
         self._mempool.prune(block.header.time_ms // 1_000)
         self._on_committed(block, certificate)
         self.feed(
@@ -358,12 +400,33 @@ class Driver:
         )
 
     def _serve_decided(self, validator: int, height: Height) -> None:
+        """Send a decided block, unless this validator has had its share of our time; then it asks again."""
+        began = trio.current_time()
         certificate = self._store.certificate(height)
         record = self._machine.record
         if certificate is None or validator >= len(record.validators):
+            return
+        if began < self._serve_after.get(validator, 0.0):
             return
         data = self._store.checked_block_bytes(height)
         assert data is not None, "a height with a certificate has its block"
         block = self.decode_block(data)
         message = frame(FrameKind.CONSENSUS, encode_message(Decided(block, certificate)))
         self._send(record, validator, message)
+        now = trio.current_time()
+        self._serve_after[validator] = now + SERVING_SHARE * (now - began)
+
+
+def _without_bodies(event: Input) -> Input:
+    """Return an input as the trace keeps it: consensus never looks into a body, and bodies are large."""
+    match event:
+        case Received(message=(Proposal() | Decided()) as message):
+            return replace(event, message=replace(message, block=_without_body(message.block)))
+        case BlockBuilt():
+            return replace(event, block=_without_body(event.block))
+        case _:
+            return event
+
+
+def _without_body(block: Block) -> Block:
+    return replace(block, transactions=(), evidence=())

@@ -28,7 +28,14 @@ from protocol.chain.validators import EpochRecord
 from protocol.errors import Code, Rejected
 from protocol.merkle.tree import StateTree, TreeDelta
 from protocol.params import BLOCK_BYTES_MAX, BLOCK_GAS_MAX
-from protocol.transition import BlockContext, Execution, build_block, execute_block, rules_of
+from protocol.transition import (
+    BlockContext,
+    Execution,
+    build_block,
+    execute_block,
+    is_epoch_ending,
+    rules_of,
+)
 from protocol.types import BlockId, Height, PublicKey, TimeMs, TxId, View
 
 CACHED_PROPOSALS_MAX = 8
@@ -154,6 +161,11 @@ class Executor:
             if claimed != found:
                 raise Rejected(Code.INVALID_BLOCK, f"{name}: claims {claimed.hex()}, is {found.hex()}")
         self._keep(Prepared(block, execution, delta))
+
+    def is_epoch_ending(self) -> bool:
+        """Tell whether the end of the epoch is decided."""
+        with self._store.view() as state:
+            return is_epoch_ending(state)
 
     def prepared(self, block_id: BlockId) -> Prepared | None:
         """Return an executed proposal of the next height, or None."""

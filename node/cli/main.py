@@ -87,14 +87,16 @@ def run(
         "gateway_with_node": gateway,
     }
     config = load(session.home, flags)
-    import trio
-
-    from node.daemon import run_node
     from node.log import set_up
 
     set_up(config.log_level, config.log_format)
+    # Forked before this process loads libp2p or has threads.
     child = _fork_gateway(config) if config.gateway_with_node else None
     try:
+        import trio
+
+        from node.daemon import run_node
+
         trio.run(run_node, config)
     finally:
         if child is not None:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -178,19 +179,18 @@ class LocalNet:
 
     def start(self) -> None:
         """Fork all processes that do not run; the imports happen once, before."""
-        from node.daemon import run_node  # brings libp2p with it
         from node.rpc.gateway import run_gateway
 
-        for node in self.state.nodes:
-            home = Path(node.home)
-            config = load(home, environ={})
-            if not is_alive(node.daemon):
-                node.daemon = fork_into(home / "node.log", _as_node(config, run_node))
-        for node in self.state.nodes:
-            home = Path(node.home)
-            config = load(home, environ={})
+        configs = [load(Path(node.home), environ={}) for node in self.state.nodes]
+        for node, config in zip(self.state.nodes, configs, strict=True):
             if not is_alive(node.gateway):
-                node.gateway = fork_into(home / "gateway.log", lambda c=config: run_gateway(c))  # type: ignore[misc]
+                node.gateway = fork_into(config.home / "gateway.log", partial(run_gateway, config))
+        # The gateways do without what comes now: libp2p, a second and 50 MiB.
+        from node.daemon import run_node
+
+        for node, config in zip(self.state.nodes, configs, strict=True):
+            if not is_alive(node.daemon):
+                node.daemon = fork_into(config.home / "node.log", _as_node(config, run_node))
         self.save()
 
     def restart(self, node: LocalNode) -> None:

@@ -18,7 +18,8 @@ import websockets
 from node.cluster import faults
 from node.cluster.local import LocalNet, LocalNode
 from node.errors import OperationError
-from node.load.run import need_members, read_response
+from node.load.connection import Connection
+from node.load.run import need_members
 from node.load.transfers import Transfers
 
 TRICKLE_TPS: Final = 50
@@ -95,19 +96,14 @@ async def _measure(net: LocalNet, leader: LocalNode, how: str, calls: Any) -> fl
 
 async def _trickle(nodes: list[LocalNode], calls: Any) -> None:
     """Send one transfer every few milliseconds, to one gateway after the other."""
-    streams = [await asyncio.open_connection("127.0.0.1", node.gateway_port) for node in nodes]
+    connections = [Connection(node.gateway_port) for node in nodes]
     try:
-        for reader, writer in itertools.cycle(streams):
-            body = next(calls)
-            writer.write(
-                b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-            )
-            await read_response(reader)
+        for connection in itertools.cycle(connections):
+            await connection.post(next(calls))
             await asyncio.sleep(1 / TRICKLE_TPS)
     finally:
-        for _, writer in streams:
-            writer.close()
+        for connection in connections:
+            connection.close()
 
 
 def _break(net: LocalNet, leader: LocalNode, how: str) -> None:

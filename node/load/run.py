@@ -19,6 +19,7 @@ import websockets
 from node.cluster.local import LocalNet
 from node.cluster.processes import Started, cpu_seconds, resident_bytes
 from node.errors import OperationError
+from node.load.connection import Connection
 from node.load.transfers import Transfers
 
 OFFER_MAX_TPS: Final = 4_000
@@ -184,7 +185,7 @@ class _Load:
 
     async def _send(self, port: int) -> None:
         """Send batch after batch on one connection, as long as there is time and room."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        connection = Connection(port)
         try:
             while self._next < len(self._calls) and time.perf_counter() - self._began < self._seconds:
                 if len(self._sent_at) + self._batch > self._outstanding_max:
@@ -199,14 +200,9 @@ class _Load:
                 for at in range(start, end):
                     self._sent_at[self._ids[at]] = now
                 body = b"[" + b",".join(self._calls[start:end]) + b"]"
-                writer.write(
-                    b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                    b"Content-Length: %d\r\n\r\n" % len(body)
-                )
-                writer.write(body)
-                self._take_answers(await read_response(reader))
+                self._take_answers(await connection.post(body))
         finally:
-            writer.close()
+            connection.close()
 
     def _take_answers(self, data: bytes) -> None:
         if b'"error"' not in data:
@@ -295,13 +291,3 @@ class _Load:
             nodes,
             dict(self._refusals),
         )
-
-
-async def read_response(reader: asyncio.StreamReader) -> bytes:
-    """Read one HTTP answer with a Content-Length, which our gateway always sends."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return await reader.readexactly(int(value))
-    return b""

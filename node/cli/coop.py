@@ -120,7 +120,15 @@ def me() -> None:
 
 
 @app.command
-def pay(who: str, amount: str | None = None, /, *, memo: str = "", currency: str | None = None) -> None:
+def pay(
+    who: str,
+    amount: str | None = None,
+    /,
+    *,
+    memo: str = "",
+    currency: str | None = None,
+    dry_run: bool = False,
+) -> None:
     """Pay somebody: a contact's name, an address, or a payment request.
 
     Args:
@@ -128,6 +136,7 @@ def pay(who: str, amount: str | None = None, /, *, memo: str = "", currency: str
         amount: As in 25 or 25.50 or 25CNY.
         memo: For the receiver; everybody can read it.
         currency: Which one, when there are several.
+        dry_run: Sign and send nothing; show what would happen.
     """
     who, amount, memo, currency = _read_request(who, amount, memo, currency)
     home, terminal = session.home, session.terminal
@@ -139,9 +148,12 @@ def pay(who: str, amount: str | None = None, /, *, memo: str = "", currency: str
     shown = format_amount(minor, asset.decimals, asset.symbol)
     text = format_address(payee, chain.hrp)
     terminal.note(f"Pay {shown} to {home.name_of(payee)} ({text})" + (f', memo "{memo}"' if memo else ""))
+    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, memo)
+    if dry_run:
+        _show_trial(client.call("tx_simulate", tx="0x" + tx.encode().hex()), asset)
+        return
     terminal.confirm("Sign and send?")
     secret = home.keyring.load(name, _passphrase(name))
-    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, memo)
     signed = sign_transaction(chain.genesis, tx, secret)
     ref = format_tx_id(signed.id)
     terminal.note(f"sent      {ref}  waiting")
@@ -367,6 +379,15 @@ def _prove(client: RpcClient, tx_id: TxId, raw: str) -> tuple[Proven, Path]:
     except Rejected as rejected:
         raise failure_of_rejection(rejected, session.terminal.language) from None
     return proven, session.home.save_receipt(tx_id, bundle)
+
+
+def _show_trial(receipt: dict[str, Any], asset: Asset) -> None:
+    if not receipt["ok"]:
+        raise _failed_receipt(decode_receipt(bytes.fromhex(str(receipt["raw"])[2:])), asset)
+    session.terminal.show(
+        {"ok": True, "gas": receipt["gas"], "height": receipt["height"]},
+        f"It would be applied, for {receipt['gas']:,} gas of your free quota. Nothing was signed or sent.",
+    )
 
 
 def _failed_receipt(receipt: Receipt, asset: Asset) -> Failure:

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.cluster
 
 def test_a_member_pays_and_proves_it_when_no_node_is_there(net: LocalNet, tmp_path: Path) -> None:
     members = net.member_home
+    trial = ("pay", "bo", "25.50", "--as", "ada", "--dry-run", "--json")
+    assert json.loads(coop(*trial, home=members).stdout)["ok"]
     before = json.loads(coop("me", "--as", "bo", "--json", home=members).stdout)
     paid = json.loads(coop("pay", "bo", "25.50", "--as", "ada", "--yes", "--json", home=members).stdout)
     after = json.loads(coop("me", "--as", "bo", "--json", home=members).stdout)

@@ -24,14 +24,16 @@ class Hasty(BoundedHttp):
     head_seconds_max = 0.5
 
 
-def live(gateway: Any, use: Callable[[str, int], Awaitable[None]]) -> None:
+def live(
+    gateway: Any, use: Callable[[str, int], Awaitable[None]], http: type[BoundedHttp] = BoundedHttp
+) -> None:
     """Serve the gateway on a free port while `use` talks to it."""
 
     async def go() -> None:
         port = find_ports(24_000, 1) + 1
         config = uvicorn.Config(
             gateway.app,
-            http=Hasty,
+            http=http,
             port=port,
             log_config=None,
             lifespan="off",
@@ -169,7 +171,7 @@ def test_a_head_that_does_not_come_costs_the_connection(gateway: Any, said: byte
             pass
         writer.close()
 
-    live(gateway, use)
+    live(gateway, use, Hasty)
 
 
 def test_a_second_head_on_the_same_connection_must_come_as_well(gateway: Any) -> None:
@@ -185,7 +187,7 @@ def test_a_second_head_on_the_same_connection_must_come_as_well(gateway: Any) ->
         assert text.count(b"HTTP/1.1") == 1
         writer.close()
 
-    live(gateway, use)
+    live(gateway, use, Hasty)
 
 
 def test_a_head_at_the_limit_is_read_and_a_longer_one_is_not(gateway: Any) -> None:

@@ -58,17 +58,21 @@ LAG_SECONDS: Final = 1.0
 """A lag of one block is fetched only when it lasts this long: usually that block is on its way already."""
 
 INPUTS_WAITING_MAX: Final = 1_024
-"""Inputs of peers that may wait; more are dropped, and asked for again."""
+"""Inputs that may wait before what peers say of themselves is dropped."""
 
-SERVED_BYTES_A_TICK_MAX: Final = 32 * 1024 * 1024
-"""What one peer is served in one tick: a lagging node gets its ranges, a greedy one has to wait."""
+SERVED_BYTES_A_TICK_MAX: Final = 8 * 1024 * 1024
+"""What one peer is served in one tick: more than it can execute meanwhile; a greedy one has to wait."""
+
+ASKED_MAX: Final = 8
+"""Requests to one peer that are remembered; the oldest will not be answered any more."""
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A request under way; answers of one peer come in order, so failed ones keep their place."""
+    """A request under way, or one that failed and may still be answered."""
 
     request: int
+    first: Height
     deadline: float
     is_failed: bool = False
 
@@ -136,10 +140,18 @@ class BlockSync:
             case GetBlocks(first, count):
                 self._send(peer, Blocks(self._read_range(peer, first, count)))
             case Blocks(blocks):
-                if self._asked.get(peer):
-                    self._feed(BlocksArrived(self._asked[peer].popleft().request, blocks))
+                self._take_answer(peer, blocks)
             case _:
                 assert_never(message)
+
+    def _take_answer(self, peer: PeerId, blocks: tuple[tuple[Block, Certificate], ...]) -> None:
+        """Find what these blocks answer: any answer may be lost on the way, so the order does not tell."""
+        asked = self._asked.get(peer, deque())
+        matching = [one for one in asked if not blocks or one.first == blocks[0][0].height]
+        if matching:
+            one = min(matching, key=lambda one: one.is_failed)
+            asked.remove(one)
+            self._feed(BlocksArrived(one.request, blocks))
 
     async def run(self) -> None:
         """Step the planner and carry out its effects; for ever."""
@@ -156,7 +168,8 @@ class BlockSync:
         match effect:
             case Request(request, peer, first, count):
                 deadline = trio.current_time() + REQUEST_SECONDS_MAX
-                self._asked.setdefault(PeerId(peer), deque()).append(_Asked(request, deadline))
+                asked = self._asked.setdefault(PeerId(peer), deque(maxlen=ASKED_MAX))
+                asked.append(_Asked(request, first, deadline))
                 self._send(PeerId(peer), GetBlocks(first, count))
             case ApplyBlock(block, certificate):
                 await self._driver.commit(block, certificate)
@@ -203,8 +216,8 @@ class BlockSync:
                 self._send(peer, ChainStatus(block.height, block.id))
 
     def _feed(self, event: SyncInput) -> None:
-        """Queue an input; only what peers say may be dropped."""
-        if isinstance(event, PeerStatus | BlocksArrived) and len(self._inputs) >= INPUTS_WAITING_MAX:
+        """Queue an input; what a peer says of itself may be dropped, as it will say it again."""
+        if isinstance(event, PeerStatus) and len(self._inputs) >= INPUTS_WAITING_MAX:
             return
         self._inputs.append(event)
         self._arrived.set()
@@ -220,7 +233,7 @@ class BlockSync:
             certificate = self._store.certificate(height)
             data = self._store.checked_block_bytes(height)
             served = self._served_bytes.get(peer, 0)
-            if certificate is None or data is None or served > SERVED_BYTES_A_TICK_MAX:
+            if certificate is None or data is None or served + len(data) > SERVED_BYTES_A_TICK_MAX:
                 break
             if found and size + len(data) > RANGE_BYTES_MAX:
                 break

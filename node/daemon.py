@@ -4,9 +4,12 @@ Nothing is decided here: who speaks to whom is, and what happens when somebody f
 our own ends the process and leaves the last inputs in `crash.txt`; so does a disk that cannot be trusted.
 """
 
+import math
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +56,9 @@ wait 0.4 s beside a busy loop; with this it waits 5 ms (docs/performance.md)."""
 
 BATCHES_WAITING_MAX: Final = 256
 """Transaction batches of other nodes that wait for their signatures to be checked; more are dropped."""
+
+REFUSALS_LOG_SECONDS: Final = 10.0
+"""A peer that sends nonsense is logged once in this time, so that it cannot fill the disk."""
 
 HAND_OVER_SECONDS: Final = 1.0
 """How long a stopping leader waits for another one."""
@@ -117,6 +123,7 @@ class Daemon:
         self.ipc = IpcServer(config.socket_path, NodeHandlers(parts))
         self.clock = clock
         self._batches_in, self._batches_out = trio.open_memory_channel[tuple[bytes, ...]](BATCHES_WAITING_MAX)
+        self._logged: dict[PeerId, float] = {}
         self.stopping = trio.Event()
 
     async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
@@ -180,13 +187,21 @@ class Daemon:
                     try:
                         self._on_frame(peer, data)
                     except Rejected as refusal:
-                        self.log.warning("peer.refused", peer=peer.hex(), why=str(refusal))
+                        self._log_refusal(peer, refusal)
                 case PeerUp(peer):
                     self.log.info("peer.up", peer=peer.hex())
                     self.sync.greet(peer)
                 case PeerDown(peer, reason):
                     self.log.info("peer.down", peer=peer.hex(), why=reason)
                     self.sync.lose(peer)
+            # `receive` goes on at once while frames wait: without this a flood would stop everything else.
+            await trio.lowlevel.checkpoint()
+
+    def _log_refusal(self, peer: PeerId, refusal: Rejected) -> None:
+        now = trio.current_time()
+        if now >= self._logged.get(peer, -math.inf) + REFUSALS_LOG_SECONDS:
+            self._logged[peer] = now
+            self.log.warning("peer.refused", peer=peer.hex(), why=str(refusal))
 
     def _on_frame(self, peer: PeerId, data: bytes) -> None:
         kind, payload = split(data)
@@ -250,6 +265,7 @@ async def run_node(config: Config, clock: Clock | None = None) -> None:
 
     Raises:
         OperationError: it cannot start, or its disk or network failed.
+        BaseExceptionGroup: a bug of ours; `crash.txt` holds the last inputs.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     keyring = Keyring(config.keys_path)
@@ -257,17 +273,23 @@ async def run_node(config: Config, clock: Clock | None = None) -> None:
     keys = (keyring.load(NODE_KEY, passphrase), keyring.load(CONSENSUS_KEY, passphrase))
     store = open_store(config)
     daemon = Daemon(config, clock or SystemClock(), keys, store)
+    failure: OperationError | None = None
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, daemon, nursery.cancel_scope)
             await daemon.run()
             nursery.cancel_scope.cancel()
-    except* AssertionError as group:
+    except* OperationError as group:
+        failure = _first_of(group)
+    except* Exception as group:
         _leave_trace(config.home / "crash.txt", daemon, group)
         raise
     finally:
         store.close()
         daemon.signer.close()
+    if failure is not None:
+        daemon.log.critical("node.failed", slug=failure.slug, why=failure.why)
+        raise failure
 
 
 async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
@@ -278,9 +300,17 @@ async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
             daemon.stop()
 
 
+def _first_of(group: BaseExceptionGroup[OperationError]) -> OperationError:
+    failure: OperationError | BaseExceptionGroup[OperationError] = group
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
+
+
 def _leave_trace(path: Path, daemon: Daemon, failure: BaseException) -> None:
-    lines = [repr(failure), *(repr(event)[:2_000] for event in daemon.driver.trace)]
-    path.write_text("\n".join(lines) + "\n")
+    inputs = "".join(f"{event!r}\n" for event in daemon.driver.trace)
+    with suppress(OSError):
+        path.write_text("".join(traceback.format_exception(failure)) + inputs)
     daemon.log.critical("invariant.broken", trace=str(path), why=repr(failure)[:500])
 
 

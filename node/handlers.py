@@ -28,8 +28,8 @@ from protocol.consensus.inputs import HandOverAsked
 from protocol.errors import Code, Rejected
 from protocol.types import Height
 
-STALE_SECONDS: Final = 10.0
-"""A validator that has heard of no leader for this long is not ready."""
+SETTLE_SECONDS: Final = 0.001
+"""How long a proof waits for a block that is on disk to become the head in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class NodeHandlers:
 
     async def submit(self, transactions: tuple[bytes, ...]) -> tuple[Verdict, ...]:
         """Take transactions into the mempool and pass them on."""
+        if self._parts.driver.is_disk_low:
+            return (Verdict(Code.FULL, "the disk of this node is almost full"),) * len(transactions)
         outcomes = await self._parts.intake.submit(transactions)
         return tuple(
             Verdict(0) if outcome.refusal is None else Verdict(outcome.refusal.code, outcome.refusal.detail)
@@ -68,12 +70,15 @@ class NodeHandlers:
     async def prove(self, key: bytes) -> Proved:
         """Prove what a state key holds at the head.
 
-        Value and proof are of one height because nothing awaits between them.
+        Value and proof are of one height: the disk was not ahead of the tree after the value was read.
         """
-        executor = self._parts.executor
-        with self._parts.store.view() as state:
-            value = state.get(key)
-        return Proved(executor.head.height, value, executor.tree.prove(key))
+        executor, store = self._parts.executor, self._parts.store
+        while True:
+            with store.view() as state:
+                value = state.get(key)
+            if store.head() == executor.head:
+                return Proved(executor.head.height, value, executor.tree.prove(key))
+            await trio.sleep(SETTLE_SECONDS)
 
     async def admin(self, command: str, arguments: tuple[str, ...]) -> None:
         """Carry out an act of the operator.
@@ -100,8 +105,11 @@ class NodeHandlers:
         parts = self._parts
         machine, head, pool = parts.driver.machine, parts.executor.head, parts.mempool.figures()
         record, leader = machine.record, machine.leader
-        is_ready = leader is not None and not parts.sync.is_behind
-        warnings = [] if leader is not None else ["no leader is known: the chain cannot go on"]
+        is_leaderless = machine.is_validating and leader is None
+        is_ready = not (is_leaderless or parts.sync.is_behind or parts.driver.is_disk_low)
+        warnings = ["no leader is known: the chain cannot go on"] if is_leaderless else []
+        if parts.driver.is_disk_low:
+            warnings.append("the disk is almost full: nothing is written, and this node does not vote")
         if parts.sync.is_behind:
             warnings.append(f"catching up: {head.height} of {parts.sync.target}")
         return Status(

@@ -1,17 +1,24 @@
 """Whole nodes: three daemons over real links, real disks and the real machine, in one loop of the test."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from node.clock import SystemClock
-from node.config import Config, Peer
-from node.daemon import Daemon, open_store
+from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
+from node.daemon import REFUSALS_LOG_SECONDS, Daemon, open_store, run_node
+from node.net.transport import Channel, Frame, PeerId
 from node.signer import Signer
+from node.store.environment import StorageBroken
+from node.wallet.keyring import Keyring
 from protocol import crypto
 from protocol.chain.genesis import Genesis
 from protocol.chain.transaction import (
@@ -270,6 +277,7 @@ async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:
         await net.until(lambda: all(n.executor.head.height >= 1 for n in net.nodes.values()))
         observer = net.nodes[3]
         assert not observer.driver.machine.is_validating
+        await net.until(lambda: observer.ipc._handlers.status().ready)
         program = call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 7, b"r1")
         cash = net.sign(CASHIER, program, sequence=1)
         [outcome] = await observer.intake.submit([cash.raw])
@@ -283,3 +291,113 @@ async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:
         await net.until(lambda: observer.spread is not None and observer.spread.received_batches >= 1)
         await net.committed(heard.id)
         assert len(net.roots()) == 1
+
+
+# --- one process: how it ends
+
+
+def lone_node(folder: Path) -> Config:
+    """Found a chain of one validator, as `coopd localnet` does."""
+    config = Config(folder, operator="n0", listen_port=_free_ports(1)[0], batch_window_ms=5)
+    ring = Keyring(config.keys_path, demo=True)
+    node, consensus = ring.create(NODE_KEY, None), ring.create(CONSENSUS_KEY, None)
+    validator = Validator("n0", consensus.public_key, node.public_key)
+    record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), (validator,))
+    now = TimeMs(SystemClock().wall_ms() - 1_000)
+    config.genesis_path.write_bytes(Genesis("test-1", now, record, 8, 0, True, founding()).encode())
+    Signer.create(config.guard_path, consensus.public_key)
+    return config
+
+
+def is_free(config: Config) -> bool:
+    """Tell whether store and signing record were given back."""
+    open_store(config).close()
+    Signer.open(config.guard_path, Keyring(config.keys_path).load(CONSENSUS_KEY, None)).close()
+    return True
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_signal_ends_the_node_in_order_and_two_at_once(tmp_path: Path, times: int) -> None:
+    config = lone_node(tmp_path)
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_node, config)
+            while not config.socket_path.exists():
+                await trio.sleep(0.01)
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await trio.sleep(0.05)
+    assert is_free(config) and not config.socket_path.exists()
+    assert not (tmp_path / "crash.txt").exists()
+
+
+async def test_what_our_machine_cannot_do_ends_the_node_with_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object, record: bytes) -> None:
+        raise StorageBroken("store.broken", "what", "why", "do")
+
+    monkeypatch.setattr("node.store.store.Store.save_safety", fail)
+    config = lone_node(tmp_path)
+    with trio.fail_after(PATIENCE_SECONDS), pytest.raises(StorageBroken) as caught:
+        await run_node(config)
+    assert caught.value.slug == "store.broken" and is_free(config)
+    assert not (tmp_path / "crash.txt").exists()
+
+
+@pytest.mark.parametrize("bug", [AssertionError("broken"), KeyError("broken")])
+async def test_a_bug_of_ours_leaves_a_trace_and_ends_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr("node.executor.Executor.write", fail)
+    config = lone_node(tmp_path)
+    with trio.fail_after(PATIENCE_SECONDS), pytest.raises(BaseExceptionGroup):
+        await run_node(config)
+    assert is_free(config)
+    trace = (tmp_path / "crash.txt").read_text()
+    assert type(bug).__name__ in trace and "Start(" in trace and "BlockBuilt(" in trace
+
+
+class Flood:
+    """A network on which a frame always waits."""
+
+    def __init__(self, data: bytes, frames_max: int) -> None:
+        self.frame, self.left = Frame(PeerId(b"\2" + bytes(32)), Channel.VOTE, data), frames_max
+
+    async def receive(self) -> Frame:
+        if not self.left:
+            await trio.sleep_forever()
+        self.left -= 1
+        return self.frame
+
+
+async def test_a_flood_of_nonsense_leaves_the_node_its_time_and_its_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    config = lone_node(tmp_path)
+    ring = Keyring(config.keys_path)
+    keys = (ring.load(NODE_KEY, None), ring.load(CONSENSUS_KEY, None))
+    store = open_store(config)
+    daemon = Daemon(config, SystemClock(), keys, store)
+    flood = Flood(b"\xff nonsense", 1_000)
+    said: list[str] = []
+    daemon.network = flood  # type: ignore[assignment]
+    daemon.log = SimpleNamespace(warning=lambda event, **_: said.append(event))  # type: ignore[assignment]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(daemon._listen)
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        assert flood.left > 900
+        await trio.testing.wait_all_tasks_blocked()
+        assert flood.left == 0 and said == ["peer.refused"]
+        await trio.sleep(REFUSALS_LOG_SECONDS)
+        flood.left = 1
+        nursery.start_soon(daemon._listen)
+        await trio.testing.wait_all_tasks_blocked()
+        assert said == ["peer.refused"] * 2
+        nursery.cancel_scope.cancel()
+    store.close()
+    daemon.signer.close()

@@ -1,0 +1,55 @@
+"""What the daemon answers its gateway while blocks are being written and disks fill up."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import trio
+
+from node.handlers import NodeHandlers
+from node.ipc.messages import Proved, Verdict
+from protocol.errors import Code
+from protocol.merkle.proof import verify_state
+from tests.node.small_chain import SmallChain
+
+
+async def test_a_proof_waits_for_the_tree_when_the_disk_is_ahead(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    chain = SmallChain(tmp_path / "store", int(time.time() * 1_000) - 60_000)
+    chain.commit()
+    parts = SimpleNamespace(executor=chain.executor, store=chain.store)
+    block = chain.build(chain.pay("ada", "bo", 7))
+    prepared = chain.executor.prepared(block.id)
+    assert prepared is not None
+    [key, value] = next((k, v) for k, v in prepared.execution.writes.items() if v is not None)
+    found: list[Proved] = []
+
+    async def prove() -> None:
+        found.append(await NodeHandlers(parts).prove(key))  # type: ignore[arg-type]
+
+    chain.executor.write(prepared, chain.certify(block))
+    nursery.start_soon(prove)
+    await trio.testing.wait_all_tasks_blocked()
+    assert found == []
+    chain.executor.advance(prepared)
+    with trio.fail_after(20):
+        while not found:
+            await trio.sleep(0.001)
+    [proved] = found
+    assert (proved.height, proved.value) == (2, value)
+    assert verify_state(block.header.state_root, key, value, proved.proof)
+
+
+@pytest.mark.parametrize("is_disk_low", [True, False])
+async def test_work_is_refused_early_when_the_disk_is_almost_full(is_disk_low: bool) -> None:
+    async def submit(transactions: tuple[bytes, ...]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(refusal=None) for _ in transactions]
+
+    parts = SimpleNamespace(
+        driver=SimpleNamespace(is_disk_low=is_disk_low), intake=SimpleNamespace(submit=submit)
+    )
+    verdicts = await NodeHandlers(parts).submit((b"one", b"two"))  # type: ignore[arg-type]
+    full = Verdict(Code.FULL, "the disk of this node is almost full")
+    assert verdicts == ((full if is_disk_low else Verdict(0)),) * 2

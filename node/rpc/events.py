@@ -11,8 +11,7 @@ Topics: `blocks` (filter `ids`: with transaction ids), `txs` (filter `address`, 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -33,8 +32,12 @@ EVENTS_MAX: Final = 200
 SUBSCRIPTIONS_MAX: Final = 32
 """Topics that one connection may follow at once."""
 ACCOUNT_PAGE: Final = 200
-_CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,9})", re.ASCII)
-_END: Final = 1 << 31
+STEPS_MAX: Final = 1_000
+"""Blocks or transactions that one reading looks at, about 50 us each."""
+STRETCH_BLOCKS: Final = 64
+INDEX_MAX: Final = 65_535
+"""Behind every transaction of a block."""
+_CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,5})", re.ASCII)
 
 
 class EventFilter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -87,6 +90,27 @@ def parse_topic(name: str, wanted: EventFilter, facts: ChainFacts) -> Topic:
     raise RpcFailure("chain.no_topic", topic=name[:64])
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in order, how far the reading came, and whether that is the end for now."""
+
+    events: list[tuple[Cursor, dict[str, Any]]]
+    reached: Cursor
+    is_end: bool
+
+
+def read_cursor(text: str) -> Cursor:
+    """Read the text of a cursor.
+
+    Raises:
+        RpcFailure: rpc.bad_params.
+    """
+    found = _CURSOR.fullmatch(text)
+    if not found or int(found[2]) > INDEX_MAX:
+        raise RpcFailure("rpc.bad_params", detail="a cursor is height.index")
+    return Cursor(int(found[1]), int(found[2]))
+
+
 def parse_cursor(text: str | None, head: Height) -> Cursor:
     """Read a cursor; None stands behind everything that is committed now.
 
@@ -94,11 +118,8 @@ def parse_cursor(text: str | None, head: Height) -> Cursor:
         RpcFailure: chain.cursor_too_old: outside what is kept, or beyond the chain.
     """
     if text is None:
-        return Cursor(head, _END)
-    found = _CURSOR.fullmatch(text)
-    if not found:
-        raise RpcFailure("rpc.bad_params", detail="a cursor is height.index")
-    cursor = Cursor(int(found[1]), int(found[2]))
+        return Cursor(head, INDEX_MAX)
+    cursor = read_cursor(text)
     oldest = max(0, head - RETENTION_BLOCKS)
     if not oldest <= cursor.height <= head:
         raise RpcFailure("chain.cursor_too_old", asked=text, oldest=f"{oldest}.0")
@@ -107,19 +128,27 @@ def parse_cursor(text: str | None, head: Height) -> Cursor:
 
 def read_events(
     store: Store, facts: ChainFacts, topic: Topic, after: Cursor, head: Height, limit: int = EVENTS_MAX
-) -> list[tuple[Cursor, dict[str, Any]]]:
-    """Read the events behind a cursor up to a height, in order, at most so many."""
-    source = (
-        _account_events(store, facts, topic, after, head)
-        if topic.name == "account"
-        else _block_events(store, facts, topic, after, head)
-    )
-    return list(islice(source, limit))
+) -> Page:
+    """Read the events behind a cursor up to a height, in order, at most so many.
+
+    Cost: at most `STEPS_MAX` blocks or transactions are looked at; the page says how far it came.
+    """
+    read = _account_events if topic.name == "account" else _block_events
+    events: list[tuple[Cursor, dict[str, Any]]] = []
+    reached = after
+    for steps, (reached, event) in enumerate(read(store, facts, topic, after, head), 1):
+        if event is not None:
+            events.append((reached, event))
+        if len(events) >= limit or steps >= STEPS_MAX:
+            return Page(events, reached, False)
+    return Page(events, reached, True)
 
 
-def _block_events(
-    store: Store, facts: ChainFacts, topic: Topic, after: Cursor, head: Height
-) -> Iterator[tuple[Cursor, dict[str, Any]]]:
+_Steps: TypeAlias = Iterator[tuple[Cursor, dict[str, Any] | None]]
+"""Every place that was looked at, with the event that is there, if it is one of the topic."""
+
+
+def _block_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, head: Height) -> _Steps:
     for height in range(after.height, head + 1):
         header = store.header(height)
         if header is None:
@@ -130,43 +159,50 @@ def _block_events(
                 if topic.filter.ids:
                     event["ids"] = [to_hex(tx_id) for tx_id in store.tx_ids(height)]
                 yield Cursor(height, 0), event
-        elif header.tx_count:
+            continue
+        if header.tx_count:
             yield from _tx_events(store, facts, topic, after, height)
+        yield Cursor(height, INDEX_MAX), None
 
 
-def _tx_events(
-    store: Store, facts: ChainFacts, topic: Topic, after: Cursor, height: int
-) -> Iterator[tuple[Cursor, dict[str, Any]]]:
+def _tx_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, height: int) -> _Steps:
     for index, receipt_bytes in enumerate(store.receipts(height)):
         cursor = Cursor(height, index)
         if cursor <= after:
             continue
         place = TxPlace(Height(height), index, decode_receipt(receipt_bytes).tx_id)
         event, addresses, contracts = _tx_event(store, facts, place, receipt_bytes)
-        if topic.address is not None and topic.address not in addresses:
-            continue
-        if topic.filter.contract and topic.filter.contract not in contracts:
-            continue
-        yield cursor, event
+        is_wanted = (topic.address is None or topic.address in addresses) and (
+            not topic.filter.contract or topic.filter.contract in contracts
+        )
+        yield cursor, event if is_wanted else None
 
 
-def _account_events(
-    store: Store, facts: ChainFacts, topic: Topic, after: Cursor, head: Height
-) -> Iterator[tuple[Cursor, dict[str, Any]]]:
-    """Walk an account's transactions: the index runs from new to old, so collect places, then turn round."""
+def _account_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, head: Height) -> _Steps:
+    """Walk an account's transactions by stretches of the chain, longer ones where there is nothing."""
     assert topic.address is not None
+    low, span = after, STRETCH_BLOCKS
+    while low < Cursor(head, INDEX_MAX):
+        top = min(head, low.height + span)
+        for place in _find_between(store, topic.address, low, top):
+            found = store.receipt(place.tx_id)
+            assert found is not None, "an indexed transaction has a receipt"
+            yield Cursor(place.height, place.index), _tx_event(store, facts, place, found[2])[0]
+        low, span = Cursor(top, INDEX_MAX), 2 * span
+        yield low, None
+
+
+def _find_between(store: Store, address: Address, low: Cursor, top: int) -> list[TxPlace]:
+    """List an account's transactions behind a cursor up to a height; the index runs from new to old."""
     places: list[TxPlace] = []
-    before: tuple[int, int] | None = (head + 1, 0)
-    while before is not None:
-        page = store.account_transactions(topic.address, before, ACCOUNT_PAGE)
-        newer = [place for place in page if Cursor(place.height, place.index) > after]
+    before = (top + 1, 0)
+    while True:
+        page = store.account_transactions(address, before, ACCOUNT_PAGE)
+        newer = [place for place in page if Cursor(place.height, place.index) > low]
         places += newer
-        last = page[-1] if page and len(newer) == len(page) == ACCOUNT_PAGE else None
-        before = None if last is None else (last.height, last.index)
-    for place in reversed(places):
-        found = store.receipt(place.tx_id)
-        assert found is not None, "an indexed transaction has a receipt"
-        yield Cursor(place.height, place.index), _tx_event(store, facts, place, found[2])[0]
+        if len(newer) < ACCOUNT_PAGE:
+            return places[::-1]
+        before = (newer[-1].height, newer[-1].index)
 
 
 def _tx_event(

@@ -5,6 +5,7 @@ read only as far as its limit.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -178,7 +179,7 @@ class Web:
 
     async def _explain(self, request: Request) -> Response:
         text = request.path_params["number"]
-        entry = by_number(int(text)) if text.lstrip("-").isdigit() and len(text) <= 7 else None
+        entry = by_number(int(text)) if re.fullmatch(r"-?[0-9]{1,6}", text, re.ASCII) else None
         if entry is None:
             return _json({"error": "no such number"}, 404)
         lines = {
@@ -206,7 +207,7 @@ class Web:
 async def _read_body(request: Request, size_bytes_max: int) -> bytes:
     """Read a body up to one byte above the limit: what is longer is refused by the dispatcher."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > size_bytes_max:
+    if declared.isascii() and declared.isdigit() and int(declared) > size_bytes_max:
         return b"\0" * (size_bytes_max + 1)
     parts, size = [], 0
     async for part in request.stream():

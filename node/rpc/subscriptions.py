@@ -49,12 +49,14 @@ async def follow(service: Service, topic: Topic, after: Cursor) -> AsyncIterator
         # Take the bell before looking: a block that comes in between rings it.
         bell = service.news.bell()
         head = service.store.head().height
-        found = read_events(service.store, service.facts, topic, after, head)
-        for cursor, event in found:
+        page = read_events(service.store, service.facts, topic, after, head)
+        for cursor, event in page.events:
             yield cursor, event
-            after = cursor
-        if not found:
+        after = page.reached
+        if page.is_end:
             await bell.wait()
+        else:
+            await asyncio.sleep(0)  # a long reading lets others have their turn
 
 
 class Session:

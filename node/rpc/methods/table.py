@@ -33,20 +33,20 @@ class EventItem(Form):
 
 
 class EventPage(Form):
-    """Events in order; ask again from `cursor`."""
+    """Events in order; ask again from `cursor`, at once unless this was the end."""
 
     items: list[EventItem]
     cursor: str
+    is_end: bool
 
 
 async def get_events(call: Call, params: EventsParams) -> EventPage:
     """Read the events behind a cursor: the polling twin of a subscription."""
     topic = parse_topic(params.topic, params.filter, call.facts)
     after = parse_cursor(params.cursor, call.height)
-    limit = min(params.limit, EVENTS_MAX)
-    found = read_events(call.store, call.facts, topic, after, call.height, limit)
-    items = [EventItem(str(cursor), cursor.height, event) for cursor, event in found]
-    return EventPage(items, items[-1].cursor if items else params.cursor or f"{call.height}.0")
+    page = read_events(call.store, call.facts, topic, after, call.height, min(params.limit, EVENTS_MAX))
+    items = [EventItem(str(cursor), cursor.height, event) for cursor, event in page.events]
+    return EventPage(items, str(page.reached), page.is_end)
 
 
 def build_methods(registry: Registry) -> tuple[Method[Any], ...]:

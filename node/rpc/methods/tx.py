@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from node.rpc.dispatch import Method, Scope
+from node.rpc.events import read_cursor
 from node.rpc.failure import RpcFailure, failure_of_rejection
 from node.rpc.forms import Form, ReceiptForm, TxForm, receipt_form, transaction_form
 from node.rpc.methods.chain import find_certificate, find_header
@@ -196,10 +197,8 @@ async def list_for(call: Call, params: ListParams) -> TxPage:
     address = read_address(params.address, call.facts.hrp)
     before = (call.height + 1, 0)
     if params.cursor is not None:
-        height, _, index = params.cursor.partition(".")
-        if not (height.isascii() and index.isascii() and height.isdigit() and index.isdigit()):
-            raise RpcFailure("rpc.bad_params", detail="a cursor is height.index - at `$.cursor`")
-        before = min(before, (int(height), int(index)))
+        cursor_before = read_cursor(params.cursor)
+        before = min(before, (cursor_before.height, cursor_before.index))
     places = call.store.account_transactions(address, before, params.limit)
     items = [state for place in places if (state := find_committed(call, place.tx_id)) is not None]
     cursor = f"{places[-1].height}.{places[-1].index}" if len(places) == params.limit else None

@@ -78,7 +78,9 @@ def test_lists_go_backwards_page_by_page(gateway: Any) -> None:
     page = gateway.call("tx_list", address=BO, limit=1, cursor=page["cursor"])
     assert [item["index"] for item in page["items"]] == [0]
     assert gateway.call("tx_list", address=BO, limit=1, cursor=page["cursor"])["items"] == []
-    assert gateway.call("tx_list", address=BO, cursor="x.y")["code"] == -32602
+    for cursor in ("x.y", "1", "1.65536", "9" * 16 + ".0"):
+        assert gateway.call("tx_list", address=BO, cursor=cursor)["code"] == -32602
+    assert len(gateway.call("tx_list", address=BO, cursor="999999999999999.65535")["items"]) == 2
     assert gateway.call("tx_list", address="coop1wrong")["code"] == 1130
 
 
@@ -206,6 +208,28 @@ def test_events_are_paged_without_a_gap(gateway: Any) -> None:
     assert gateway.call("coop_getEvents", topic="blocks", cursor="x")["code"] == -32602
 
 
+def test_a_long_reading_is_cut_into_pages_without_a_gap(
+    gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in range(12):
+        gateway.daemon.commit(*([gateway.chain.pay("ada", "cy", 1)] if step % 5 == 0 else []))
+    monkeypatch.setattr("node.rpc.events.STEPS_MAX", 2)
+    monkeypatch.setattr("node.rpc.events.STRETCH_BLOCKS", 2)
+    for topic, wanted in (
+        (f"account:{CY}", ["2.1", "3.0", "4.0", "9.0", "14.0"]),
+        ("txs", ["2.0", "2.1", "3.0", "4.0", "9.0", "14.0"]),
+    ):
+        cursor, found = "0.0", []
+        for _ in range(100):
+            page = gateway.call("coop_getEvents", topic=topic, cursor=cursor)
+            found += [item["cursor"] for item in page["items"]]
+            assert len(page["items"]) <= 2 and (page["cursor"] != cursor or page["isEnd"])
+            cursor = page["cursor"]
+            if page["isEnd"]:
+                break
+        assert found == wanted and cursor == "15.65535"
+
+
 def test_without_its_daemon_the_gateway_reads_and_says_so(gateway: Any) -> None:
     gateway.daemon.is_up = False
     assert gateway.call("chain_getHeader", block=3)["height"] == 3
@@ -227,7 +251,8 @@ def test_health_metrics_and_version(gateway: Any) -> None:
     )
     assert gateway.request("GET", "/version").json()["chainId"].startswith("coop:")
     assert gateway.request("GET", "/e/1210").json()["slug"] == "ledger.funds"
-    assert gateway.request("GET", "/e/1").status_code == gateway.request("GET", "/e/x").status_code == 404
+    for number in ("1", "x", "²", "9999999"):
+        assert gateway.request("GET", f"/e/{number}").status_code == 404
 
 
 def test_anonymous_callers_have_smaller_limits(gateway: Any) -> None:

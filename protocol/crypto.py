@@ -63,6 +63,7 @@ class Domain(Enum):
     EVIDENCE = "coopd/evidence/1"
     EVIDENCE_LIST = "coopd/evidence_list/1"
     JITTER = "coopd/jitter/1"
+    PROPOSERS = "coopd/proposers/1"
 
     ADDRESS = "coopd/address/1"
     CONTRACT_ADDRESS = "coopd/contract_address/1"

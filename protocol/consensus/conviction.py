@@ -11,15 +11,8 @@ from typing import Final
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind
 from protocol.chain.validators import EpochRecord
-from protocol.consensus.messages import (
-    Claim,
-    Election,
-    Grant,
-    Proposal,
-    Signed,
-    signer_of,
-    statement_of,
-)
+from protocol.consensus.election import Claim, Election
+from protocol.consensus.messages import Grant, Proposal, Signed, signer_of, statement_of
 from protocol.types import BlockId, Height, View
 
 STATEMENTS_KEPT: Final = 8

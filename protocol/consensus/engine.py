@@ -7,7 +7,7 @@ heights; sends laggards what is final; asks for block sync when it lags itself; 
 of a seal is the only trigger, and the new engine keeps nothing of the old one.
 
 It has no clock, chance, disk, network, keys or log. See `effects.py` for the contract with the driver, and
-`raft.py` for the protocol.
+`raft.py` and `bft.py` for the protocols.
 
 *Source*: consensus.md 1.3 (M3, M4, M7 to M9), 2.4 (W5), 3.1.
 """
@@ -16,6 +16,7 @@ from typing import Final, assert_never
 
 from protocol.chain.certificate import Vote
 from protocol.chain.validators import EngineKind, EpochRecord
+from protocol.consensus.bft import Bft
 from protocol.consensus.effects import Alarm, Effect, RequestSync, ServeDecided
 from protocol.consensus.inputs import (
     BlockBuilt,
@@ -26,10 +27,19 @@ from protocol.consensus.inputs import (
     Received,
     Start,
     TimerFired,
+    WorkWaiting,
 )
-from protocol.consensus.messages import Decided, Message, Proposal, epoch_of, height_of
+from protocol.consensus.messages import (
+    Decided,
+    Message,
+    PolkaShown,
+    Proposal,
+    VoteBundle,
+    epoch_of,
+    height_of,
+)
 from protocol.consensus.raft import Raft
-from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.safety import BftSafety, RaftSafety, SafetyRecord
 from protocol.consensus.timeouts import Timeouts
 from protocol.types import BlockId, Hash32, Height, PublicKey, View
 
@@ -86,7 +96,7 @@ class Consensus:
         self._height = height
         self._block_id = block_id
         self._timeouts = timeouts
-        self._engine: Raft | None = None
+        self._engine: Raft | Bft | None = None
         self._restored: SafetyRecord | None = None
         self._buffers: dict[Height, list[tuple[int, Message]]] = {}
         self._sync_target = height
@@ -116,7 +126,7 @@ class Consensus:
 
     @property
     def leader(self) -> int | None:
-        """Return the validator who leads, as far as we know."""
+        """Return the validator who leads the term or proposes in the round, as far as we know."""
         return None if self._engine is None else self._engine.leader
 
     @property
@@ -125,7 +135,7 @@ class Consensus:
         return self._engine is not None
 
     @property
-    def engine(self) -> Raft | None:
+    def engine(self) -> Raft | Bft | None:
         """Return the engine of the epoch, to look at."""
         return self._engine
 
@@ -155,6 +165,8 @@ class Consensus:
                 return engine.checked(event.block_id, event.is_valid)
             case HandOverAsked():
                 return engine.ask_hand_over()
+            case WorkWaiting():
+                return engine.wake() if isinstance(engine, Bft) else []
             case _:
                 assert_never(event)
 
@@ -186,12 +198,17 @@ class Consensus:
             return []
         match self._record.engine:
             case EngineKind.RAFT:
-                self._engine = Raft(
+                assert restored is None or isinstance(restored, RaftSafety), "not a record of this epoch"
+                raft = self._engine = Raft(
                     self._genesis_hash, self._record, own, self.height, self._block_id, self._timeouts
                 )
-                return self._engine.start(restored)
+                return raft.start(restored)
             case EngineKind.BFT:
-                return [Alarm("this version has no BFT engine: following only")]
+                assert restored is None or isinstance(restored, BftSafety), "not a record of this epoch"
+                bft = self._engine = Bft(
+                    self._genesis_hash, self._record, own, self.height, self._block_id, self._timeouts
+                )
+                return bft.start(restored)
             case _:
                 assert_never(self._record.engine)
 
@@ -216,7 +233,8 @@ class Consensus:
         if epoch < self._record.number:
             # Its sender has not crossed yet; the block it lacks is what helps (M9). Late votes are normal,
             # and to answer a decision by a decision would never end.
-            is_place = not isinstance(message, Vote | Decided) and height <= self._height
+            is_place = not isinstance(message, Vote | Decided | PolkaShown | VoteBundle)
+            is_place = is_place and height <= self._height
             is_place = is_place and sender != self.own_index
             return [ServeDecided(sender, height)] if is_place else []
         effects = self._follow_up(sender, epoch, height, message)

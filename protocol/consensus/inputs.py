@@ -89,4 +89,16 @@ class HandOverAsked:
     """The operator wants another leader (orderly shutdown); nothing happens when we do not lead."""
 
 
-Input: TypeAlias = Start | Received | TimerFired | BlockBuilt | BlockChecked | BlockCommitted | HandOverAsked
+@dataclass(frozen=True, slots=True)
+class WorkWaiting:
+    """Something waits to be put into a block, here and soon everywhere.
+
+    BFT: the wait for a proposal begins; on an idle chain nobody is late, and rounds would pass for nothing.
+    To be told when the first transaction comes, and after a commit that leaves some over. Without it a
+    proposer that is gone is noticed only when even the heartbeat block is overdue.
+    """
+
+
+Input: TypeAlias = (
+    Start | Received | TimerFired | BlockBuilt | BlockChecked | BlockCommitted | HandOverAsked | WorkWaiting
+)

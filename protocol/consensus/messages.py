@@ -8,11 +8,12 @@ convicts somebody. What is signed is (genesis hash | canonical array) under a do
 holds epoch, height and view, so a signature means one thing only (M5). `Beat`, `Status`, `HandOver` can only
 waste time; they are believed because the link is authenticated. `Decided` carries a certificate.
 
+BFT has kinds of its own from 16 on. None of them is signed: `PolkaShown` and `VoteBundle` hold what others
+signed, so what was lost can come from anybody; `BftStatus` asks for it.
+
 *Departs* from consensus.md 2.3: a grant repeats the candidate's claim (height, accepted term and block). All
 grants of an election then sign one content, the election certificate shows what the leader must propose
 again, and a grant alone with an acknowledgement convicts a stale grant.
-
-BFT adds kinds from 16 on and fills `Proposal.valid_view`; nothing here needs to change for it.
 """
 
 from collections.abc import Callable
@@ -33,18 +34,21 @@ from protocol.chain.certificate import (
 from protocol.chain.evidence import Statement, StatementKind
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Reader, Value
+from protocol.consensus.election import Claim, Election, bitmap_bytes, read_bitmap, read_claim, read_election
+from protocol.consensus.polka import Polka, read_optional_view, read_polka
 from protocol.crypto import Domain
 from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_BYTES_MAX, INT64_MAX, VALIDATORS_MAX
-from protocol.types import BlockId, EpochNumber, Hash32, Height, PublicKey, Signature, View
+from protocol.types import EpochNumber, Hash32, Height, PublicKey, Signature, View
 
 MESSAGE_VERSION: Final = 1
 MESSAGE_BYTES_MAX: Final = BLOCK_BYTES_MAX + 64 * 1024
-"""A proposal with the largest block, an election certificate of 100 signatures, and its own fields."""
+"""A proposal with the largest block, a proof of 100 signatures, and its own fields."""
 
 BEAT_COUNTER_BITS: Final = 48
 
-_BITMAP_BYTES_MAX: Final = (VALIDATORS_MAX + 7) // 8
+BUNDLE_VOTES_MAX: Final = 4 * VALIDATORS_MAX
+"""Both votes of every validator in two rounds: the asker's and ours."""
 
 
 class MessageKind(IntEnum):
@@ -58,6 +62,9 @@ class MessageKind(IntEnum):
     STATUS = 6
     DECIDED = 7
     HAND_OVER = 8
+    POLKA_SHOWN = 16
+    BFT_STATUS = 17
+    VOTE_BUNDLE = 18
 
 
 class Step(IntEnum):
@@ -68,59 +75,12 @@ class Step(IntEnum):
     ACCEPTED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a candidate says about itself and every voter signs with it.
+class Phase(IntEnum):
+    """What a BFT validator waits for in its round: a proposal, a polka, a certificate."""
 
-    Args:
-        height: undecided height of the candidate.
-        accepted_term: term in which it accepted a block at that height; 0 when it did not.
-        accepted_id: that block; None when none.
-        is_pre: a question only: nobody's term changes and nothing is promised (PreVote).
-    """
-
-    epoch: EpochNumber
-    height: Height
-    term: View
-    candidate: int
-    accepted_term: View
-    accepted_id: BlockId | None
-    is_pre: bool
-
-    def to_value(self) -> tuple[Value, ...]:
-        """Return the claim as a canonical value."""
-        return (
-            self.epoch,
-            self.height,
-            self.term,
-            self.candidate,
-            self.accepted_term,
-            self.accepted_id,
-            self.is_pre,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Election:
-    """Prove that a quorum elected the leader of a term: the signatures of one claim's grants.
-
-    Args:
-        signers: bitmap, bit i is validator i.
-        signatures: of the set bits, ascending.
-    """
-
-    claim: Claim
-    signers: int
-    signatures: tuple[Signature, ...]
-
-    def signer_indexes(self) -> tuple[int, ...]:
-        """List the validators who granted, ascending."""
-        return tuple(i for i in range(self.signers.bit_length()) if self.signers >> i & 1)
-
-    def to_value(self) -> Value:
-        """Return the election as a canonical value."""
-        bitmap = self.signers.to_bytes((self.signers.bit_length() + 7) // 8, "little")
-        return (self.claim.to_value(), bitmap, self.signatures)
+    PROPOSE = 0
+    PREVOTE = 1
+    PRECOMMIT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +88,9 @@ class Proposal:
     """Propose a block in a view.
 
     Args:
-        valid_view: BFT: view of the polka behind a re-proposal; None in Raft.
+        valid_view: BFT: view of the polka behind a re-proposal; None for a fresh block, and in Raft.
         election: Raft: proof that the proposer leads the term; not repeated to those who have seen it.
+        polka: BFT: of `valid_view` and this block; None exactly when `valid_view` is.
     """
 
     epoch: EpochNumber
@@ -140,6 +101,7 @@ class Proposal:
     block: Block
     election: Election | None = None
     signature: Signature = UNSIGNED
+    polka: Polka | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +169,66 @@ class HandOver:
     term: View
 
 
-Message: TypeAlias = Proposal | Vote | VoteRequest | Grant | Beat | Status | Decided | HandOver
+@dataclass(frozen=True, slots=True)
+class PolkaShown:
+    """BFT: show why we lock, or the newest polka to somebody who has an older one.
+
+    Args:
+        block: of the polka, for somebody who lacks it.
+    """
+
+    polka: Polka
+    block: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BftStatus:
+    """BFT: say where we are and what we have, so that others send what we lack.
+
+    Args:
+        prevotes, precommits: bitmaps of those that we have in this view.
+        has_proposal: we have the proposal of this view.
+        polka_view: of our newest polka whose block we have.
+        asked: the validator who shall send what is large; another one each time.
+    """
+
+    epoch: EpochNumber
+    height: Height
+    view: View
+    phase: Phase
+    prevotes: int
+    precommits: int
+    has_proposal: bool
+    polka_view: View | None
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoteBundle:
+    """BFT: hand on what others signed.
+
+    *Rules*: votes and proposal are of this epoch and height.
+    """
+
+    epoch: EpochNumber
+    height: Height
+    votes: tuple[Vote, ...]
+    proposal: Proposal | None = None
+
+
+Message: TypeAlias = (
+    Proposal
+    | Vote
+    | VoteRequest
+    | Grant
+    | Beat
+    | Status
+    | Decided
+    | HandOver
+    | PolkaShown
+    | BftStatus
+    | VoteBundle
+)
 Signed: TypeAlias = Proposal | Vote | VoteRequest | Grant
 
 
@@ -221,6 +242,8 @@ def epoch_of(message: Message) -> EpochNumber:
             return message.claim.epoch
         case Decided():
             return message.certificate.epoch
+        case PolkaShown():
+            return message.polka.votes.epoch
         case _:
             return message.epoch
 
@@ -232,6 +255,8 @@ def height_of(message: Message) -> Height:
             return message.claim.height
         case Decided():
             return message.certificate.height
+        case PolkaShown():
+            return message.polka.height
         case _:
             return message.height
 
@@ -239,13 +264,15 @@ def height_of(message: Message) -> Height:
 def view_of(message: Message) -> View:
     """Return the term or round in which a message speaks; 0 when it speaks in none."""
     match message:
-        case Proposal() | Vote():
+        case Proposal() | Vote() | BftStatus():
             return message.view
+        case PolkaShown():
+            return message.polka.view
         case VoteRequest() | Grant():
             return message.claim.term
         case Beat() | Status() | HandOver():
             return message.term
-        case Decided():
+        case Decided() | VoteBundle():
             return View(0)
         case _:
             assert_never(message)
@@ -321,7 +348,7 @@ def attach_signature(message: Message, signature: Signature) -> Message:
 
 def list_signature_checks(
     message: Message, record: EpochRecord, genesis_hash: Hash32
-) -> list[tuple[PublicKey, Hash32, Signature]]:
+) -> list["SignatureCheck"]:
     """List every (public key, digest, signature) that must hold before consensus may see a message.
 
     Args:
@@ -330,33 +357,60 @@ def list_signature_checks(
     Raises:
         Rejected: `BAD_SIG`: it is of another epoch, or names validators that the record does not have.
 
-    Cost: checking costs about 50 us an item; a proposal has one plus its election, `Decided` a quorum.
+    Cost: checking costs about 50 us an item; a proposal has one plus its proof, `Decided` a quorum.
     """
     if epoch_of(message) != record.number:
         raise Rejected(Code.BAD_SIG, f"message of epoch {epoch_of(message)}, record is of {record.number}")
-    checks: list[tuple[PublicKey, Hash32, Signature]] = []
     match message:
-        case Proposal() | Vote() | VoteRequest() | Grant():
-            digest = statement_of(message).compute_digest(genesis_hash)
-            checks.append((_key_of(record, signer_of(message)), digest, message.signature))
-            if isinstance(message, Proposal) and message.election is not None:
-                election = message.election
-                content = codec.encode(election.claim.to_value())
-                granted = crypto.digest(Domain.GRANT, genesis_hash, content)
-                signers = zip(election.signer_indexes(), election.signatures, strict=True)
-                checks += [(_key_of(record, index), granted, signature) for index, signature in signers]
+        case Proposal():
+            checks = [_check_of(message, record, genesis_hash)]
+            if message.election is not None:
+                checks += _election_checks(message.election, record, genesis_hash)
+            if message.polka is not None:
+                polka = message.polka
+                checks += _certificate_checks(polka.votes, polka.valid_view, record, genesis_hash)
+            return checks
+        case Vote() | VoteRequest() | Grant():
+            return [_check_of(message, record, genesis_hash)]
         case Decided():
-            proof = message.certificate
-            voted = compute_vote_digest(
-                genesis_hash, proof.epoch, proof.kind, proof.height, proof.view, proof.block_id, None
-            )
-            voters = zip(proof.signer_indexes(), proof.signatures, strict=True)
-            checks += [(_key_of(record, index), voted, signature) for index, signature in voters]
-        case Beat() | Status() | HandOver():
-            pass
+            return _certificate_checks(message.certificate, None, record, genesis_hash)
+        case PolkaShown():
+            return _certificate_checks(message.polka.votes, message.polka.valid_view, record, genesis_hash)
+        case VoteBundle():
+            parts: list[Message] = [*message.votes]
+            if message.proposal is not None:
+                parts.append(message.proposal)
+            return [check for part in parts for check in list_signature_checks(part, record, genesis_hash)]
+        case Beat() | Status() | HandOver() | BftStatus():
+            return []
         case _:
             assert_never(message)
-    return checks
+
+
+SignatureCheck: TypeAlias = tuple[PublicKey, Hash32, Signature]
+
+
+def _check_of(message: Signed, record: EpochRecord, genesis_hash: Hash32) -> SignatureCheck:
+    digest = statement_of(message).compute_digest(genesis_hash)
+    return _key_of(record, signer_of(message)), digest, message.signature
+
+
+def _election_checks(election: Election, record: EpochRecord, genesis_hash: Hash32) -> list[SignatureCheck]:
+    digest = crypto.digest(Domain.GRANT, genesis_hash, codec.encode(election.claim.to_value()))
+    signers = zip(election.signer_indexes(), election.signatures, strict=True)
+    return [(_key_of(record, index), digest, signature) for index, signature in signers]
+
+
+def _certificate_checks(
+    proof: Certificate, valid_view: View | None, record: EpochRecord, genesis_hash: Hash32
+) -> list[SignatureCheck]:
+    if proof.epoch != record.number:
+        raise Rejected(Code.BAD_SIG, f"votes of epoch {proof.epoch} in a message of {record.number}")
+    digest = compute_vote_digest(
+        genesis_hash, proof.epoch, proof.kind, proof.height, proof.view, proof.block_id, valid_view
+    )
+    voters = zip(proof.signer_indexes(), proof.signatures, strict=True)
+    return [(_key_of(record, index), digest, signature) for index, signature in voters]
 
 
 def _key_of(record: EpochRecord, index: int) -> PublicKey:
@@ -376,18 +430,7 @@ def encode_message(message: Message) -> bytes:
 def _fields_of(message: Message) -> tuple[Value, ...]:
     match message:
         case Proposal():
-            election = None if message.election is None else message.election.to_value()
-            return (
-                int(MessageKind.PROPOSAL),
-                message.epoch,
-                message.height,
-                message.view,
-                message.proposer,
-                message.valid_view,
-                message.block.encode(),
-                election,
-                message.signature,
-            )
+            return int(MessageKind.PROPOSAL), *_proposal_fields(message)
         case Vote():
             return int(MessageKind.VOTE), message.to_value()
         case VoteRequest():
@@ -416,8 +459,42 @@ def _fields_of(message: Message) -> tuple[Value, ...]:
             return int(MessageKind.DECIDED), message.block.encode(), message.certificate.to_value()
         case HandOver():
             return int(MessageKind.HAND_OVER), message.epoch, message.height, message.term
+        case PolkaShown():
+            block = None if message.block is None else message.block.encode()
+            return int(MessageKind.POLKA_SHOWN), message.polka.to_value(), block
+        case BftStatus():
+            return (
+                int(MessageKind.BFT_STATUS),
+                message.epoch,
+                message.height,
+                message.view,
+                int(message.phase),
+                bitmap_bytes(message.prevotes),
+                bitmap_bytes(message.precommits),
+                message.has_proposal,
+                message.polka_view,
+                message.asked,
+            )
+        case VoteBundle():
+            votes = tuple([vote.to_value() for vote in message.votes])
+            proposal = None if message.proposal is None else _proposal_fields(message.proposal)
+            return int(MessageKind.VOTE_BUNDLE), message.epoch, message.height, votes, proposal
         case _:
             assert_never(message)
+
+
+def _proposal_fields(proposal: Proposal) -> tuple[Value, ...]:
+    return (
+        proposal.epoch,
+        proposal.height,
+        proposal.view,
+        proposal.proposer,
+        proposal.valid_view,
+        proposal.block.encode(),
+        None if proposal.election is None else proposal.election.to_value(),
+        proposal.signature,
+        None if proposal.polka is None else proposal.polka.to_value(),
+    )
 
 
 def decode_message(data: bytes, decode_block: Callable[[bytes], Block]) -> Message:
@@ -431,7 +508,10 @@ def decode_message(data: bytes, decode_block: Callable[[bytes], Block]) -> Messa
     """
     fields = Reader(codec.decode(data, MESSAGE_BYTES_MAX), "consensus message")
     fields.integer(MESSAGE_VERSION, MESSAGE_VERSION)
-    kind = MessageKind(fields.integer(MessageKind.PROPOSAL, MessageKind.HAND_OVER))
+    number = fields.integer(MessageKind.PROPOSAL, MessageKind.VOTE_BUNDLE)
+    kind = next((kind for kind in MessageKind if kind == number), None)
+    if kind is None:
+        raise Rejected(Code.MALFORMED, f"consensus message: no kind {number}")
     message = _read_message(kind, fields, decode_block)
     fields.end()
     return message
@@ -444,9 +524,9 @@ def _read_message(kind: MessageKind, fields: Reader, decode_block: Callable[[byt
         case MessageKind.VOTE:
             return read_vote(fields.any())
         case MessageKind.VOTE_REQUEST:
-            return VoteRequest(_read_claim(fields.any()), Signature(fields.data(64)))
+            return VoteRequest(read_claim(fields.any()), Signature(fields.data(64)))
         case MessageKind.GRANT:
-            return Grant(_read_claim(fields.any()), _read_index(fields), Signature(fields.data(64)))
+            return Grant(read_claim(fields.any()), _read_index(fields), Signature(fields.data(64)))
         case MessageKind.BEAT:
             return Beat(*_read_place(fields), fields.uint(BEAT_COUNTER_BITS), fields.flag())
         case MessageKind.STATUS:
@@ -458,25 +538,65 @@ def _read_message(kind: MessageKind, fields: Reader, decode_block: Callable[[byt
             return Decided(block, read_certificate(fields.any()))
         case MessageKind.HAND_OVER:
             return HandOver(*_read_place(fields))
+        case MessageKind.POLKA_SHOWN:
+            polka = read_polka(fields.any())
+            body = fields.any()
+            return PolkaShown(polka, None if body is None else decode_block(_as_body(body)))
+        case MessageKind.BFT_STATUS:
+            return _read_bft_status(fields)
+        case MessageKind.VOTE_BUNDLE:
+            return _read_bundle(fields, decode_block)
         case _:
             assert_never(kind)
+
+
+def _read_bft_status(fields: Reader) -> BftStatus:
+    return BftStatus(
+        *_read_place(fields),
+        Phase(fields.integer(Phase.PROPOSE, Phase.PRECOMMIT)),
+        read_bitmap(fields),
+        read_bitmap(fields),
+        fields.flag(),
+        read_optional_view(fields.any()),
+        _read_index(fields),
+    )
+
+
+def _read_bundle(fields: Reader, decode_block: Callable[[bytes], Block]) -> VoteBundle:
+    epoch = EpochNumber(fields.uint(32))
+    height = Height(fields.integer(1, INT64_MAX))
+    votes = fields.records(BUNDLE_VOTES_MAX, read_vote)
+    value = fields.any()
+    proposal = None
+    if value is not None:
+        inner = Reader(value, "proposal", 9)
+        proposal = _read_proposal(inner, decode_block)
+    parts: list[Vote | Proposal] = [*votes] if proposal is None else [*votes, proposal]
+    if any((part.epoch, part.height) != (epoch, height) for part in parts):
+        raise Rejected(Code.MALFORMED, "vote bundle: holds something of another place")
+    return VoteBundle(epoch, height, votes, proposal)
+
+
+def _as_body(value: Value) -> bytes:
+    return Reader((value,), "block", 1).data_up_to(BLOCK_BYTES_MAX)
 
 
 def _read_proposal(fields: Reader, decode_block: Callable[[bytes], Block]) -> Proposal:
     place = _read_place(fields)
     proposer = _read_index(fields)
-    valid_view = fields.any()
-    if valid_view is not None:
-        valid_view = Reader((valid_view,), "valid view", 1).integer(0, INT64_MAX)
-    body = fields.data_up_to(BLOCK_BYTES_MAX)
+    valid_view = read_optional_view(fields.any())
+    block = decode_block(fields.data_up_to(BLOCK_BYTES_MAX))
     election = fields.any()
+    signature = Signature(fields.data(64))
+    polka = fields.any()
     return Proposal(
         *place,
         proposer,
-        None if valid_view is None else View(valid_view),
-        decode_block(body),
-        None if election is None else _read_election(election),
-        Signature(fields.data(64)),
+        valid_view,
+        block,
+        None if election is None else read_election(election),
+        signature,
+        None if polka is None else read_polka(polka),
     )
 
 
@@ -487,37 +607,3 @@ def _read_place(fields: Reader) -> tuple[EpochNumber, Height, View]:
 
 def _read_index(fields: Reader) -> int:
     return fields.integer(0, VALIDATORS_MAX - 1)
-
-
-def _read_claim(value: Value) -> Claim:
-    fields = Reader(value, "claim", 7)
-    epoch, height, term = _read_place(fields)
-    candidate = _read_index(fields)
-    accepted_term = View(fields.integer(0, INT64_MAX))
-    accepted_id = fields.optional_data(32)
-    if (accepted_id is None) != (accepted_term == 0) or accepted_term >= max(term, 1):
-        raise Rejected(
-            Code.MALFORMED, "claim: accepted term and block disagree, or not below the term asked for"
-        )
-    return Claim(
-        epoch,
-        height,
-        term,
-        candidate,
-        accepted_term,
-        None if accepted_id is None else BlockId(accepted_id),
-        fields.flag(),
-    )
-
-
-def _read_election(value: Value) -> Election:
-    fields = Reader(value, "election", 3)
-    claim = _read_claim(fields.any())
-    bitmap = fields.data_up_to(_BITMAP_BYTES_MAX)
-    if bitmap and not bitmap[-1]:
-        raise Rejected(Code.NOT_CANONICAL, "election: signer bitmap ends in a zero byte")
-    signers = int.from_bytes(bitmap, "little")
-    signatures = fields.records(VALIDATORS_MAX, lambda v: Signature(Reader((v,), "signature", 1).data(64)))
-    if signers.bit_count() != len(signatures):
-        raise Rejected(Code.MALFORMED, "election: as many signatures as signers are needed")
-    return Election(claim, signers, signatures)

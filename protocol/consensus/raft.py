@@ -41,23 +41,25 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
+from protocol.consensus.election import Claim, Election
 from protocol.consensus.messages import (
     Beat,
-    Claim,
+    BftStatus,
     Decided,
-    Election,
     Grant,
     HandOver,
     Message,
+    PolkaShown,
     Proposal,
     Signed,
     Status,
     Step,
+    VoteBundle,
     VoteRequest,
     signer_of,
     view_of,
 )
-from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_jitter_ms
 from protocol.consensus.votes import GrantSet, VoteSet, is_decision, is_elected
 from protocol.params import LEADER_HANDOVER_BLOCKS
@@ -210,7 +212,7 @@ class Raft:
 
     # --- inputs
 
-    def start(self, restored: SafetyRecord | None) -> list[Effect]:
+    def start(self, restored: RaftSafety | None) -> list[Effect]:
         """Begin, with the promises of an earlier process if there are any.
 
         Args:
@@ -257,7 +259,7 @@ class Raft:
                 case TimerKind.QUORUM:
                     self._on_quorum_timer()
                 case _:
-                    assert_never(key.kind)
+                    raise AssertionError(f"not a timer of Raft: {key.kind!r}")
         return self._take()
 
     def built(self, height: Height, view: View, block: Block) -> list[Effect]:
@@ -651,6 +653,8 @@ class Raft:
                 self._on_decided(sender, message)
             case HandOver():
                 self._on_hand_over(sender, message)
+            case BftStatus() | PolkaShown() | VoteBundle():
+                pass
             case _:
                 assert_never(message)
 
@@ -662,7 +666,7 @@ class Raft:
     def _persist(self) -> None:
         self._out.append(
             PersistSafety(
-                SafetyRecord(
+                RaftSafety(
                     self._record.number,
                     self._height,
                     self._term,

@@ -16,7 +16,7 @@ from protocol.types import EpochNumber, Height, View
 
 
 class TimerKind(IntEnum):
-    """What a timer is for. BFT will add its own kinds."""
+    """What a timer is for."""
 
     ELECTION = 1
     """Follower: the leader's lease, then the wait before campaigning. Candidate: the wait for grants."""
@@ -24,6 +24,14 @@ class TimerKind(IntEnum):
     """Leader: the next heartbeat."""
     QUORUM = 3
     """Leader: have I heard a majority since the last time (CheckQuorum)?"""
+    PROPOSE = 4
+    """BFT: the wait for the proposal of a round."""
+    PREVOTE = 5
+    """BFT: the wait for more prevotes when a quorum of them does not agree."""
+    PRECOMMIT = 6
+    """BFT: the wait for more precommits before the next round."""
+    STATUS = 7
+    """BFT: the next status, by which lost messages are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +54,37 @@ class Timeouts:
     """Hold the delays of a profile, all in milliseconds.
 
     *Rules*: heartbeat < election_min < election_max; an election takes several heartbeats of silence.
+
+    Args:
+        propose_ms, propose_step_ms: wait for a proposal in round 0, and what each later round adds.
+        vote_ms, vote_step_ms: likewise, for stray votes after a quorum.
+        status_ms, status_idle_ms: between two statuses while a block is under way, and while none is.
     """
 
     heartbeat_ms: int
     election_ms_min: int
     election_ms_max: int
+    propose_ms: int
+    propose_step_ms: int
+    vote_ms: int
+    vote_step_ms: int
+    status_ms: int
+    status_idle_ms: int
 
 
-LOCAL: Final = Timeouts(50, 250, 500)
+LOCAL: Final = Timeouts(50, 250, 500, 400, 200, 200, 100, 200, 1_000)
 """One machine or one room."""
 
-WAN: Final = Timeouts(250, 1_250, 2_500)
+WAN: Final = Timeouts(250, 1_250, 2_500, 1_000, 500, 500, 250, 1_000, 5_000)
 """Operators in different towns (consensus.md 2.5)."""
+
+ROUND_MS_MAX: Final = 10_000
+"""Timeouts grow by a step a round up to this; doubling ends in waits of an hour."""
+
+
+def compute_round_ms(first_ms: int, step_ms: int, view: View) -> int:
+    """Compute a timeout of a round."""
+    return min(first_ms + step_ms * view, ROUND_MS_MAX)
 
 
 def compute_jitter_ms(

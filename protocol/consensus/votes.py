@@ -10,7 +10,9 @@ from typing import Final
 
 from protocol.chain.certificate import COMMIT_KIND, Certificate, Vote, VoteKind, certify
 from protocol.chain.validators import EpochRecord
-from protocol.consensus.messages import Claim, Decided, Election, Grant
+from protocol.consensus.election import Claim, Election
+from protocol.consensus.messages import Decided, Grant
+from protocol.consensus.polka import has_quorum
 from protocol.types import BlockId, Height
 
 VOTE_VIEWS_KEPT: Final = 4
@@ -32,10 +34,13 @@ class VoteSet:
     def add(self, vote: Vote) -> Certificate | None:
         """Count a vote and return the certificate when it is complete.
 
-        *Rules*: 1. other kinds, heights and epochs do not count. 2. of one validator and view the first
-        counts. 3. a validator that floods views loses its own oldest, nobody else's.
+        *Rules*: 1. other kinds, heights and epochs do not count, nor what no certificate can say. 2. of one
+        validator and view the first counts. 3. a validator that floods views loses its own oldest, nobody
+        else's.
         """
         if (vote.epoch, vote.kind, vote.height) != (self._record.number, self._kind, self._height):
+            return None
+        if vote.valid_view is not None:
             return None
         kept = self._votes.setdefault(vote.validator, [])
         if any(known.view == vote.view for known in kept):
@@ -115,12 +120,10 @@ def is_decision(decided: Decided, record: EpochRecord) -> bool:
     those who have nobody to do it for them.
     """
     certificate = decided.certificate
-    signers = certificate.signer_indexes()
     return (
         certificate.epoch == record.number
         and certificate.kind is COMMIT_KIND[record.engine]
         and certificate.block_id == decided.block.id
         and certificate.height == decided.block.height
-        and len(signers) >= record.quorum
-        and signers[-1] < len(record.validators)
+        and has_quorum(certificate, record)
     )

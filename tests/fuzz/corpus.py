@@ -13,7 +13,8 @@ from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import UNORDERED, SignedTransaction, Transaction, TxSignature, assemble
 from protocol.chain.validators import NO_HASH, EngineKind, EpochRecord, Validator
 from protocol.consensus import messages
-from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.election import Claim, Election
+from protocol.consensus.safety import RaftSafety, SafetyRecord
 from protocol.crypto import SecretKey
 from protocol.errors import Reason
 from protocol.types import (
@@ -150,8 +151,8 @@ def _genesis() -> Genesis:
 
 def _messages(block: Block, certificate: Certificate) -> tuple[messages.Message, ...]:
     place = (EpochNumber(0), Height(1), View(2))
-    claim = messages.Claim(*place, 1, View(1), BlockId(b"b" * 32), False)
-    election = messages.Election(claim, 3, (SIGNATURE, SIGNATURE))
+    claim = Claim(*place, 1, View(1), BlockId(b"b" * 32), False)
+    election = Election(claim, 3, (SIGNATURE, SIGNATURE))
     return (
         messages.Proposal(*place, 1, None, block, election, SIGNATURE),
         _vote(1),
@@ -165,4 +166,4 @@ def _messages(block: Block, certificate: Certificate) -> tuple[messages.Message,
 
 
 def _safety(block: Block | None) -> SafetyRecord:
-    return SafetyRecord(EpochNumber(0), Height(1), View(3), 1, View(0 if block is None else 2), block)
+    return RaftSafety(EpochNumber(0), Height(1), View(3), 1, View(0 if block is None else 2), block)

@@ -3,9 +3,11 @@
 Swarm testing: a run with everything at once hides what only a run without some faults can reach.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from random import Random
 
+from protocol.chain.validators import EngineKind
 from protocol.consensus.timeouts import LOCAL, WAN, Timeouts
 
 
@@ -23,6 +25,10 @@ class Faults:
         crash, pause, cut, cut_one_way, hand_over: per second.
         clock_ppm: by how much a timer of a node may run fast or slow.
         bad_block: of a build by a bad builder.
+        engines: of the epochs; the last one of all further ones.
+        first: the nodes of the first epoch; all when empty.
+        twin: a node that runs twice with one key, each copy with a disk of its own.
+        silent: nodes that never run.
     """
 
     nodes: int
@@ -47,11 +53,59 @@ class Faults:
     storm_ms: int
     with_codec: bool
     with_replay: bool
+    engines: tuple[EngineKind, ...] = (EngineKind.RAFT,)
+    first: tuple[int, ...] = ()
+    twin: int | None = None
+    silent: frozenset[int] = frozenset()
 
 
-def draw_faults(random: Random, nodes: int | None = None) -> Faults:
-    """Draw the world of a seed."""
-    count = nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4))
+class Plan(StrEnum):
+    """Which engines a world has."""
+
+    RAFT = "raft"
+    BFT = "bft"
+    MIGRATE = "migrate"
+    """Three nodes on Raft, four on BFT, three on Raft again, as often as there are seals."""
+    ALL = "all"
+    """One of the others, drawn."""
+
+
+def draw_faults(seed: int, random: Random, nodes: int | None = None, plan: Plan = Plan.ALL) -> Faults:
+    """Draw the world of a seed; the worlds of Raft do not depend on the others."""
+    if plan is Plan.ALL:
+        plan = Random(f"plan of {seed}").choice((Plan.RAFT, Plan.BFT, Plan.MIGRATE))
+    match plan:
+        case Plan.BFT:
+            return _draw_bft(random, nodes)
+        case Plan.MIGRATE:
+            return _draw_migration(random)
+        case _:
+            return _draw(random, nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4)))
+
+
+def _draw_bft(random: Random, nodes: int | None) -> Faults:
+    """Draw a world of BFT in which one validator of four may lie or be silent."""
+    count = max(nodes or random.choice((4, 4, 4, 7)), 4)
+    faults = replace(_draw(random, count), engines=(EngineKind.BFT,))
+    liar, kind = random.randrange(count), random.randrange(4)
+    if kind == 0:
+        return replace(faults, twin=liar, bad_builders=frozenset(), seals=0)
+    if kind == 1:
+        return replace(faults, silent=frozenset({liar}), bad_builders=frozenset(), seals=0)
+    return faults
+
+
+def _draw_migration(random: Random) -> Faults:
+    faults = replace(_draw(random, 4), bad_builders=frozenset(), first=(0, 1, 2))
+    engines = (EngineKind.RAFT, EngineKind.BFT, EngineKind.RAFT, EngineKind.BFT)
+    turn = random.choice((0, 0, 1))
+    first = (0, 1, 2, 3) if turn else (0, 1, 2)
+    silent = frozenset({random.randrange(4)}) if random.random() < 0.15 else frozenset()
+    seals = random.choice((1, 2, 3 - turn))
+    return replace(faults, engines=engines[turn:], first=first, seals=seals, silent=silent)
+
+
+def _draw(random: Random, count: int) -> Faults:
     timeouts = random.choice((LOCAL, LOCAL, WAN))
     slowest = timeouts.heartbeat_ms // random.choice((2, 5, 10))
     build_slow = random.choice((1, 2, 4)) * timeouts.heartbeat_ms // 2

@@ -67,15 +67,21 @@ class EpochPlan:
 
     Args:
         seals: (last height of an epoch, node numbers of the next one), ascending.
+        engines: of the epochs; the last one of all further ones.
     """
 
     def __init__(
-        self, signers: list[Signer], first: list[int], seals: list[tuple[int, list[int]]], engine: EngineKind
+        self,
+        signers: list[Signer],
+        first: list[int],
+        seals: list[tuple[int, list[int]]],
+        *engines: EngineKind,
     ) -> None:
-        self.records = [_make_record(0, engine, 1, [signers[i] for i in first], Hash32(bytes(32)))]
+        self.records = [_make_record(0, engines[0], 1, [signers[i] for i in first], Hash32(bytes(32)))]
         for number, (height, nodes) in enumerate(seals, 1):
             previous = self.records[-1].compute_hash()
             members = [signers[i] for i in nodes]
+            engine = engines[min(number, len(engines) - 1)]
             self.records.append(_make_record(number, engine, height + 1, members, previous))
         self.seals = {height: self.records[i] for i, (height, _) in enumerate(seals, 1)}
         self.hashes = [record.compute_hash() for record in self.records]

@@ -7,14 +7,18 @@ again, and what each validator signed is remembered over its crashes.
 from collections import defaultdict
 
 from protocol.chain.block import Block
-from protocol.chain.certificate import Certificate, Vote, check_certificate
+from protocol.chain.certificate import Certificate, Vote, VoteKind, check_certificate
 from protocol.chain.evidence import Evidence
-from protocol.chain.validators import VerifySignature
+from protocol.chain.validators import EngineKind, VerifySignature
+from protocol.consensus.bft import Bft
 from protocol.consensus.engine import BUFFER_HEIGHTS, BUFFER_MESSAGES_MAX, Consensus
 from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest, view_of
-from protocol.consensus.raft import Role
+from protocol.consensus.raft import Raft, Role
+from protocol.consensus.rounds import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from protocol.errors import Rejected
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, Head, head_after, is_valid
+
+VIEWS_KEPT = VIEWS_AHEAD_MAX + VIEWS_BEHIND_MAX + 1
 
 
 class Violation(Exception):
@@ -26,19 +30,31 @@ class Oracle:
 
     Args:
         bad_builders: nodes whose builder may make invalid blocks; nothing else about them is wrong.
+        liars: nodes that may say anything, and their keys.
     """
 
-    def __init__(self, plan: EpochPlan, verify: VerifySignature, bad_builders: frozenset[int]) -> None:
+    def __init__(
+        self,
+        plan: EpochPlan,
+        verify: VerifySignature,
+        bad_builders: frozenset[int],
+        liars: frozenset[int] = frozenset(),
+        liar_keys: frozenset[bytes] = frozenset(),
+    ) -> None:
         self._plan = plan
         self._verify = verify
         self._bad_builders = bad_builders
+        self._liars = liars
+        self._liar_keys = liar_keys
         self.chain: list[tuple[Block, Certificate]] = []
         self._signed: dict[tuple[object, ...], object] = {}
-        self._views: dict[tuple[int, int], int] = {}
+        self._views: dict[tuple[object, ...], tuple[int, int]] = {}
         self._leaders: dict[tuple[int, int], int] = {}
-        self._acks: dict[tuple[int, int, int, bytes], set[int]] = defaultdict(set)
+        self._votes: dict[tuple[int, VoteKind, int, int, bytes], set[int]] = defaultdict(set)
+        self._locks: dict[tuple[int, int, int], tuple[int, bytes]] = {}
         self._chosen: dict[int, tuple[int, bytes]] = {}
         self._valid: dict[bytes, bool] = {}
+        self.convicted: set[bytes] = set()
 
     @property
     def height(self) -> int:
@@ -54,25 +70,38 @@ class Oracle:
         claim = message.claim if isinstance(message, VoteRequest | Grant) else None
         if claim is not None and claim.is_pre:
             return
-        epoch = claim.epoch if claim is not None else message.epoch  # type: ignore[union-attr]
-        view = view_of(message)
-        self._check_once(node, epoch, view, message)
-        last = self._views.get((node, epoch), 0)
-        if view < last:
-            raise Violation(f"I8: node {node} signed in term {view} after term {last} of epoch {epoch}")
-        self._views[node, epoch] = view
         if isinstance(message, Vote):
-            self._on_ack(node, message)
+            self._count(message)
+        if node in self._liars:
+            return
+        epoch = claim.epoch if claim is not None else message.epoch  # type: ignore[union-attr]
+        self._check_once(node, epoch, view_of(message), message)
+        if self._plan.records[epoch].engine is EngineKind.RAFT:
+            self._check_order((node, epoch), (0, view_of(message)))
+        else:
+            assert isinstance(message, Vote | Proposal), "not a message of BFT"
+            kind = message.kind if isinstance(message, Vote) else None
+            self._check_order((node, epoch, kind), (message.height, message.view))
+        if isinstance(message, Vote):
+            self._on_vote(node, message)
         elif isinstance(message, Proposal):
             self._on_proposal(message)
+
+    def _check_order(self, who: tuple[object, ...], place: tuple[int, int]) -> None:
+        last = self._views.get(who, (0, 0))
+        if place < last:
+            raise Violation(f"I8: node {who[0]} signed in (height, view) {place} after {last}")
+        self._views[who] = place
 
     def _check_once(self, node: int, epoch: int, view: int, message: Signed) -> None:
         key: tuple[object, ...]
         content: object
         if isinstance(message, Vote):
-            key, content = (node, epoch, "vote", message.height, view), message.block_id
+            key = (node, epoch, message.kind, message.height, view)
+            content = (message.block_id, message.valid_view)
         elif isinstance(message, Proposal):
-            key, content = (node, epoch, "proposal", message.height, view), message.block.id
+            key = (node, epoch, "proposal", message.height, view)
+            content = (message.block.id, message.valid_view)
         elif isinstance(message, Grant):
             key, content = (node, epoch, "grant", view), message.claim.candidate
         else:
@@ -80,21 +109,48 @@ class Oracle:
         if self._signed.setdefault(key, content) != content:
             raise Violation(f"I4: node {node} signed two contents for {key[1:]}")
 
-    def _on_ack(self, node: int, vote: Vote) -> None:
-        assert vote.block_id is not None
-        if not self._valid.get(vote.block_id, True) and node not in self._bad_builders:
-            raise Violation(f"I13: node {node} acknowledged an invalid block at height {vote.height}")
-        record = self._plan.record_of(vote.height)
-        if vote.epoch != record.number:
-            raise Violation(f"I7: node {node} acknowledged height {vote.height} in epoch {vote.epoch}")
-        voters = self._acks[vote.epoch, vote.height, vote.view, vote.block_id]
-        voters.add(node)
-        if len(voters) >= record.quorum:
+    def _count(self, vote: Vote) -> None:
+        """Count who signed what, liars too: a quorum is a quorum."""
+        if vote.block_id is None:
+            return
+        record = self._plan.records[vote.epoch]
+        voters = self._votes[vote.epoch, vote.kind, vote.height, vote.view, vote.block_id]
+        voters.add(vote.validator)
+        if vote.kind is not VoteKind.PREVOTE and len(voters) >= record.quorum:
             chosen = self._chosen.setdefault(vote.height, (vote.view, vote.block_id))
             if chosen[1] != vote.block_id:
                 raise Violation(f"I1: two blocks have a quorum at height {vote.height}")
 
+    def _on_vote(self, node: int, vote: Vote) -> None:
+        record = self._plan.record_of(vote.height)
+        if vote.epoch != record.number:
+            raise Violation(f"I7: node {node} voted at height {vote.height} in epoch {vote.epoch}")
+        if vote.block_id is None:
+            return
+        if not self._valid.get(vote.block_id, True) and node not in self._bad_builders:
+            raise Violation(f"I13: node {node} voted for an invalid block at height {vote.height}")
+        lock = self._locks.get((node, vote.epoch, vote.height))
+        if vote.kind is VoteKind.PRECOMMIT:
+            self._check_polka(vote, vote.view)
+            self._locks[node, vote.epoch, vote.height] = (vote.view, vote.block_id)
+        elif vote.kind is VoteKind.PREVOTE:
+            if vote.valid_view is not None:
+                self._check_polka(vote, vote.valid_view)
+            is_older = lock is not None and (vote.valid_view is None or vote.valid_view < lock[0])
+            if lock is not None and lock[0] < vote.view and is_older:
+                raise Violation(
+                    f"I5: node {node}, locked in {lock[0]}, prevoted another block in {vote.view}"
+                )
+
+    def _check_polka(self, vote: Vote, view: int) -> None:
+        assert vote.block_id is not None
+        voters = self._votes[vote.epoch, VoteKind.PREVOTE, vote.height, view, vote.block_id]
+        if len(voters) < self._plan.records[vote.epoch].quorum:
+            raise Violation(f"I5: a vote stands on a polka of view {view} that is none: {vote!r:.120}")
+
     def _on_proposal(self, proposal: Proposal) -> None:
+        if self._plan.records[proposal.epoch].engine is not EngineKind.RAFT:
+            return
         chosen = self._chosen.get(proposal.height)
         if chosen is not None and proposal.view > chosen[0] and proposal.block.id != chosen[1]:
             raise Violation(f"I6: height {proposal.height}: chosen block not proposed again")
@@ -129,7 +185,11 @@ class Oracle:
     def on_stepped(self, node: int, machine: Consensus) -> None:
         """Check a machine after a step: one leader a term, bounded buffers."""
         engine = machine.engine
-        if engine is not None and engine.role is Role.LEADER:
+        if isinstance(engine, Bft):
+            kept = (len(engine._rounds._rounds), len(engine._proposals), len(engine._blocks._kept) // 2)
+            if max(kept) > VIEWS_KEPT:
+                raise Violation(f"I12: node {node} keeps more rounds than it may: {kept}")
+        if isinstance(engine, Raft) and engine.role is Role.LEADER:
             key = (machine.record.number, engine.term)
             if self._leaders.setdefault(key, node) != node:
                 raise Violation(f"I6: nodes {self._leaders[key]} and {node} both lead term {engine.term}")
@@ -139,9 +199,12 @@ class Oracle:
 
     def on_alarm(self, node: int, reason: str) -> None:
         """An alarm says that somebody is not correct."""
-        if not self._bad_builders:
+        if not self._bad_builders and not self._liars:
             raise Violation(f"I9: node {node} raises an alarm among correct nodes: {reason}")
 
     def on_evidence(self, node: int, evidence: Evidence) -> None:
-        """Nobody here signs two things, not even those who build bad blocks."""
+        """Nobody but a liar signs two things, not even those who build bad blocks."""
+        if evidence.accused in self._liar_keys:
+            self.convicted.add(evidence.accused)
+            return
         raise Violation(f"I9: node {node} accuses a correct validator: {evidence.kind.name}")

@@ -6,6 +6,7 @@ import time
 
 from protocol.consensus.effects import Effect
 from protocol.consensus.inputs import Input
+from tests.simulation.faults import Plan
 from tests.simulation.ledger import FakeSigner, RealSigner
 from tests.simulation.oracle import Violation
 from tests.simulation.world import Node, World
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1_000, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--nodes", type=int, default=None, help="nodes in every world; drawn when not given")
+    parser.add_argument("--engine", type=Plan, choices=list(Plan), default=Plan.ALL, help="drawn by default")
     parser.add_argument("--real", action="store_true", help="signatures on the curve, all verified")
     parser.add_argument("--verbose", action="store_true", help="print every input and effect")
     options = parser.parse_args()
@@ -38,12 +40,13 @@ def main() -> int:
     began = time.process_time()
     heights = steps = simulated_ms = crashes = failures = 0
     for seed in range(options.seed, options.seed + options.seeds):
-        world = kind(seed, options.nodes, make_signer=make_signer)
+        world = kind(seed, options.nodes, make_signer=make_signer, plan=options.engine)
         try:
             world.run()
         except (Violation, AssertionError) as failure:
             failures += 1
             nodes = "" if options.nodes is None else f" --nodes {options.nodes}"
+            nodes += f" --engine {options.engine}"
             print(f"FAIL scripts/sim --seeds 1 --seed {seed}{nodes}   {type(failure).__name__}: {failure}")
             if failures >= FAILURES_SHOWN:
                 break

@@ -12,13 +12,12 @@ from protocol.chain.certificate import Certificate
 from protocol.chain.evidence import Evidence, EvidenceKind
 from protocol.consensus import conviction
 from protocol.consensus.engine import Consensus
-from protocol.consensus.inputs import Start
 from protocol.consensus.messages import Signed
 from protocol.consensus.timeouts import LOCAL
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import FakeSigner
 from tests.simulation.oracle import Oracle
-from tests.simulation.world import Node, World
+from tests.simulation.world import World
 
 SEEDS = 60
 STORM_MS = 4_000
@@ -47,6 +46,7 @@ FAULTS = Faults(
     storm_ms=STORM_MS,
     with_codec=False,
     with_replay=False,
+    twin=TWIN,
 )
 
 
@@ -95,21 +95,10 @@ class TwinWorld(World):
         super().__init__(seed, faults=FAULTS)
         self.recorder = Recorder(self.plan)
         self.oracle = self.recorder
-        signer = self.signers[TWIN]
-        self.signers.append(signer)
-        self.nodes.append(Node(len(self.nodes), signer, self._make_machine(signer, []), 0))
-        self.twins = [self.nodes[TWIN], self.nodes[-1]]
-
-    def find_targets(self, node: Node, key: bytes) -> list[Node]:
-        if key != self.twins[0].signer.public_key:
-            return super().find_targets(node, key)
-        if node in self.twins:
-            return [node]
-        return self.random.choice((self.twins[:1], self.twins[1:], self.twins))
 
     def storm(self) -> None:
         for node in self.nodes:
-            self._push(self.random.randint(0, 50), node, Start(None))
+            self._begin(node)
         self._trouble_later()
         self._run_until(STORM_MS, lambda: False)
 

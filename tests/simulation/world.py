@@ -37,6 +37,7 @@ from protocol.consensus.inputs import (
     Received,
     Start,
     TimerFired,
+    WorkWaiting,
 )
 from protocol.consensus.messages import (
     Decided,
@@ -55,7 +56,7 @@ from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import TimerKey, TimerKind
 from protocol.types import Height, PublicKey
 from tests.simulation import ledger
-from tests.simulation.faults import Faults, draw_faults
+from tests.simulation.faults import Faults, Plan, draw_faults
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner, Head, Signer
 from tests.simulation.oracle import Oracle, Violation
 
@@ -117,7 +118,7 @@ class Node:
         self.disk = Disk()
         self.chain: list[tuple[Block, Certificate]] = []
         self.incarnation = 0
-        self.is_up = True
+        self.is_up = False
         self.paused_until = 0
         self.timers: dict[TimerKind, TimerKey] = {}
         self.build_wanted: BuildBlock | None = None
@@ -154,9 +155,10 @@ class World:
         nodes: int | None = None,
         faults: Faults | None = None,
         make_signer: type[FakeSigner] | type[ledger.RealSigner] = FakeSigner,
+        plan: Plan = Plan.ALL,
     ) -> None:
         self.random = Random(seed)
-        self.faults = faults or draw_faults(self.random, nodes)
+        self.faults = faults or draw_faults(seed, self.random, nodes, plan)
         self.is_real = make_signer is ledger.RealSigner
         self.now_ms = 0
         self.steps = 0
@@ -169,25 +171,43 @@ class World:
         self.signers: list[Signer] = [make_signer(i) for i in range(self.faults.nodes)]
         self.by_key = {signer.public_key: i for i, signer in enumerate(self.signers)}
         self.plan = self._draw_plan()
-        self.oracle = Oracle(self.plan, make_signer.verify, self.faults.bad_builders)
+        twin = self.faults.twin
+        if twin is not None:
+            self.signers.append(self.signers[twin])
         ppm = self.faults.clock_ppm
         self.nodes = [
             Node(i, signer, self._make_machine(signer, []), self.random.randint(-ppm, ppm))
             for i, signer in enumerate(self.signers)
         ]
+        self.twins = [] if twin is None else [self.nodes[twin], self.nodes[-1]]
+        self.correct = [n for n in self.nodes if n not in self.twins and n.index not in self.faults.silent]
+        self.oracle = Oracle(
+            self.plan,
+            make_signer.verify,
+            self.faults.bad_builders,
+            frozenset(node.index for node in self.twins),
+            frozenset(node.signer.public_key for node in self.twins),
+        )
 
     # --- set-up
 
     def _draw_plan(self) -> EpochPlan:
-        everyone = list(range(self.faults.nodes))
+        faults = self.faults
+        everyone = list(range(faults.nodes))
         seals: list[tuple[int, list[int]]] = []
         height = 0
-        for _ in range(self.faults.seals):
+        for number in range(1, faults.seals + 1):
             height += self.random.randint(1, 12)
-            least = len(everyone) if self.faults.bad_builders else max(1, len(everyone) - 1)
-            size = self.random.randint(least, len(everyone))
+            if faults.first:
+                engine = faults.engines[min(number, len(faults.engines) - 1)]
+                size = 3 if engine is EngineKind.RAFT else 4
+            elif faults.engines == (EngineKind.BFT,):
+                size = self.random.randint(4, len(everyone))
+            else:
+                least = len(everyone) if faults.bad_builders else max(1, len(everyone) - 1)
+                size = self.random.randint(least, len(everyone))
             seals.append((height, self.random.sample(everyone, size)))
-        return EpochPlan(self.signers, everyone, seals, EngineKind.RAFT)
+        return EpochPlan(self.signers, list(faults.first) or everyone, seals, *faults.engines)
 
     def _make_machine(self, signer: Signer, chain: list[tuple[Block, Certificate]]) -> Consensus:
         height = Height(len(chain))
@@ -204,19 +224,25 @@ class World:
             Violation: an invariant does not hold, or the calm brought no progress.
         """
         for node in self.nodes:
-            self._push(self.random.randint(0, 50), node, Start(None))
+            self._begin(node)
             self._poll_later(node)
         self._trouble_later()
         self._run_until(self.faults.storm_ms, lambda: False)
         self._calm_down()
         target = self.oracle.height + CALM_HEIGHTS
         deadline_ms = self.now_ms + CALM_ELECTIONS_MAX * self.faults.timeouts.election_ms_max
-        self._run_until(deadline_ms, lambda: all(len(node.chain) >= target for node in self.nodes))
-        if any(len(node.chain) < target for node in self.nodes):
+        self._run_until(deadline_ms, lambda: all(len(node.chain) >= target for node in self.correct))
+        if any(len(node.chain) < target for node in self.correct):
             heights = [len(node.chain) for node in self.nodes]
             raise Violation(f"I11: no progress to height {target} in calm: {heights}")
         for node in self.nodes:
             self._check_replay(node)
+
+    def _begin(self, node: Node) -> None:
+        """Let a node start soon, unless it is one that never does."""
+        delay_ms = self.random.randint(0, 50)
+        if node.index not in self.faults.silent:
+            self._push(delay_ms, node, lambda: self._restart(node))
 
     def _run_until(self, until_ms: int, is_done: Callable[[], bool]) -> None:
         heap = self._heap
@@ -342,7 +368,14 @@ class World:
         node.disk.pending.append((block, certificate))
         next_record = self.plan.seals.get(block.height)
         time_ms = block.header.time_ms
+        self._work_later(node)
         self.step(node, BlockCommitted(block.height, block.id, time_ms, certificate, next_record))
+
+    def _work_later(self, node: Node) -> None:
+        """Let a node hear of a transaction; Raft does not ask."""
+        is_bft = self.plan.record_of(len(node.chain) + 1).engine is EngineKind.BFT
+        if is_bft and (self.is_calm or self.random.random() >= self.faults.never_build):
+            self._push(self.random.randint(*self.faults.build_ms), node, WorkWaiting())
 
     # --- network
 
@@ -364,7 +397,12 @@ class World:
 
     def find_targets(self, node: Node, key: bytes) -> list[Node]:
         """Say who has a key, as seen from a node."""
-        return [self.nodes[self.by_key[PublicKey(key)]]]
+        target = self.nodes[self.by_key[PublicKey(key)]]
+        if target not in self.twins:
+            return [target]
+        if node in self.twins:
+            return [node]
+        return self.random.choice((self.twins[:1], self.twins[1:], self.twins))
 
     def _transmit(self, node: Node, target: Node, message: Message) -> None:
         faults = self.faults
@@ -494,6 +532,7 @@ class World:
         safety = node.disk.safety
         if safety is not None and self.faults.with_codec:
             safety = decode_safety(safety.encode(), _decode_block)
+        self._work_later(node)
         self.step(node, Start(safety))
 
     def _calm_down(self) -> None:
@@ -501,8 +540,10 @@ class World:
         self._blocked.clear()
         for node in self.nodes:
             node.paused_until = 0
-            if not node.is_up:
+            if not node.is_up and node.index not in self.faults.silent:
                 self._restart(node)
+            elif node.is_up:
+                self._work_later(node)
             wanted = node.build_wanted
             if wanted is not None:
                 self._build(node, wanted)

@@ -11,6 +11,7 @@ from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote
 from protocol.chain.evidence import Evidence
 from protocol.chain.validators import EngineKind
+from protocol.consensus.bft import Bft
 from protocol.consensus.effects import (
     Alarm,
     Broadcast,
@@ -45,7 +46,7 @@ from protocol.consensus.messages import (
     attach_signature,
     compute_sign_digest,
 )
-from protocol.consensus.raft import Role
+from protocol.consensus.raft import Raft, Role
 from protocol.consensus.safety import SafetyRecord
 from protocol.consensus.timeouts import LOCAL, TimerKey, TimerKind
 from protocol.types import Height
@@ -79,8 +80,13 @@ class Actor:
 
     @property
     def role(self) -> Role:
-        assert self.machine.engine is not None
+        assert isinstance(self.machine.engine, Raft)
         return self.machine.engine.role
+
+    @property
+    def bft(self) -> Bft:
+        assert isinstance(self.machine.engine, Bft)
+        return self.machine.engine
 
     @property
     def term(self) -> int:
@@ -88,7 +94,7 @@ class Actor:
 
     @property
     def accepted(self) -> Block | None:
-        assert self.machine.engine is not None
+        assert isinstance(self.machine.engine, Raft)
         return self.machine.engine._accepted
 
     @property
@@ -97,11 +103,21 @@ class Actor:
 
 
 class Stage:
-    """Hold n nodes of one Raft epoch (and further ones by plan) under the hand of a test."""
+    """Hold n nodes of one epoch (and further ones by plan) under the hand of a test.
 
-    def __init__(self, nodes: int = 3, seals: list[tuple[int, list[int]]] | None = None) -> None:
+    Args:
+        first: the validators of the first epoch; all when not given.
+    """
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        seals: list[tuple[int, list[int]]] | None = None,
+        engines: tuple[EngineKind, ...] = (EngineKind.RAFT,),
+        first: list[int] | None = None,
+    ) -> None:
         signers: list[Signer] = sorted((FakeSigner(i) for i in range(nodes)), key=lambda s: s.public_key)
-        self.plan = EpochPlan(signers, list(range(nodes)), seals or [], EngineKind.RAFT)
+        self.plan = EpochPlan(signers, first or list(range(nodes)), seals or [], *engines)
         self.oracle = Oracle(self.plan, FakeSigner.verify, frozenset(range(nodes)))
         self.links: dict[tuple[int, int], deque[Message]] = {
             (a, b): deque() for a in range(nodes) for b in range(nodes) if a != b
@@ -207,6 +223,12 @@ class Stage:
         node.crash_after = None
         node.machine = self._machine(node.signer, node.chain)
         self.step(node, Start(node.durable))
+
+    def follow(self, index: int, other: int) -> None:
+        """Let a node take by block sync what another one has."""
+        for block, certificate in self.nodes[other].chain[len(self.nodes[index].chain) :]:
+            self.oracle.on_commit(index, block, certificate)
+            self._commit(self.nodes[index], block, certificate)
 
     def hand_over(self, index: int) -> None:
         self.step(self.nodes[index], HandOverAsked())

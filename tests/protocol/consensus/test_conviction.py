@@ -8,7 +8,8 @@ from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import conviction
 from protocol.consensus.conviction import STATEMENTS_KEPT, Witness, convict
-from protocol.consensus.messages import Claim, Grant, Proposal, Signed, VoteRequest
+from protocol.consensus.election import Claim
+from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest
 from protocol.types import BlockId, EpochNumber, Height, Signature, View
 from tests.protocol.consensus.stage import Stage
 from tests.simulation import ledger

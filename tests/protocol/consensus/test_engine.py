@@ -6,6 +6,7 @@ import pytest
 
 from protocol.chain.certificate import Vote, VoteKind, certify
 from protocol.chain.validators import EngineKind
+from protocol.consensus.bft import Bft
 from protocol.consensus.effects import Alarm, RequestSync, Send, ServeDecided
 from protocol.consensus.engine import (
     BUFFER_HEIGHTS,
@@ -15,13 +16,13 @@ from protocol.consensus.engine import (
 )
 from protocol.consensus.inputs import BlockCommitted, Received, Start
 from protocol.consensus.messages import Beat, Decided, Grant, Proposal, Status, Step, VoteRequest
-from protocol.consensus.raft import Role
-from protocol.consensus.safety import SafetyRecord
+from protocol.consensus.raft import Raft, Role
+from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import LOCAL, TimerKind
 from protocol.types import BlockId, EpochNumber, Height, View
 from tests.protocol.consensus.stage import Stage
 from tests.simulation import ledger
-from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner
+from tests.simulation.ledger import GENESIS_HASH, ORIGIN
 
 
 def settle(stage: Stage, leader: int) -> None:
@@ -117,13 +118,36 @@ def test_who_is_no_validator_only_follows() -> None:
     assert machine.step(Received(0, beat, EpochNumber(1))) == [RequestSync(0, Height(3))]
 
 
-def test_bft_epoch_waits_for_a_version_that_has_it() -> None:
-    signers = [FakeSigner(i) for i in range(4)]
-    plan = EpochPlan(list(signers), [0, 1, 2, 3], [], EngineKind.BFT)
-    key = signers[0].public_key
-    machine = Consensus(GENESIS_HASH, key, plan.records[0], Height(0), ORIGIN.block_id, LOCAL)
-    assert [type(effect) for effect in machine.step(Start(None))] == [Alarm]
-    assert not machine.is_validating
+def test_raft_becomes_bft_and_comes_back_at_seals() -> None:
+    stage = Stage(
+        4,
+        seals=[(1, [0, 1, 2, 3]), (3, [0, 1, 2])],
+        engines=(EngineKind.RAFT, EngineKind.BFT, EngineKind.RAFT),
+        first=[0, 1, 2],
+    )
+    assert not stage.nodes[3].machine.is_validating
+    stage.elect(0, [1, 2])
+    stage.deliver_all()
+    settle(stage, 0)
+    stage.follow(3, 1)
+    assert [type(node.machine.engine) for node in stage.nodes] == [Bft] * 4
+    for _ in range(2):
+        stage.deliver_all()
+        proposer = stage.nodes[0].machine.leader
+        assert proposer is not None
+        stage.build(proposer)
+    stage.deliver_all()
+    assert stage.heights == [3, 3, 3, 3]
+    assert [c.kind for _, c in stage.nodes[3].chain] == [
+        VoteKind.ACK,
+        VoteKind.PRECOMMIT,
+        VoteKind.PRECOMMIT,
+    ]
+    assert [type(node.machine.engine) for node in stage.nodes] == [Raft] * 3 + [type(None)]
+    stage.elect(2, [0, 1])
+    stage.deliver_all()
+    settle(stage, 2)
+    assert stage.heights == [4, 4, 4, 3]
 
 
 # --- restarts (W5)
@@ -138,8 +162,8 @@ def make_machine(height: int = 5) -> Consensus:
     )
 
 
-def make_safety(height: int, epoch: int = 0) -> SafetyRecord:
-    return SafetyRecord(EpochNumber(epoch), Height(height), View(7), 1, View(0), None)
+def make_safety(height: int, epoch: int = 0) -> RaftSafety:
+    return RaftSafety(EpochNumber(epoch), Height(height), View(7), 1, View(0), None)
 
 
 @pytest.mark.parametrize(("height", "term"), [(6, 7), (5, 7), (1, 7)])

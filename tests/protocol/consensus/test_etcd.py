@@ -7,8 +7,9 @@ import pytest
 
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.validators import EngineKind, EpochRecord
-from protocol.consensus.messages import Claim, Grant
-from protocol.consensus.raft import Role
+from protocol.consensus.election import Claim
+from protocol.consensus.messages import Grant
+from protocol.consensus.raft import Raft, Role
 from protocol.consensus.timeouts import TimerKind
 from protocol.consensus.votes import GrantSet, VoteSet
 from protocol.types import BlockId, EpochNumber, Height, View
@@ -134,7 +135,7 @@ class Conversation:
                 node = stage.nodes[nodes[0]]
                 if node.role is Role.LEADER:
                     stage.fire(nodes[0], TimerKind.QUORUM)
-                elif node.machine.engine is not None and node.machine.engine._lease:
+                elif isinstance(node.machine.engine, Raft) and node.machine.engine._lease:
                     stage.fire(nodes[0])
             case "log-level" | "process-ready" | "raft-log" | "set-randomized-election-timeout":
                 pass

@@ -8,12 +8,11 @@ import pytest
 from protocol import codec
 from protocol.chain.block import Block, decode_block
 from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.consensus.election import Claim, Election
 from protocol.consensus.messages import (
     MESSAGE_BYTES_MAX,
     Beat,
-    Claim,
     Decided,
-    Election,
     Grant,
     HandOver,
     Message,
@@ -31,7 +30,7 @@ from protocol.consensus.messages import (
     list_signature_checks,
     view_of,
 )
-from protocol.consensus.safety import SAFETY_BYTES_MAX, SafetyRecord, decode_safety
+from protocol.consensus.safety import SAFETY_BYTES_MAX, RaftSafety, decode_safety
 from protocol.errors import Rejected
 from protocol.params import BLOCK_BYTES_MAX, VALIDATORS_MAX
 from protocol.types import BlockId, EpochNumber, Hash32, Height, Signature, View
@@ -112,9 +111,9 @@ OTHER_VALUES: dict[str, object] = {
 
 @pytest.mark.parametrize("message", [VOTE, PROPOSAL], ids=lambda m: type(m).__name__)
 def test_signature_covers_every_field(message: Vote | Proposal) -> None:
-    """All but who signs (its key tells), the proof of election (signed by others) and the signature."""
+    """All but who signs (its key tells), the proofs (signed by others) and the signature."""
     for field in fields(message):
-        if field.name in ("validator", "election", "signature"):
+        if field.name in ("validator", "election", "polka", "signature"):
             continue
         other = replace(message, **{field.name: OTHER_VALUES[field.name]})  # type: ignore[arg-type]
         assert compute_sign_digest(other, GENESIS_HASH) != compute_sign_digest(message, GENESIS_HASH), field
@@ -224,12 +223,12 @@ def test_hostile_bytes_are_only_ever_rejected(message: Message) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        SafetyRecord(EpochNumber(0), Height(1), View(0), None, View(0), None),
-        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(3), BLOCK),
+        RaftSafety(EpochNumber(0), Height(1), View(0), None, View(0), None),
+        RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(3), BLOCK),
     ],
     ids=["empty", "full"],
 )
-def test_safety_record_round_trip(record: SafetyRecord) -> None:
+def test_safety_record_round_trip(record: RaftSafety) -> None:
     assert decode_safety(record.encode(), decode_body) == record
     assert SAFETY_BYTES_MAX > BLOCK_BYTES_MAX
 
@@ -237,13 +236,13 @@ def test_safety_record_round_trip(record: SafetyRecord) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(5), BLOCK),
-        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(0), BLOCK),
-        SafetyRecord(EpochNumber(0), Height(1), View(4), 2, View(3), None),
-        SafetyRecord(EpochNumber(0), Height(2), View(4), 2, View(3), BLOCK),
+        RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(5), BLOCK),
+        RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(0), BLOCK),
+        RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(3), None),
+        RaftSafety(EpochNumber(0), Height(2), View(4), 2, View(3), BLOCK),
     ],
     ids=range(4),
 )
-def test_safety_record_that_contradicts_itself_is_refused(record: SafetyRecord) -> None:
+def test_safety_record_that_contradicts_itself_is_refused(record: RaftSafety) -> None:
     with pytest.raises(Rejected):
         decode_safety(record.encode(), decode_body)

@@ -8,17 +8,8 @@ from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import raft
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, Send
-from protocol.consensus.messages import (
-    Beat,
-    Claim,
-    Decided,
-    Grant,
-    HandOver,
-    Proposal,
-    Status,
-    Step,
-    VoteRequest,
-)
+from protocol.consensus.election import Claim
+from protocol.consensus.messages import Beat, Decided, Grant, HandOver, Proposal, Status, Step, VoteRequest
 from protocol.consensus.raft import TERM_AHEAD_MAX, Role
 from protocol.consensus.timeouts import TimerKind
 from protocol.types import EpochNumber, Height, View

@@ -1,0 +1,704 @@
+"""Tendermint for blocks: one engine instance serves one epoch and agrees on one height after the other.
+
+The protocol of the paper, in the words of its lines: a height has rounds; a round has a proposer, who
+proposes a block; validators prevote it (22, 28) or nil; a quorum of prevotes, a polka, makes them lock and
+precommit it (36) or nil (44); a quorum of precommits decides it (49). Who is locked prevotes another block
+only if it comes with a polka that is not older than the lock.
+
+What is here beyond the paper, because the paper leaves it to a gossip that delivers everything:
+    B1  A re-proposal carries its polka; without a valid one for exactly that block and view it is absent.
+    B2  From round 1 on, a precommit for a block travels with its polka, so no lock is hidden.
+    B3  Polkas and certificates are taken as a whole, whatever a signer said to us before (`rounds.py`).
+    B4  Of a round two blocks are kept: the first proposed and one that a polka or certificate stands behind.
+    B5  Rounds near ours are kept, one vote of each validator, round and kind (`rounds.py`).
+    B6  Who signed a proposal in a round never signs another there, also over a crash.
+    B7  A block that was built late is proposed even when we have prevoted nil: others may still wait for it.
+    B8  When no block can get a polka any more, nil is precommitted at once. The wait for precommits is never
+        shortened: a decision may be on its way.
+    B9  f + 1 validators in a later round take us there, also when their votes come in one bundle.
+    Status: everybody says regularly where it is and what it has; others send what it lacks, the newest polka
+    above all. After it the next proposer who is correct knows every lock of a correct node.
+
+Departures from the paper:
+    - A prevote signs the view of the polka that its proposal stood on, and who is locked on a block prevotes
+      even that block again only with a polka not older than the lock (28 without "or lockedValue = v"). So
+      two statements convict whoever forgets a lock, and nobody else (`conviction.py`).
+    - A block is executed before it is prevoted or precommitted; a proposal or polka waits for that.
+    - On an idle chain the first round does not time out: the wait begins when something waits to be put into
+      a block, when a proposal is there, or when f + 1 others vote.
+    - Block time against the own clock (B10) is the business of those who execute. Proposals a height ahead
+      are not made yet.
+
+It does not know other epochs, buffers for later heights or block sync (`engine.py`), nor clocks and disks.
+
+*Source*: consensus.md 2.3 to 2.5; Buchman, Kwon, Milosevic, The latest gossip on BFT consensus, 2018.
+"""
+
+from typing import Final, assert_never
+
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.chain.validators import EpochRecord
+from protocol.consensus.blocks import Blocks
+from protocol.consensus.conviction import Witness
+from protocol.consensus.effects import (
+    Alarm,
+    Broadcast,
+    BuildBlock,
+    CheckBlock,
+    CommitBlock,
+    Effect,
+    PersistSafety,
+    ReportEvidence,
+    Send,
+    ServeDecided,
+    SetTimer,
+)
+from protocol.consensus.messages import (
+    Beat,
+    BftStatus,
+    Decided,
+    Grant,
+    HandOver,
+    Message,
+    Phase,
+    PolkaShown,
+    Proposal,
+    Signed,
+    Status,
+    VoteBundle,
+    VoteRequest,
+    signer_of,
+)
+from protocol.consensus.polka import Polka, is_polka, list_votes
+from protocol.consensus.promises import Promises
+from protocol.consensus.rounds import (
+    Rounds,
+    is_near,
+    is_well_formed,
+    order_proposers,
+    to_bitmap,
+)
+from protocol.consensus.safety import BftSafety
+from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_round_ms
+from protocol.consensus.votes import is_decision
+from protocol.params import HEARTBEAT_BLOCK_SECONDS
+from protocol.types import BlockId, Hash32, Height, View
+
+IDLE_MS: Final = HEARTBEAT_BLOCK_SECONDS * 1_000
+"""On an idle chain a proposer is late when even the heartbeat block does not come."""
+
+FIRST_VIEW: Final = View(0)
+
+
+class Bft:
+    """Agree on the blocks of one epoch.
+
+    Args:
+        record: of the epoch.
+        own: our index in it.
+        height: the undecided height.
+        parent_id: of the block below it.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_blocks",
+        "_epoch_hash",
+        "_genesis_hash",
+        "_height",
+        "_is_awake",
+        "_is_decided",
+        "_newest",
+        "_out",
+        "_own",
+        "_parent_id",
+        "_phase",
+        "_promises",
+        "_proposals",
+        "_proposers",
+        "_record",
+        "_rounds",
+        "_timeouts",
+        "_timer_counter",
+        "_timers",
+        "_view",
+        "_waited",
+        "_witness",
+    )
+
+    def __init__(
+        self,
+        genesis_hash: Hash32,
+        record: EpochRecord,
+        own: int,
+        height: Height,
+        parent_id: BlockId,
+        timeouts: Timeouts,
+    ) -> None:
+        self._genesis_hash = genesis_hash
+        self._record = record
+        self._epoch_hash = record.compute_hash()
+        self._proposers = order_proposers(record)
+        self._own = own
+        self._timeouts = timeouts
+        self._witness = Witness(record)
+        self._asked = own
+        self._timers: dict[TimerKind, TimerKey] = {}
+        self._timer_counter = 0
+        self._out: list[Effect] = []
+        self._begin_height(height, parent_id)
+
+    def _begin_height(self, height: Height, parent_id: BlockId) -> None:
+        self._height = height
+        self._parent_id = parent_id
+        self._is_decided = False
+        self._is_awake = False
+
+        # Changed only together with a PersistSafety before the next signature.
+        self._promises = Promises(self._record.number, height, self._own)
+
+        # This round. Its view is never below that of a promise.
+        self._view = FIRST_VIEW
+        self._phase = Phase.PROPOSE
+        self._waited: set[TimerKind] = set()
+
+        # What we have been told.
+        self._rounds = Rounds(self._record)
+        self._proposals: dict[View, Proposal] = {}
+        # The newest polka, of whatever round; its block may be missing or unchecked.
+        self._newest: Polka | None = None
+        self._blocks = Blocks()
+
+    # --- what the outside may look at
+
+    @property
+    def term(self) -> View:
+        """Return the current round."""
+        return self._view
+
+    @property
+    def leader(self) -> int | None:
+        """Return the proposer of the current round."""
+        return self._proposer_of(self._view)
+
+    @property
+    def phase(self) -> Phase:
+        """Return what we wait for in this round."""
+        return self._phase
+
+    @property
+    def locked(self) -> tuple[View, BlockId] | None:
+        """Return view and block of our lock."""
+        promises = self._promises
+        if promises.locked_view is None or promises.locked_id is None:
+            return None
+        return promises.locked_view, promises.locked_id
+
+    @property
+    def valid(self) -> tuple[View, BlockId] | None:
+        """Return view and block of the newest polka that we could propose again."""
+        valid = self._promises.valid
+        return None if valid is None else (valid[0].view, valid[0].block_id)
+
+    # --- inputs
+
+    def start(self, restored: BftSafety | None) -> list[Effect]:
+        """Begin, with the promises of an earlier process if there are any.
+
+        Args:
+            restored: of this epoch, at most of this height; below it, it promises nothing (W5).
+        """
+        if restored is None or restored.height != self._height:
+            self._begin_view(FIRST_VIEW)
+        else:
+            self._restore(restored)
+        self._on_status_timer()
+        self._react()
+        return self._take()
+
+    def receive(self, sender: int, message: Message) -> list[Effect]:
+        """Take a message of this epoch whose signatures hold.
+
+        Args:
+            message: a proposal or vote above the undecided height waits in `engine.py`.
+        """
+        match message:
+            case Vote() | Proposal():
+                if signer_of(message) != sender:
+                    self._alarm(f"validator {sender} sent a message of validator {signer_of(message)}")
+                else:
+                    self._hear(message)
+            case PolkaShown():
+                self._on_polka_shown(message)
+            case BftStatus():
+                self._on_status(sender, message)
+            case VoteBundle():
+                self._on_bundle(message)
+            case Decided():
+                self._on_decided(sender, message)
+            case VoteRequest() | Grant() | Beat() | Status() | HandOver():
+                pass
+            case _:
+                assert_never(message)
+        self._react()
+        return self._take()
+
+    def fire(self, key: TimerKey) -> list[Effect]:
+        """Take the end of a timer; any but the newest of its kind does nothing."""
+        if self._timers.get(key.kind) == key:
+            del self._timers[key.kind]
+            if key.kind is TimerKind.STATUS:
+                self._on_status_timer()
+            elif (key.height, key.view) == (self._height, self._view) and not self._is_decided:
+                self._on_round_timer(key.kind)
+                self._react()
+        return self._take()
+
+    def wake(self) -> list[Effect]:
+        """Begin the wait for a proposal: something waits to be put into a block."""
+        self._wake()
+        return self._take()
+
+    def built(self, height: Height, view: View, block: Block) -> list[Effect]:
+        """Take the block that we asked for; propose it if nothing was proposed in its round (B6, B7)."""
+        if (height, view) == (self._height, self._view) and self._is_my_turn():
+            assert self._is_next(block), "the builder made a block that does not follow its parent"
+            self._wake()
+            self._blocks.keep(view, block)
+            self._blocks.judge(block.id, is_valid=True)
+            self._propose(block, None)
+            self._react()
+        return self._take()
+
+    def checked(self, block_id: BlockId, is_valid: bool) -> list[Effect]:
+        """Take the verdict on a block."""
+        if self._blocks.judge(block_id, is_valid):
+            if not is_valid:
+                self._alarm(f"an invalid block was proposed at height {self._height}")
+            self._react()
+        return self._take()
+
+    def advance(self, height: Height, parent_id: BlockId) -> list[Effect]:
+        """Go on to the next undecided height: the one below is final and stored. Locks end with theirs."""
+        self._begin_height(height, parent_id)
+        self._begin_view(FIRST_VIEW)
+        self._set_timer(TimerKind.STATUS, self._timeouts.status_idle_ms)
+        return self._take()
+
+    def ask_hand_over(self) -> list[Effect]:
+        """Do nothing: the proposer changes by itself."""
+        return []
+
+    # --- rounds
+
+    def _begin_view(self, view: View, phase: Phase = Phase.PROPOSE) -> None:
+        self._view, self._phase = view, phase
+        self._waited.clear()
+        self._forget(view)
+        if view > FIRST_VIEW or self._is_awake:
+            self._wait_for_proposal()
+        else:
+            self._set_timer(TimerKind.PROPOSE, IDLE_MS + self._timeouts.propose_ms)
+        self._propose_or_build()
+
+    def _wait_for_proposal(self) -> None:
+        self._is_awake = True
+        timeouts = self._timeouts
+        delay_ms = compute_round_ms(timeouts.propose_ms, timeouts.propose_step_ms, self._view)
+        self._set_timer(TimerKind.PROPOSE, delay_ms)
+        self._set_timer(TimerKind.STATUS, timeouts.status_ms)
+
+    def _wake(self) -> None:
+        if not self._is_awake and not self._is_decided and self._phase is Phase.PROPOSE:
+            self._wait_for_proposal()
+
+    def _forget(self, view: View) -> None:
+        """Drop what is of rounds too far below a round."""
+        self._rounds.keep_near(view)
+        for old in [v for v in self._proposals if not is_near(v, view)]:
+            del self._proposals[old]
+        valid = self._promises.valid
+        self._blocks.forget(view, None if valid is None else valid[0].block_id)
+
+    def _on_round_timer(self, kind: TimerKind) -> None:
+        match kind:
+            case TimerKind.PROPOSE:
+                if self._phase is Phase.PROPOSE:
+                    self._say_prevote(None, None)
+            case TimerKind.PREVOTE:
+                if self._phase is Phase.PREVOTE:
+                    self._say_precommit(None)
+            case TimerKind.PRECOMMIT:
+                self._begin_view(View(self._view + 1))
+            case _:
+                raise AssertionError(f"not a timer of BFT: {kind!r}")
+
+    # --- the proposer
+
+    def _proposer_of(self, view: View) -> int:
+        return self._proposers[(self._height + view) % len(self._proposers)]
+
+    def _is_my_turn(self) -> bool:
+        """Tell whether we may still sign a proposal in this round (B6)."""
+        return (
+            self._proposer_of(self._view) == self._own
+            and self._promises.may_propose(self._view)
+            and not self._is_decided
+        )
+
+    def _propose_or_build(self) -> None:
+        if not self._is_my_turn():
+            return
+        valid = self._promises.valid
+        if valid is None:
+            self._out.append(BuildBlock(self._height, self._view, self._parent_id))
+        else:
+            self._propose(valid[1], valid[0])
+
+    def _propose(self, block: Block, polka: Polka | None) -> None:
+        self._promises.proposed_view = self._view
+        self._blocks.keep(self._view, block)
+        valid_view = None if polka is None else polka.view
+        proposal = Proposal(
+            self._record.number, self._height, self._view, self._own, valid_view, block, polka=polka
+        )
+        is_in_time = self._phase is Phase.PROPOSE
+        if is_in_time:
+            # One write serves the proposal and our prevote for it.
+            self._note_prevote(block.id, valid_view)
+        self._persist()
+        self._out.append(Broadcast(proposal))
+        if is_in_time:
+            self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))
+
+    # --- what others say
+
+    def _hear(self, message: Vote | Proposal) -> None:
+        """Take a vote or proposal from whoever handed it on."""
+        self._bear_witness(message)
+        if message.height != self._height or not is_near(message.view, self._view):
+            return
+        if isinstance(message, Proposal):
+            self._on_proposal(message)
+        elif is_well_formed(message):
+            self._rounds.add(message)
+
+    def _on_proposal(self, proposal: Proposal) -> None:
+        view, block, polka = proposal.view, proposal.block, proposal.polka
+        if proposal.proposer != self._proposer_of(view) or not self._is_next(block):
+            self._alarm(f"validator {proposal.proposer} proposed what cannot be in round {view}")
+            return
+        if not self._is_founded(proposal):
+            return
+        if polka is not None:
+            self._hear_polka(polka)
+        if view not in self._proposals:
+            self._proposals[view] = proposal
+            self._blocks.keep(view, block)
+            self._wake()
+        elif self._is_backed(view, block.id):
+            self._blocks.keep(view, block)
+
+    def _is_founded(self, proposal: Proposal) -> bool:
+        """Tell whether a proposal is fresh, or carries the polka that it claims (B1)."""
+        polka = proposal.polka
+        if polka is None or proposal.valid_view is None:
+            return polka is None and proposal.valid_view is None
+        place = (polka.height, polka.view, polka.block_id)
+        return (
+            place == (self._height, proposal.valid_view, proposal.block.id)
+            and polka.view < proposal.view
+            and is_polka(polka, self._record)
+        )
+
+    def _is_backed(self, view: View, block_id: BlockId) -> bool:
+        """Tell whether a quorum stands behind a block in a round (B4)."""
+        found = self._rounds.get(view)
+        return any(
+            proof is not None and proof.block_id == block_id for proof in (found.polka, found.certificate)
+        )
+
+    def _is_next(self, block: Block) -> bool:
+        header = block.header
+        return (
+            header.genesis_hash == self._genesis_hash
+            and header.height == self._height
+            and header.epoch == self._record.number
+            and header.epoch_hash == self._epoch_hash
+            and header.parent_id == self._parent_id
+        )
+
+    def _hear_polka(self, polka: Polka) -> None:
+        """Count the votes of a polka, as far as they were not known."""
+        if self._rounds.get(polka.view).polka is None:
+            for vote in list_votes(polka.votes, polka.valid_view):
+                self._hear(vote)
+            if is_near(polka.view, self._view):
+                self._rounds.add_polka(polka)
+
+    def _on_polka_shown(self, message: PolkaShown) -> None:
+        """Take a polka as a whole (B3), and the block behind it."""
+        polka, block = message.polka, message.block
+        if polka.height != self._height or self._is_decided or not is_polka(polka, self._record):
+            return
+        if polka.view > self._view:
+            # A quorum was there, however far it is (B9).
+            self._begin_view(polka.view)
+        self._hear_polka(polka)
+        if self._newest is None or self._newest.view < polka.view:
+            self._newest = polka
+        if block is not None and block.id == polka.block_id and self._is_next(block):
+            self._blocks.keep(polka.view, block)
+
+    def _on_bundle(self, bundle: VoteBundle) -> None:
+        if bundle.height != self._height or self._is_decided:
+            return
+        for view in sorted({vote.view for vote in bundle.votes}):
+            # Votes too far ahead are not kept one by one, but f + 1 of them show where we belong (B9).
+            if not is_near(view, self._view) and self._rounds.is_skip(bundle.votes, view):
+                self._begin_view(max(view, self._view))
+        for vote in bundle.votes:
+            self._hear(vote)
+        if bundle.proposal is not None:
+            self._hear(bundle.proposal)
+
+    # --- rules of the paper
+
+    def _react(self) -> None:
+        """Apply the rules until none applies."""
+        while not self._is_decided and (
+            self._try_decide() or self._try_skip() or self._try_prevote() or self._try_precommit()
+        ):
+            pass
+        if not self._is_decided:
+            self._note_quorums()
+
+    def _try_decide(self) -> bool:
+        """Line 49, in any round."""
+        for certificate in self._rounds.certificates:
+            block = self._blocks.find(certificate.block_id)
+            if block is not None:
+                self._decide(block, certificate)
+                return True
+        return False
+
+    def _try_skip(self) -> bool:
+        """Line 55."""
+        view = self._rounds.skip_view
+        if view <= self._view:
+            if self._rounds.get(FIRST_VIEW).voters >= self._rounds.blocking:
+                self._wake()
+            return False
+        self._begin_view(view)
+        return True
+
+    def _try_prevote(self) -> bool:
+        """Lines 22 and 28."""
+        proposal = self._proposals.get(self._view)
+        if self._phase is not Phase.PROPOSE or proposal is None:
+            return False
+        is_allowed = self._promises.may_prevote(proposal.valid_view)
+        verdict = self._judge(proposal.block) if is_allowed else False
+        if verdict is None:
+            return False
+        if verdict:
+            self._say_prevote(proposal.block.id, proposal.valid_view)
+        else:
+            self._say_prevote(None, None)
+        return True
+
+    def _try_precommit(self) -> bool:
+        """Lines 36 and 44; B8."""
+        polka = self._rounds.get(self._view).polka
+        if polka is not None and (self._newest is None or self._newest.view < self._view):
+            self._newest = polka
+        has_moved = self._follow_newest()
+        if self._phase is not Phase.PREVOTE:
+            return has_moved
+        valid = self._promises.valid
+        if valid is not None and valid[0].view == self._view:
+            self._say_precommit(valid[0])
+            return True
+        if polka is None and self._rounds.is_hopeless(self._view):
+            self._say_precommit(None)
+            return True
+        return has_moved
+
+    def _follow_newest(self) -> bool:
+        """Stand on the newest polka once its block is executed; propose it if it is still our turn."""
+        newest, valid = self._newest, self._promises.valid
+        if newest is None or (valid is not None and valid[0].view >= newest.view):
+            return False
+        if newest.view >= self._view and self._phase is Phase.PROPOSE:
+            # First the prevote (22, 28), then the polka of the same round (36).
+            return False
+        block = self._blocks.find(newest.block_id)
+        if block is None or not self._judge(block):
+            return False
+        self._promises.valid = (newest, block)
+        if newest.view < self._view:
+            self._propose_or_build()
+        return True
+
+    def _judge(self, block: Block) -> bool | None:
+        """Return what execution says of a block; ask for it when that is not known."""
+        verdict = self._blocks.verdict(block.id)
+        if verdict is None and self._blocks.is_first_question(block.id):
+            self._out.append(CheckBlock(block))
+        return verdict
+
+    def _note_quorums(self) -> None:
+        """Begin the waits of lines 34 and 47, once a round each."""
+        timeouts = self._timeouts
+        delay_ms = compute_round_ms(timeouts.vote_ms, timeouts.vote_step_ms, self._view)
+        is_waiting = self._phase is Phase.PREVOTE and TimerKind.PREVOTE not in self._waited
+        if is_waiting and self._rounds.has_quorum(self._view, VoteKind.PREVOTE):
+            self._waited.add(TimerKind.PREVOTE)
+            self._set_timer(TimerKind.PREVOTE, delay_ms)
+        if TimerKind.PRECOMMIT not in self._waited and self._rounds.has_quorum(
+            self._view, VoteKind.PRECOMMIT
+        ):
+            self._waited.add(TimerKind.PRECOMMIT)
+            self._set_timer(TimerKind.PRECOMMIT, delay_ms)
+
+    # --- what we say
+
+    def _note_prevote(self, block_id: BlockId | None, valid_view: View | None) -> None:
+        self._promises.note_prevote(self._view, block_id, valid_view)
+        self._phase = Phase.PREVOTE
+        self._is_awake = True
+
+    def _say_prevote(self, block_id: BlockId | None, valid_view: View | None) -> None:
+        self._note_prevote(block_id, valid_view)
+        self._persist()
+        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))
+
+    def _say_precommit(self, polka: Polka | None) -> None:
+        """Lock on the block of a polka, or not at all, and say so once the promise is durable."""
+        self._promises.note_precommit(self._view, polka)
+        self._phase = Phase.PRECOMMIT
+        self._persist()
+        self._send_precommit()
+
+    def _send_precommit(self) -> None:
+        vote, valid = self._promises.make_vote(VoteKind.PRECOMMIT), self._promises.valid
+        if vote.block_id is not None and vote.view > FIRST_VIEW:
+            # B2. After a restart a newer polka may be there, which shows more.
+            assert valid is not None, "a lock has its polka"
+            self._out.append(Broadcast(PolkaShown(valid[0])))
+        self._out.append(Broadcast(vote))
+
+    def _persist(self) -> None:
+        self._out.append(PersistSafety(self._promises.make_record()))
+
+    def _restore(self, record: BftSafety) -> None:
+        """Stand where we last signed, and say the same again: it may not have left."""
+        promises = self._promises
+        promises.restore(record)
+        if promises.valid is not None:
+            polka, block = promises.valid
+            self._newest = polka
+            self._blocks.keep(polka.view, block)
+            self._blocks.judge(block.id, is_valid=True)
+        phase = Phase.PROPOSE
+        if record.prevote is not None:
+            self._out.append(Broadcast(promises.make_vote(VoteKind.PREVOTE)))
+            if record.prevote.view == record.view:
+                phase = Phase.PREVOTE
+        if record.precommit is not None:
+            self._send_precommit()
+            if record.precommit.view == record.view:
+                phase = Phase.PRECOMMIT
+        self._is_awake = True
+        self._begin_view(record.view, phase)
+
+    # --- status: what was lost is found again
+
+    def _on_status_timer(self) -> None:
+        self._asked = (self._asked + 1) % len(self._proposers)
+        if self._asked == self._own:
+            self._asked = (self._asked + 1) % len(self._proposers)
+        self._out.append(Broadcast(self._make_status()))
+        timeouts = self._timeouts
+        self._set_timer(TimerKind.STATUS, timeouts.status_ms if self._is_awake else timeouts.status_idle_ms)
+
+    def _make_status(self) -> BftStatus:
+        votes, valid = self._rounds.get(self._view), self._promises.valid
+        return BftStatus(
+            self._record.number,
+            self._height,
+            self._view,
+            self._phase,
+            to_bitmap(votes.prevotes),
+            to_bitmap(votes.precommits),
+            self._view in self._proposals,
+            None if valid is None else valid[0].view,
+            self._asked,
+        )
+
+    def _on_status(self, sender: int, status: BftStatus) -> None:
+        if sender == self._own:
+            return
+        if status.height < self._height:
+            self._out.append(ServeDecided(sender, status.height))
+        elif self._is_decided:
+            return
+        elif status.height > self._height:
+            # It has what we lack; our own status asks for it.
+            self._out.append(Send(sender, self._make_status()))
+        else:
+            self._help(sender, status)
+
+    def _help(self, to: int, status: BftStatus) -> None:
+        """Send a validator at our height what it lacks: votes of its round and ours, and the newest polka."""
+        votes = self._rounds.get(status.view).lacking(status.prevotes, status.precommits)
+        if status.view < self._view:
+            votes += self._rounds.get(self._view).lacking(0, 0)
+        if votes:
+            self._out.append(Send(to, VoteBundle(self._record.number, self._height, votes)))
+        is_asked = status.asked == self._own
+        newest = self._newest
+        if newest is not None and (status.polka_view is None or status.polka_view < newest.view):
+            block = self._blocks.find(newest.block_id) if is_asked else None
+            self._out.append(Send(to, PolkaShown(newest, block)))
+        proposal = self._proposals.get(status.view)
+        if is_asked and proposal is not None and not status.has_proposal:
+            self._out.append(Send(to, VoteBundle(self._record.number, self._height, (), proposal)))
+
+    # --- decisions
+
+    def _on_decided(self, sender: int, decided: Decided) -> None:
+        block, certificate = decided.block, decided.certificate
+        if self._is_decided or block.height != self._height:
+            return
+        if not is_decision(decided, self._record) or not self._is_next(block):
+            self._alarm(f"validator {sender} sent a decision that does not hold at height {self._height}")
+            return
+        for vote in list_votes(certificate):
+            self._bear_witness(vote)
+        self._decide(block, certificate)
+
+    def _decide(self, block: Block, certificate: Certificate) -> None:
+        self._is_decided = True
+        self._out.append(CommitBlock(block, certificate))
+
+    # --- the rest
+
+    def _bear_witness(self, message: Signed) -> None:
+        evidence = self._witness.hear(message)
+        if evidence is not None:
+            self._out.append(ReportEvidence(evidence))
+
+    def _set_timer(self, kind: TimerKind, delay_ms: int) -> None:
+        self._timer_counter += 1
+        key = TimerKey(kind, self._record.number, self._height, self._view, self._timer_counter)
+        self._timers[kind] = key
+        self._out.append(SetTimer(key, delay_ms))
+
+    def _alarm(self, reason: str) -> None:
+        self._out.append(Alarm(reason))
+
+    def _take(self) -> list[Effect]:
+        effects, self._out = self._out, []
+        return effects

@@ -1,0 +1,128 @@
+"""Elections in Raft: what a candidate claims, and the grants that prove it leads.
+
+Values and their bytes only: who may campaign or grant is `raft.py`, the messages round them `messages.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.codec import Reader, Value
+from protocol.errors import Code, Rejected
+from protocol.params import INT64_MAX, VALIDATORS_MAX
+from protocol.types import BlockId, EpochNumber, Height, Signature, View
+
+_BITMAP_BYTES_MAX: Final = (VALIDATORS_MAX + 7) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a candidate says about itself and every voter signs with it.
+
+    Args:
+        height: undecided height of the candidate.
+        accepted_term: term in which it accepted a block at that height; 0 when it did not.
+        accepted_id: that block; None when none.
+        is_pre: a question only: nobody's term changes and nothing is promised (PreVote).
+    """
+
+    epoch: EpochNumber
+    height: Height
+    term: View
+    candidate: int
+    accepted_term: View
+    accepted_id: BlockId | None
+    is_pre: bool
+
+    def to_value(self) -> tuple[Value, ...]:
+        """Return the claim as a canonical value."""
+        return (
+            self.epoch,
+            self.height,
+            self.term,
+            self.candidate,
+            self.accepted_term,
+            self.accepted_id,
+            self.is_pre,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """Prove that a quorum elected the leader of a term: the signatures of one claim's grants.
+
+    Args:
+        signers: bitmap, bit i is validator i.
+        signatures: of the set bits, ascending.
+    """
+
+    claim: Claim
+    signers: int
+    signatures: tuple[Signature, ...]
+
+    def signer_indexes(self) -> tuple[int, ...]:
+        """List the validators who granted, ascending."""
+        return tuple(i for i in range(self.signers.bit_length()) if self.signers >> i & 1)
+
+    def to_value(self) -> Value:
+        """Return the election as a canonical value."""
+        return (self.claim.to_value(), bitmap_bytes(self.signers), self.signatures)
+
+
+def read_claim(value: Value) -> Claim:
+    """Read a claim from a canonical value; nothing is verified.
+
+    Raises:
+        Rejected: `MALFORMED`.
+    """
+    fields = Reader(value, "claim", 7)
+    epoch = EpochNumber(fields.uint(32))
+    height = Height(fields.integer(1, INT64_MAX))
+    term = View(fields.integer(0, INT64_MAX))
+    candidate = fields.integer(0, VALIDATORS_MAX - 1)
+    accepted_term = View(fields.integer(0, INT64_MAX))
+    accepted_id = fields.optional_data(32)
+    if (accepted_id is None) != (accepted_term == 0) or accepted_term >= max(term, 1):
+        raise Rejected(
+            Code.MALFORMED, "claim: accepted term and block disagree, or not below the term asked for"
+        )
+    return Claim(
+        epoch,
+        height,
+        term,
+        candidate,
+        accepted_term,
+        None if accepted_id is None else BlockId(accepted_id),
+        fields.flag(),
+    )
+
+
+def read_election(value: Value) -> Election:
+    """Read an election from a canonical value; nothing is verified.
+
+    Raises:
+        Rejected: `MALFORMED`, `NOT_CANONICAL`.
+    """
+    fields = Reader(value, "election", 3)
+    claim = read_claim(fields.any())
+    signers = read_bitmap(fields)
+    signatures = fields.records(VALIDATORS_MAX, lambda v: Signature(Reader((v,), "signature", 1).data(64)))
+    if signers.bit_count() != len(signatures):
+        raise Rejected(Code.MALFORMED, "election: as many signatures as signers are needed")
+    return Election(claim, signers, signatures)
+
+
+def bitmap_bytes(bitmap: int) -> bytes:
+    """Return a bitmap as bytes, bit i in byte i / 8, without zero bytes at its end."""
+    return bitmap.to_bytes((bitmap.bit_length() + 7) // 8, "little")
+
+
+def read_bitmap(fields: Reader) -> int:
+    """Take the next field as a bitmap of validators.
+
+    Raises:
+        Rejected: `MALFORMED`, `NOT_CANONICAL`.
+    """
+    bitmap = fields.data_up_to(_BITMAP_BYTES_MAX)
+    if bitmap and not bitmap[-1]:
+        raise Rejected(Code.NOT_CANONICAL, "signer bitmap ends in a zero byte")
+    return int.from_bytes(bitmap, "little")

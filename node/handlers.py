@@ -6,13 +6,12 @@ It reads the parts that `daemon.py` built and decides nothing about consensus or
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Final
 
 import trio
 
 from node.clock import Clock
-from node.config import Config
+from node.config import VERSION, Config
 from node.driver import Driver
 from node.executor import Executor
 from node.intake import Intake
@@ -114,7 +113,7 @@ class NodeHandlers:
             warnings.append(f"catching up: {head.height} of {parts.sync.target}")
         return Status(
             parts.config.operator,
-            version("coopd"),
+            VERSION,
             head.height,
             head.time_ms,
             Height(max(head.height, parts.sync.target)),

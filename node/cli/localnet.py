@@ -218,14 +218,14 @@ def _await_first_block(net: "LocalNet") -> None:
 
 
 def _not_started(net: "LocalNet") -> Failure:
-    last = ""
+    said = ""
     for node in net.state.nodes:
         log = Path(node.home) / "node.log"
-        if log.exists():
-            last = (log.read_text(errors="replace").splitlines() or [""])[-1][:300] or last
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        said = next((line.strip(" |") for line in reversed(lines) if "Error" in line), said)
     return Failure(
         "The cluster did not start.",
-        f"no block in {FIRST_BLOCK_SECONDS:.0f} s; the last log line is: {last or 'none'}.",
+        f"no block came; the last error in the logs is: {said[:300] or 'none'}.",
         f"look into {net.home}/n1/node.log, then: coopd localnet clean",
         "localnet.no_block",
     )

@@ -1,11 +1,12 @@
 """Settings: order of origins, every key explained, nothing unknown or out of bounds accepted."""
 
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from node.config import Config, Peer, is_loopback, load, render
+from node.config import VERSION, Config, Peer, is_loopback, load, render
 from node.errors import OperationError
 from protocol.crypto import SecretKey
 
@@ -74,6 +75,11 @@ def test_a_bad_file_is_refused_with_a_cure(tmp_path: Path, text: str, slug: str)
     with pytest.raises(OperationError) as caught:
         load(tmp_path, environ={})
     assert caught.value.slug == slug and caught.value.do
+
+
+def test_the_version_is_the_one_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION
 
 
 def test_loopback_is_known_by_its_addresses() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import trio
 
+from node.batches import Batches
 from node.builder import Builder, Pace
 from node.clock import Clock, SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config
@@ -39,6 +40,7 @@ from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
 from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.chain.transaction import SignedTransaction
+from protocol.chain.validators import EpochRecord
 from protocol.consensus.engine import Consensus
 from protocol.consensus.inputs import HandOverAsked, Start
 from protocol.consensus.safety import SafetyRecord, decode_safety
@@ -53,9 +55,6 @@ from protocol.types import PublicKey, Seconds
 SWITCH_SECONDS: Final = 0.0005
 """How long a busy thread keeps the interpreter. The default of 5 ms makes a commit of 1,000 keys in a worker
 wait 0.4 s beside a busy loop; with this it waits 5 ms (docs/performance.md)."""
-
-BATCHES_WAITING_MAX: Final = 256
-"""Transaction batches of other nodes that wait for their signatures to be checked; more are dropped."""
 
 REFUSALS_LOG_SECONDS: Final = 10.0
 """A peer that sends nonsense is logged once in this time, so that it cannot fill the disk."""
@@ -75,7 +74,7 @@ class Daemon:
         self.executor = Executor(store)
         self.mempool = Mempool()
         genesis = store.genesis()
-        roster = _roster(config, genesis, node_key.public_key)
+        roster = _roster(config, self.executor.record, node_key.public_key)
         listen = (Address(config.listen_host, config.listen_port),)
         self.links = Links(node_key.reveal(), listen, roster)
         self.network = CuttableTransport(self.links)
@@ -122,7 +121,7 @@ class Daemon:
         )
         self.ipc = IpcServer(config.socket_path, NodeHandlers(parts))
         self.clock = clock
-        self._batches_in, self._batches_out = trio.open_memory_channel[tuple[bytes, ...]](BATCHES_WAITING_MAX)
+        self._batches = Batches()
         self._logged: dict[PeerId, float] = {}
         self.stopping = trio.Event()
 
@@ -177,6 +176,8 @@ class Daemon:
     def _on_committed(self, block: Block, certificate: Certificate) -> None:
         self.ipc.publish_committed(block.height)
         self.sync.advance(block)
+        if block.header.is_seal:
+            self.links.set_roster(_roster(self.config, self.executor.record, PublicKey(self.links.me)))
 
     async def _listen(self) -> None:
         """Hand every frame to the part that reads it; a peer that sends nonsense is noted."""
@@ -209,25 +210,19 @@ class Daemon:
             case FrameKind.CONSENSUS:
                 self.driver.on_frame(peer, payload)
             case FrameKind.TRANSACTIONS:
-                self._queue_batch(payload)
+                self._batches.put(peer, decode_batch(payload))
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
 
     def _on_gossip(self, data: bytes) -> None:
         try:
-            self._queue_batch(split(data)[1])
+            self._batches.put(None, decode_batch(split(data)[1]))
         except Rejected as refusal:
             self.log.debug("gossip.refused", why=str(refusal))
 
-    def _queue_batch(self, payload: bytes) -> None:
-        try:
-            self._batches_in.send_nowait(decode_batch(payload))
-        except trio.WouldBlock:
-            self.log.warning("batch.dropped", waiting=BATCHES_WAITING_MAX)
-
     async def _take_batches(self) -> None:
-        async for raws in self._batches_out:
-            await self.intake.accept(raws)
+        while True:
+            await self.intake.accept(await self._batches.take())
 
     async def _hand_over(self) -> None:
         """Let another validator lead before this one goes, so that nobody waits for an election."""
@@ -351,9 +346,9 @@ def _read_passphrase(config: Config) -> str | None:
         ) from failure
 
 
-def _roster(config: Config, genesis: Genesis, me: PublicKey) -> tuple[PeerEntry, ...]:
+def _roster(config: Config, record: EpochRecord, me: PublicKey) -> tuple[PeerEntry, ...]:
     """Join who may certify (chain) with where nodes are (configuration)."""
-    validators = {validator.node_key for validator in genesis.epoch.validators}
+    validators = {validator.node_key for validator in record.validators}
     places = {peer.node_key: (Address(peer.host, peer.port),) for peer in config.peers}
     places[me] = (Address(config.listen_host, config.listen_port),)
     return tuple(

@@ -214,7 +214,6 @@ class Driver:
     def _note_leader(self) -> None:
         if not self.is_leading:
             self._not_leading.set()
-            self._building.cancel()
         elif self._not_leading.is_set():
             self._not_leading = trio.Event()
         seen = (self._machine.term, self._machine.leader)

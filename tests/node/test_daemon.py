@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -399,5 +399,31 @@ async def test_a_flood_of_nonsense_leaves_the_node_its_time_and_its_disk(
         await trio.testing.wait_all_tasks_blocked()
         assert said == ["peer.refused"] * 2
         nursery.cancel_scope.cancel()
+    store.close()
+    daemon.signer.close()
+
+
+async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = lone_node(tmp_path)
+    ring = Keyring(config.keys_path)
+    store = open_store(config)
+    keys = (ring.load(NODE_KEY, None), ring.load(CONSENSUS_KEY, None))
+    daemon = Daemon(config, SystemClock(), keys, store)
+    newcomer = crypto.public_key_of(_key(10, 7))
+    validators = (
+        *daemon.executor.record.validators,
+        Validator("n7", crypto.public_key_of(_key(20, 7)), newcomer),
+    )
+    rosters: list[set[bytes]] = []
+    monkeypatch.setattr(
+        daemon.links, "set_roster", lambda roster: rosters.append({e.peer for e in roster if e.validator})
+    )
+    monkeypatch.setattr(daemon.sync, "advance", lambda _: None)
+    own = {PeerId(validator.node_key) for validator in daemon.executor.record.validators}
+    for is_seal in (False, True):
+        daemon.executor.record = replace(daemon.executor.record, validators=validators)
+        block = SimpleNamespace(height=Height(1), header=SimpleNamespace(is_seal=is_seal))
+        daemon._on_committed(block, None)  # type: ignore[arg-type]
+    assert rosters == [own | {newcomer}]
     store.close()
     daemon.signer.close()

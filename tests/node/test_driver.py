@@ -540,13 +540,6 @@ async def test_the_trace_keeps_no_bodies(tmp_path: Path, mock_clock: MockClock) 
         assert isinstance(stage.driver.trace[0], Start)
 
 
-async def test_who_leads_no_more_builds_no_more(tmp_path: Path, mock_clock: MockClock) -> None:
-    stage = make_stage(tmp_path, 3)
-    scope = stage.driver._building
-    stage.driver._note_leader()
-    assert scope.cancel_called
-
-
 async def test_no_certificate_means_nothing_to_serve(tmp_path: Path) -> None:
     stage = make_stage(tmp_path, 3)
     stage.driver._serve_decided(1, Height(7))

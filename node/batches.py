@@ -1,0 +1,52 @@
+"""Transaction batches of other nodes that wait for their signatures to be checked, fair to who sent them.
+
+Each sender has a share of its own and its turn; who sends more than is checked loses only what is too much,
+and what is lost is sent again by whoever a member gave it to.
+"""
+
+from collections import OrderedDict, deque
+from typing import Final
+
+import trio
+
+from node.net.transport import PeerId
+
+WAITING_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What may wait of one sender: some seconds of checking."""
+
+
+class Batches:
+    """Queue batches a sender, and take them out in turn. `None` sends what came by gossip."""
+
+    __slots__ = ("_arrived", "_queues")
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[PeerId | None, tuple[deque[tuple[bytes, ...]], int]] = OrderedDict()
+        self._arrived = trio.Event()
+
+    def put(self, sender: PeerId | None, raws: tuple[bytes, ...]) -> bool:
+        """Add a batch; False when there is no room for it."""
+        queue, held_bytes = self._queues.get(sender, (deque[tuple[bytes, ...]](), 0))
+        held_bytes += _size_of(raws)
+        if held_bytes > WAITING_BYTES_MAX:
+            return False
+        queue.append(raws)
+        self._queues[sender] = queue, held_bytes
+        self._arrived.set()
+        return True
+
+    async def take(self) -> tuple[bytes, ...]:
+        """Wait for the next batch of whoever waits longest for a turn."""
+        while not self._queues:
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        sender, (queue, held_bytes) = self._queues.popitem(last=False)
+        raws = queue.popleft()
+        if queue:
+            self._queues[sender] = queue, held_bytes - _size_of(raws)
+        return raws
+
+
+def _size_of(raws: tuple[bytes, ...]) -> int:
+    """Return the bytes that a batch holds, empty transactions counted too."""
+    return sum(len(raw) + 64 for raw in raws) + 64

@@ -86,6 +86,9 @@ ID_PREFIX = bytes.fromhex("002508021221")
 HANDSHAKE_S = 6.0
 """From the first TCP byte to an authenticated, muxed connection."""
 
+CONNECT_S = 2.0
+"""To the first TCP answer. The kernel repeats the first packet after 1, 3 and 7 s: a new dial is sooner."""
+
 NEGOTIATION_S = 5
 """To agree on the protocol of a fresh stream."""
 
@@ -378,6 +381,10 @@ class _Listener(IListener):
 
 
 class _Tcp(TCP):
+    async def dial(self, maddr: Multiaddr) -> IRawConnection:
+        with trio.fail_after(CONNECT_S):
+            return await super().dial(maddr)
+
     def create_listener(self, handler_function: THandler) -> IListener:  # type: ignore[override]
         return _Listener(handler_function)
 

@@ -56,7 +56,8 @@ LANES_S = 10.0
 """From the first lane of a connection to the second."""
 
 BACKOFF_MIN_S = 0.2
-BACKOFF_MAX_S = 10.0
+BACKOFF_MAX_S = 1.0
+"""A dial to a node that is away costs one packet, and a longer wait is one that members feel."""
 
 log = logging.getLogger("coopd.net")
 

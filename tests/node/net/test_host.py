@@ -1,8 +1,9 @@
 """Our host among libp2p hosts: identity, gate, guards, slots, and the stock muxer on the other side."""
 
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -349,6 +350,23 @@ async def test_bulk_both_ways_and_streams_that_come_and_go_do_not_block_each_oth
 
 
 # ---- time
+
+
+async def test_a_dial_gives_up_long_before_the_kernel_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener whose backlog is full drops the first packet of every further connection."""
+    monkeypatch.setattr("node.net.host.CONNECT_S", 0.3)
+    monkeypatch.setattr("node.net.host.HANDSHAKE_S", 3_600.0)
+    one = make_host(SECRET_ONE, SECRET_TWO)
+    with socket.socket() as silent, ExitStack() as fillers:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for _ in range(2):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(silent.getsockname())
+        async with running(one):
+            with trio.fail_after(60), pytest.raises(DialFailed):
+                await one.dial(peer_id_from_secret(SECRET_TWO), Address(*silent.getsockname()))
 
 
 async def test_a_frozen_peer_is_cut() -> None:

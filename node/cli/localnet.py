@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,12 +66,14 @@ def up(
         net.start()
         _await_first_block(net)
         took = time.monotonic() - began
+        # Before the screen says how to stop, stopping must work.
+        interrupted = None if detach else _catch_interrupts()
         session.terminal.show(_screen_json(net), lambda: _screen(net, port, took, detach=detach))
+        if interrupted is not None:
+            _stay(net, interrupted)
     except BaseException:
         net.stop()
         raise
-    if not detach:
-        _stay(net)
 
 
 @localnet_app.command
@@ -264,22 +267,21 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
     return "\n".join(lines)
 
 
-def _stay(net: "LocalNet") -> None:
+def _catch_interrupts() -> threading.Event:
+    """Return what Ctrl-C and a request to end set from now on."""
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: interrupted.set())
+    return interrupted
+
+
+def _stay(net: "LocalNet", interrupted: threading.Event) -> None:
     """Stay in the foreground until interrupted, then end everything that runs, also what was restarted."""
     from node.cluster.local import LocalNet
     from node.cluster.processes import reap
 
-    stopped = False
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    while not stopped:
+    while not interrupted.wait(0.2):
         reap()
-        time.sleep(0.2)
         if not net.home.exists():
             return  # cleaned from another terminal
     session.terminal.note("stopping")

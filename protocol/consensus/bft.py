@@ -39,7 +39,6 @@ from typing import Final, assert_never
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind
 from protocol.chain.validators import EpochRecord
-from protocol.consensus.blocks import Blocks
 from protocol.consensus.conviction import Witness
 from protocol.consensus.effects import (
     Alarm,
@@ -54,6 +53,7 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
+from protocol.consensus.heard import Course, Heard
 from protocol.consensus.messages import (
     Beat,
     BftStatus,
@@ -70,13 +70,10 @@ from protocol.consensus.messages import (
     VoteRequest,
     signer_of,
 )
-from protocol.consensus.polka import Polka, is_polka, list_votes
+from protocol.consensus.polka import Polka, list_votes
 from protocol.consensus.promises import Promises
 from protocol.consensus.rounds import (
-    Rounds,
     is_near,
-    is_well_formed,
-    order_proposers,
     to_bitmap,
 )
 from protocol.consensus.safety import BftSafety
@@ -103,22 +100,17 @@ class Bft:
 
     __slots__ = (
         "_asked",
-        "_blocks",
-        "_epoch_hash",
-        "_genesis_hash",
+        "_course",
+        "_heard",
         "_height",
         "_is_awake",
         "_is_decided",
-        "_newest",
         "_out",
         "_own",
         "_parent_id",
         "_phase",
         "_promises",
-        "_proposals",
-        "_proposers",
         "_record",
-        "_rounds",
         "_timeouts",
         "_timer_counter",
         "_timers",
@@ -136,10 +128,8 @@ class Bft:
         parent_id: BlockId,
         timeouts: Timeouts,
     ) -> None:
-        self._genesis_hash = genesis_hash
+        self._course = Course(genesis_hash, record)
         self._record = record
-        self._epoch_hash = record.compute_hash()
-        self._proposers = order_proposers(record)
         self._own = own
         self._timeouts = timeouts
         self._witness = Witness(record)
@@ -162,13 +152,7 @@ class Bft:
         self._view = FIRST_VIEW
         self._phase = Phase.PROPOSE
         self._waited: set[TimerKind] = set()
-
-        # What we have been told.
-        self._rounds = Rounds(self._record)
-        self._proposals: dict[View, Proposal] = {}
-        # The newest polka, of whatever round; its block may be missing or unchecked.
-        self._newest: Polka | None = None
-        self._blocks = Blocks()
+        self._heard = Heard(self._course, height, parent_id)
 
     # --- what the outside may look at
 
@@ -178,9 +162,9 @@ class Bft:
         return self._view
 
     @property
-    def leader(self) -> int | None:
+    def leader(self) -> int:
         """Return the proposer of the current round."""
-        return self._proposer_of(self._view)
+        return self._course.proposer_of(self._height, self._view)
 
     @property
     def phase(self) -> Phase:
@@ -263,17 +247,17 @@ class Bft:
     def built(self, height: Height, view: View, block: Block) -> list[Effect]:
         """Take the block that we asked for; propose it if nothing was proposed in its round (B6, B7)."""
         if (height, view) == (self._height, self._view) and self._is_my_turn():
-            assert self._is_next(block), "the builder made a block that does not follow its parent"
+            assert self._heard.is_next(block), "the builder made a block that does not follow its parent"
             self._wake()
-            self._blocks.keep(view, block)
-            self._blocks.judge(block.id, is_valid=True)
+            self._heard.blocks.keep(view, block)
+            self._heard.blocks.judge(block.id, is_valid=True)
             self._propose(block, None)
             self._react()
         return self._take()
 
     def checked(self, block_id: BlockId, is_valid: bool) -> list[Effect]:
         """Take the verdict on a block."""
-        if self._blocks.judge(block_id, is_valid):
+        if self._heard.blocks.judge(block_id, is_valid):
             if not is_valid:
                 self._alarm(f"an invalid block was proposed at height {self._height}")
             self._react()
@@ -295,7 +279,8 @@ class Bft:
     def _begin_view(self, view: View, phase: Phase = Phase.PROPOSE) -> None:
         self._view, self._phase = view, phase
         self._waited.clear()
-        self._forget(view)
+        valid = self._promises.valid
+        self._heard.forget(view, None if valid is None else valid[0].block_id)
         if view > FIRST_VIEW or self._is_awake:
             self._wait_for_proposal()
         else:
@@ -313,14 +298,6 @@ class Bft:
         if not self._is_awake and not self._is_decided and self._phase is Phase.PROPOSE:
             self._wait_for_proposal()
 
-    def _forget(self, view: View) -> None:
-        """Drop what is of rounds too far below a round."""
-        self._rounds.keep_near(view)
-        for old in [v for v in self._proposals if not is_near(v, view)]:
-            del self._proposals[old]
-        valid = self._promises.valid
-        self._blocks.forget(view, None if valid is None else valid[0].block_id)
-
     def _on_round_timer(self, kind: TimerKind) -> None:
         match kind:
             case TimerKind.PROPOSE:
@@ -336,16 +313,9 @@ class Bft:
 
     # --- the proposer
 
-    def _proposer_of(self, view: View) -> int:
-        return self._proposers[(self._height + view) % len(self._proposers)]
-
     def _is_my_turn(self) -> bool:
         """Tell whether we may still sign a proposal in this round (B6)."""
-        return (
-            self._proposer_of(self._view) == self._own
-            and self._promises.may_propose(self._view)
-            and not self._is_decided
-        )
+        return self.leader == self._own and self._promises.may_propose(self._view) and not self._is_decided
 
     def _propose_or_build(self) -> None:
         if not self._is_my_turn():
@@ -358,7 +328,7 @@ class Bft:
 
     def _propose(self, block: Block, polka: Polka | None) -> None:
         self._promises.proposed_view = self._view
-        self._blocks.keep(self._view, block)
+        self._heard.blocks.keep(self._view, block)
         valid_view = None if polka is None else polka.view
         proposal = Proposal(
             self._record.number, self._height, self._view, self._own, valid_view, block, polka=polka
@@ -377,87 +347,51 @@ class Bft:
     def _hear(self, message: Vote | Proposal) -> None:
         """Take a vote or proposal from whoever handed it on."""
         self._bear_witness(message)
-        if message.height != self._height or not is_near(message.view, self._view):
+        if message.height != self._height:
             return
         if isinstance(message, Proposal):
             self._on_proposal(message)
-        elif is_well_formed(message):
-            self._rounds.add(message)
+        else:
+            self._heard.add_vote(message, self._view)
 
     def _on_proposal(self, proposal: Proposal) -> None:
-        view, block, polka = proposal.view, proposal.block, proposal.polka
-        if proposal.proposer != self._proposer_of(view) or not self._is_next(block):
-            self._alarm(f"validator {proposal.proposer} proposed what cannot be in round {view}")
-            return
-        if not self._is_founded(proposal):
-            return
-        if polka is not None:
-            self._hear_polka(polka)
-        if view not in self._proposals:
-            self._proposals[view] = proposal
-            self._blocks.keep(view, block)
-            self._wake()
-        elif self._is_backed(view, block.id):
-            self._blocks.keep(view, block)
-
-    def _is_founded(self, proposal: Proposal) -> bool:
-        """Tell whether a proposal is fresh, or carries the polka that it claims (B1)."""
-        polka = proposal.polka
-        if polka is None or proposal.valid_view is None:
-            return polka is None and proposal.valid_view is None
-        place = (polka.height, polka.view, polka.block_id)
-        return (
-            place == (self._height, proposal.valid_view, proposal.block.id)
-            and polka.view < proposal.view
-            and is_polka(polka, self._record)
-        )
-
-    def _is_backed(self, view: View, block_id: BlockId) -> bool:
-        """Tell whether a quorum stands behind a block in a round (B4)."""
-        found = self._rounds.get(view)
-        return any(
-            proof is not None and proof.block_id == block_id for proof in (found.polka, found.certificate)
-        )
-
-    def _is_next(self, block: Block) -> bool:
-        header = block.header
-        return (
-            header.genesis_hash == self._genesis_hash
-            and header.height == self._height
-            and header.epoch == self._record.number
-            and header.epoch_hash == self._epoch_hash
-            and header.parent_id == self._parent_id
-        )
+        heard = self._heard
+        if not heard.is_proposer(proposal):
+            self._alarm(f"validator {proposal.proposer} proposed what cannot be in round {proposal.view}")
+        elif heard.is_founded(proposal):
+            if proposal.polka is not None:
+                self._hear_polka(proposal.polka)
+            if heard.add_proposal(proposal, self._view):
+                self._wake()
 
     def _hear_polka(self, polka: Polka) -> None:
-        """Count the votes of a polka, as far as they were not known."""
-        if self._rounds.get(polka.view).polka is None:
+        """Count the votes of a polka that was not known, and take it as a whole (B3)."""
+        if self._heard.is_new(polka):
             for vote in list_votes(polka.votes, polka.valid_view):
                 self._hear(vote)
             if is_near(polka.view, self._view):
-                self._rounds.add_polka(polka)
+                self._heard.rounds.add_polka(polka)
 
     def _on_polka_shown(self, message: PolkaShown) -> None:
-        """Take a polka as a whole (B3), and the block behind it."""
         polka, block = message.polka, message.block
-        if polka.height != self._height or self._is_decided or not is_polka(polka, self._record):
+        if self._is_decided or not self._heard.is_ours(polka):
             return
         if polka.view > self._view:
             # A quorum was there, however far it is (B9).
             self._begin_view(polka.view)
         self._hear_polka(polka)
-        if self._newest is None or self._newest.view < polka.view:
-            self._newest = polka
-        if block is not None and block.id == polka.block_id and self._is_next(block):
-            self._blocks.keep(polka.view, block)
+        self._heard.note_newest(polka)
+        if block is not None and block.id == polka.block_id and self._heard.is_next(block):
+            self._heard.blocks.keep(polka.view, block)
 
     def _on_bundle(self, bundle: VoteBundle) -> None:
         if bundle.height != self._height or self._is_decided:
             return
         for view in sorted({vote.view for vote in bundle.votes}):
             # Votes too far ahead are not kept one by one, but f + 1 of them show where we belong (B9).
-            if not is_near(view, self._view) and self._rounds.is_skip(bundle.votes, view):
-                self._begin_view(max(view, self._view))
+            is_far = view > self._view and not is_near(view, self._view)
+            if is_far and self._heard.rounds.is_skip(bundle.votes, view):
+                self._begin_view(view)
         for vote in bundle.votes:
             self._hear(vote)
         if bundle.proposal is not None:
@@ -476,8 +410,8 @@ class Bft:
 
     def _try_decide(self) -> bool:
         """Line 49, in any round."""
-        for certificate in self._rounds.certificates:
-            block = self._blocks.find(certificate.block_id)
+        for certificate in self._heard.rounds.certificates:
+            block = self._heard.blocks.find(certificate.block_id)
             if block is not None:
                 self._decide(block, certificate)
                 return True
@@ -485,9 +419,9 @@ class Bft:
 
     def _try_skip(self) -> bool:
         """Line 55."""
-        view = self._rounds.skip_view
+        view = self._heard.rounds.skip_view
         if view <= self._view:
-            if self._rounds.get(FIRST_VIEW).voters >= self._rounds.blocking:
+            if self._heard.rounds.get(FIRST_VIEW).voters >= self._heard.rounds.blocking:
                 self._wake()
             return False
         self._begin_view(view)
@@ -495,7 +429,7 @@ class Bft:
 
     def _try_prevote(self) -> bool:
         """Lines 22 and 28."""
-        proposal = self._proposals.get(self._view)
+        proposal = self._heard.proposals.get(self._view)
         if self._phase is not Phase.PROPOSE or proposal is None:
             return False
         is_allowed = self._promises.may_prevote(proposal.valid_view)
@@ -510,9 +444,9 @@ class Bft:
 
     def _try_precommit(self) -> bool:
         """Lines 36 and 44; B8."""
-        polka = self._rounds.get(self._view).polka
-        if polka is not None and (self._newest is None or self._newest.view < self._view):
-            self._newest = polka
+        polka = self._heard.rounds.get(self._view).polka
+        if polka is not None:
+            self._heard.note_newest(polka)
         has_moved = self._follow_newest()
         if self._phase is not Phase.PREVOTE:
             return has_moved
@@ -520,20 +454,20 @@ class Bft:
         if valid is not None and valid[0].view == self._view:
             self._say_precommit(valid[0])
             return True
-        if polka is None and self._rounds.is_hopeless(self._view):
+        if polka is None and self._heard.rounds.is_hopeless(self._view):
             self._say_precommit(None)
             return True
         return has_moved
 
     def _follow_newest(self) -> bool:
         """Stand on the newest polka once its block is executed; propose it if it is still our turn."""
-        newest, valid = self._newest, self._promises.valid
+        newest, valid = self._heard.newest, self._promises.valid
         if newest is None or (valid is not None and valid[0].view >= newest.view):
             return False
         if newest.view >= self._view and self._phase is Phase.PROPOSE:
             # First the prevote (22, 28), then the polka of the same round (36).
             return False
-        block = self._blocks.find(newest.block_id)
+        block = self._heard.blocks.find(newest.block_id)
         if block is None or not self._judge(block):
             return False
         self._promises.valid = (newest, block)
@@ -543,8 +477,8 @@ class Bft:
 
     def _judge(self, block: Block) -> bool | None:
         """Return what execution says of a block; ask for it when that is not known."""
-        verdict = self._blocks.verdict(block.id)
-        if verdict is None and self._blocks.is_first_question(block.id):
+        verdict = self._heard.blocks.verdict(block.id)
+        if verdict is None and self._heard.blocks.is_first_question(block.id):
             self._out.append(CheckBlock(block))
         return verdict
 
@@ -553,10 +487,10 @@ class Bft:
         timeouts = self._timeouts
         delay_ms = compute_round_ms(timeouts.vote_ms, timeouts.vote_step_ms, self._view)
         is_waiting = self._phase is Phase.PREVOTE and TimerKind.PREVOTE not in self._waited
-        if is_waiting and self._rounds.has_quorum(self._view, VoteKind.PREVOTE):
+        if is_waiting and self._heard.rounds.has_quorum(self._view, VoteKind.PREVOTE):
             self._waited.add(TimerKind.PREVOTE)
             self._set_timer(TimerKind.PREVOTE, delay_ms)
-        if TimerKind.PRECOMMIT not in self._waited and self._rounds.has_quorum(
+        if TimerKind.PRECOMMIT not in self._waited and self._heard.rounds.has_quorum(
             self._view, VoteKind.PRECOMMIT
         ):
             self._waited.add(TimerKind.PRECOMMIT)
@@ -598,9 +532,9 @@ class Bft:
         promises.restore(record)
         if promises.valid is not None:
             polka, block = promises.valid
-            self._newest = polka
-            self._blocks.keep(polka.view, block)
-            self._blocks.judge(block.id, is_valid=True)
+            self._heard.note_newest(polka)
+            self._heard.blocks.keep(polka.view, block)
+            self._heard.blocks.judge(block.id, is_valid=True)
         phase = Phase.PROPOSE
         if record.prevote is not None:
             self._out.append(Broadcast(promises.make_vote(VoteKind.PREVOTE)))
@@ -616,15 +550,16 @@ class Bft:
     # --- status: what was lost is found again
 
     def _on_status_timer(self) -> None:
-        self._asked = (self._asked + 1) % len(self._proposers)
+        n = len(self._record.validators)
+        self._asked = (self._asked + 1) % n
         if self._asked == self._own:
-            self._asked = (self._asked + 1) % len(self._proposers)
+            self._asked = (self._asked + 1) % n
         self._out.append(Broadcast(self._make_status()))
         timeouts = self._timeouts
         self._set_timer(TimerKind.STATUS, timeouts.status_ms if self._is_awake else timeouts.status_idle_ms)
 
     def _make_status(self) -> BftStatus:
-        votes, valid = self._rounds.get(self._view), self._promises.valid
+        votes, valid = self._heard.rounds.get(self._view), self._promises.valid
         return BftStatus(
             self._record.number,
             self._height,
@@ -632,7 +567,7 @@ class Bft:
             self._phase,
             to_bitmap(votes.prevotes),
             to_bitmap(votes.precommits),
-            self._view in self._proposals,
+            self._view in self._heard.proposals,
             None if valid is None else valid[0].view,
             self._asked,
         )
@@ -648,23 +583,8 @@ class Bft:
             # It has what we lack; our own status asks for it.
             self._out.append(Send(sender, self._make_status()))
         else:
-            self._help(sender, status)
-
-    def _help(self, to: int, status: BftStatus) -> None:
-        """Send a validator at our height what it lacks: votes of its round and ours, and the newest polka."""
-        votes = self._rounds.get(status.view).lacking(status.prevotes, status.precommits)
-        if status.view < self._view:
-            votes += self._rounds.get(self._view).lacking(0, 0)
-        if votes:
-            self._out.append(Send(to, VoteBundle(self._record.number, self._height, votes)))
-        is_asked = status.asked == self._own
-        newest = self._newest
-        if newest is not None and (status.polka_view is None or status.polka_view < newest.view):
-            block = self._blocks.find(newest.block_id) if is_asked else None
-            self._out.append(Send(to, PolkaShown(newest, block)))
-        proposal = self._proposals.get(status.view)
-        if is_asked and proposal is not None and not status.has_proposal:
-            self._out.append(Send(to, VoteBundle(self._record.number, self._height, (), proposal)))
+            is_asked = status.asked == self._own
+            self._out += [Send(sender, m) for m in self._heard.list_help(status, self._view, is_asked)]
 
     # --- decisions
 
@@ -672,7 +592,7 @@ class Bft:
         block, certificate = decided.block, decided.certificate
         if self._is_decided or block.height != self._height:
             return
-        if not is_decision(decided, self._record) or not self._is_next(block):
+        if not is_decision(decided, self._record) or not self._heard.is_next(block):
             self._alarm(f"validator {sender} sent a decision that does not hold at height {self._height}")
             return
         for vote in list_votes(certificate):

@@ -2,7 +2,10 @@
 
 Never accuse on statements of two different signers: two leaders of one term are no equivocation by either.
 
-*Source*: consensus.md 2.8. Every Raft fork shows one of these pairs (section 3.5 there).
+*Departs* from consensus.md 2.8, where amnesia is shown by two certificates: a correct validator never
+prevotes against its own precommit without a polka as new (`bft.py`), so its two votes say all.
+
+*Source*: consensus.md 2.8. Every fork shows one of these pairs (section 3.5 there).
 """
 
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ class Testimony:
         vote_kind: of a vote; None elsewhere.
         block_id: of a vote or proposal; None elsewhere.
         claim: of a request or grant; None elsewhere.
+        valid_view: of a prevote, the view of the polka it stands on; None elsewhere.
     """
 
     signer: int
@@ -36,6 +40,7 @@ class Testimony:
     block_id: BlockId | None
     claim: Claim | None
     statement: Statement
+    valid_view: View | None = None
 
 
 def testimony_of(message: Signed) -> Testimony:
@@ -43,7 +48,14 @@ def testimony_of(message: Signed) -> Testimony:
     statement = statement_of(message)
     if isinstance(message, Vote):
         return Testimony(
-            message.validator, message.height, message.view, message.kind, message.block_id, None, statement
+            message.validator,
+            message.height,
+            message.view,
+            message.kind,
+            message.block_id,
+            None,
+            statement,
+            message.valid_view,
         )
     if isinstance(message, Proposal):
         return Testimony(
@@ -58,7 +70,8 @@ def convict(first: Testimony, second: Testimony) -> EvidenceKind | None:
 
     *Rules*: 1. two votes of one kind, height and view differ. 2. two proposals of one height and view differ.
     3. a candidate claims twice in a term. 4. a voter grants two candidates in a term. 5. who acknowledged
-    (height, view) later grants a claim below it. 6. a leader proposes another block than it claimed.
+    (height, view) later grants a claim below it. 6. a leader proposes another block than it claimed. 7. who
+    precommitted a block later prevotes another one that stands on no polka of that view or a newer one.
     """
     if first.signer != second.signer:
         return None
@@ -71,6 +84,8 @@ def convict(first: Testimony, second: Testimony) -> EvidenceKind | None:
             is_same_kind = first.vote_kind == second.vote_kind
             if is_same_place and is_same_kind and first.statement.content != second.statement.content:
                 return EvidenceKind.DUPLICATE_VOTE
+            if _has_forgotten(first, second) or _has_forgotten(second, first):
+                return EvidenceKind.AMNESIA
         case (StatementKind.PROPOSAL, StatementKind.PROPOSAL):
             if is_same_place and first.statement.content != second.statement.content:
                 return EvidenceKind.DUPLICATE_PROPOSAL
@@ -105,6 +120,16 @@ def _is_stale(ack: Testimony, grant: Testimony) -> bool:
     if claim is None or claim.is_pre or ack.vote_kind is not VoteKind.ACK or grant.view <= ack.view:
         return False
     return (claim.height, claim.accepted_term) < (ack.height, ack.view)
+
+
+def _has_forgotten(precommit: Testimony, prevote: Testimony) -> bool:
+    kinds = (precommit.vote_kind, prevote.vote_kind)
+    if kinds != (VoteKind.PRECOMMIT, VoteKind.PREVOTE) or precommit.height != prevote.height:
+        return False
+    if None in (precommit.block_id, prevote.block_id) or precommit.block_id == prevote.block_id:
+        return False
+    is_later = prevote.view > precommit.view
+    return is_later and (prevote.valid_view is None or prevote.valid_view < precommit.view)
 
 
 class Witness:

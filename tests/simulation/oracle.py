@@ -186,7 +186,8 @@ class Oracle:
         """Check a machine after a step: one leader a term, bounded buffers."""
         engine = machine.engine
         if isinstance(engine, Bft):
-            kept = (len(engine._rounds._rounds), len(engine._proposals), len(engine._blocks._kept) // 2)
+            heard = engine._heard
+            kept = (len(heard.rounds._rounds), len(heard.proposals), len(heard.blocks._kept) // 2)
             if max(kept) > VIEWS_KEPT:
                 raise Violation(f"I12: node {node} keeps more rounds than it may: {kept}")
         if isinstance(engine, Raft) and engine.role is Role.LEADER:

@@ -27,6 +27,9 @@ BELOW = replace(CLAIM, accepted_term=View(2))
 PRE = replace(BELOW, is_pre=True)
 PROPOSAL = Proposal(EpochNumber(0), Height(5), View(4), 2, None, A, None, SIGNATURE)
 
+PRECOMMIT = Vote(EpochNumber(0), VoteKind.PRECOMMIT, Height(5), View(3), A.id, None, 1, SIGNATURE)
+PREVOTE = Vote(EpochNumber(0), VoteKind.PREVOTE, Height(5), View(4), B.id, View(2), 1, SIGNATURE)
+
 GUILTY: list[tuple[Signed, Signed, EvidenceKind]] = [
     (ACK, replace(ACK, block_id=B.id), EvidenceKind.DUPLICATE_VOTE),
     (PROPOSAL, replace(PROPOSAL, block=B), EvidenceKind.DUPLICATE_PROPOSAL),
@@ -35,6 +38,10 @@ GUILTY: list[tuple[Signed, Signed, EvidenceKind]] = [
     (ACK, Grant(BELOW, 1), EvidenceKind.STALE_GRANT),
     (ACK, Grant(replace(CLAIM, height=Height(4)), 1), EvidenceKind.STALE_GRANT),
     (replace(PROPOSAL, block=B), VoteRequest(CLAIM), EvidenceKind.FALSE_CLAIM),
+    (PREVOTE, replace(PREVOTE, block_id=None, valid_view=None), EvidenceKind.DUPLICATE_VOTE),
+    (PREVOTE, replace(PREVOTE, valid_view=View(3)), EvidenceKind.DUPLICATE_VOTE),
+    (PRECOMMIT, PREVOTE, EvidenceKind.AMNESIA),
+    (PRECOMMIT, replace(PREVOTE, valid_view=None), EvidenceKind.AMNESIA),
 ]
 
 INNOCENT: list[tuple[Signed, Signed]] = [
@@ -57,6 +64,15 @@ INNOCENT: list[tuple[Signed, Signed]] = [
     (PROPOSAL, VoteRequest(CLAIM)),
     (replace(PROPOSAL, block=B), VoteRequest(replace(CLAIM, accepted_term=View(0), accepted_id=None))),
     (replace(PROPOSAL, height=Height(6), block=B), VoteRequest(CLAIM)),
+    (PRECOMMIT, replace(PREVOTE, valid_view=View(3))),
+    (PRECOMMIT, replace(PREVOTE, block_id=A.id)),
+    (PRECOMMIT, replace(PREVOTE, block_id=None, valid_view=None)),
+    (PRECOMMIT, replace(PREVOTE, view=View(3))),
+    (PRECOMMIT, replace(PREVOTE, view=View(2), valid_view=None)),
+    (PRECOMMIT, replace(PREVOTE, height=Height(6))),
+    (PRECOMMIT, replace(PREVOTE, validator=2)),
+    (replace(PRECOMMIT, block_id=None), PREVOTE),
+    (PRECOMMIT, replace(PRECOMMIT, view=View(4), block_id=B.id)),
 ]
 
 

@@ -162,3 +162,31 @@ async def test_the_gateways_client_batches_submissions_and_hears_of_commits(
     assert [v.code for v in verdicts] == [0, Code.MALFORMED, 0]
     assert daemon.batches == [(b"a", b"", b"c")]
     assert heard == [9] and not sent
+
+
+async def test_a_connection_that_breaks_leaves_the_outcome_unknown_and_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.sock"
+
+    async def gateway() -> tuple[bool, bool]:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)  # the submission has arrived, nobody will answer
+            writer.close()
+
+        server = await asyncio.start_unix_server(hang_up, path)
+        client = DaemonClient(path, lambda height: None)
+        task = asyncio.create_task(client.run())
+        sent = []
+        for _ in range(2):
+            while not client.is_connected:
+                await asyncio.sleep(0.001)
+            try:
+                await client.submit(b"tx")
+            except DaemonUnreachable as unreachable:
+                sent.append(unreachable.sent)
+            while client.is_connected:
+                await asyncio.sleep(0.001)
+        task.cancel()
+        server.close()
+        return sent[0], sent[1]
+
+    assert await trio.to_thread.run_sync(asyncio.run, gateway()) == (True, True)

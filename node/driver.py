@@ -68,7 +68,7 @@ from protocol.consensus.messages import (
 )
 from protocol.consensus.timeouts import TimerKey, TimerKind
 from protocol.errors import Code, Rejected
-from protocol.params import CLOCK_AHEAD_MS_MAX
+from protocol.params import CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_PROPOSE_MS_MAX
 from protocol.types import Hash32, Height
 
 TRACE_INPUTS: Final = 512
@@ -334,14 +334,16 @@ class Driver:
             self.feed(BlockBuilt(ask.height, ask.view, block))
 
     async def _check(self, block: Block) -> None:
+        """Judge a proposal. One from a clock that is a little fast waits for its time: to refuse it would
+        cost its leader the whole term, and of three validators the third may be down."""
+        while CLOCK_AHEAD_MS_MAX < (ahead_ms := self._ahead_ms(block)) <= CLOCK_AHEAD_PROPOSE_MS_MAX:
+            self._log.warning("block.early", height=block.height, ahead_ms=ahead_ms)
+            await trio.sleep((ahead_ms - CLOCK_AHEAD_MS_MAX) / 1_000)
         async with self._committing:
-            head = self._executor.head
-            if block.height <= head.height:
+            if block.height <= self._executor.head.height:
                 return
             try:
-                # The earliest time that a block may have says nothing about its proposer's clock.
-                ahead_ms = block.header.time_ms - max(self._clock.wall_ms(), head.time_ms + 1)
-                if ahead_ms > CLOCK_AHEAD_MS_MAX:
+                if (ahead_ms := self._ahead_ms(block)) > CLOCK_AHEAD_MS_MAX:
                     raise Rejected(Code.INVALID_BLOCK, f"block time is {ahead_ms} ms ahead of this clock")
                 await self._execute(block)
             except Rejected as refusal:
@@ -349,6 +351,10 @@ class Driver:
                 self.feed(BlockChecked(block.id, is_valid=False))
             else:
                 self.feed(BlockChecked(block.id, is_valid=True))
+
+    def _ahead_ms(self, block: Block) -> int:
+        """Return how far a block is ahead of our clock; the earliest time that it may have never is."""
+        return block.header.time_ms - max(self._clock.wall_ms(), self._executor.head.time_ms + 1)
 
     async def _execute(self, block: Block) -> Prepared:
         """Verify and execute a block unless that was done; raises Rejected when it breaks a rule."""

@@ -61,7 +61,7 @@ from protocol.consensus.safety import decode_safety
 from protocol.consensus.timeouts import LOCAL, TimerKey, TimerKind
 from protocol.crypto import Hash32
 from protocol.errors import Rejected
-from protocol.params import CLOCK_AHEAD_MS_MAX
+from protocol.params import CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_PROPOSE_MS_MAX
 from protocol.types import EpochNumber, Height, View
 from tests.node.small_chain import SmallChain
 
@@ -505,25 +505,55 @@ async def test_what_arrived_while_the_node_was_held_up_is_read_before_a_late_tim
 
 
 @pytest.mark.parametrize("above_ms", [0, 1])
-async def test_a_block_from_the_future_is_refused(
-    tmp_path: Path, mock_clock: MockClock, above_ms: int
+async def test_a_block_from_the_far_future_is_refused(
+    tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery, above_ms: int
 ) -> None:
     stage = make_stage(tmp_path, 3)
-    block = stage.chain.build(time_ms=stage.clock.wall_ms() + CLOCK_AHEAD_MS_MAX + above_ms, proposer=1)
-    await stage.driver._check(block)
-    assert stage.waiting() == [BlockChecked(block.id, is_valid=above_ms == 0)]
+    ahead_ms = CLOCK_AHEAD_PROPOSE_MS_MAX + above_ms
+    block = stage.chain.build(time_ms=stage.clock.wall_ms() + ahead_ms, proposer=1)
+    nursery.start_soon(stage.driver._check, block)
+    await trio.testing.wait_all_tasks_blocked()
+    assert stage.waiting() == ([BlockChecked(block.id, is_valid=False)] if above_ms else [])
+    nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("above_ms", [0, 1])
-async def test_clocks_that_were_set_back_do_not_stop_the_chain(
-    tmp_path: Path, mock_clock: MockClock, above_ms: int
+async def test_a_block_of_a_fast_clock_waits_for_its_time(
+    tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery, above_ms: int
 ) -> None:
+    stage = make_stage(tmp_path, 3)
+    ahead_ms = CLOCK_AHEAD_MS_MAX + above_ms
+    block = stage.chain.build(time_ms=stage.clock.wall_ms() + ahead_ms, proposer=1)
+    nursery.start_soon(stage.driver._check, block)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(stage.waiting()) == 1 - above_ms
+    stage.clock.advance(above_ms)
+    mock_clock.jump(0.001)
+    await trio.testing.wait_all_tasks_blocked()
+    assert stage.waiting() == [BlockChecked(block.id, is_valid=True)]
+
+
+async def test_a_block_that_waited_for_its_time_and_was_decided_meanwhile_is_nobodys(
+    tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    stage = make_stage(tmp_path, 3)
+    block = stage.chain.build(time_ms=stage.clock.wall_ms() + 1_000, proposer=1)
+    nursery.start_soon(stage.driver._check, block)
+    await trio.testing.wait_all_tasks_blocked()
+    await stage.driver.commit(block, stage.chain.certify(block))
+    stage.clock.advance(1_000)
+    mock_clock.jump(1)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [type(event) for event in stage.waiting()] == [BlockCommitted]
+
+
+async def test_clocks_that_were_set_back_do_not_stop_the_chain(tmp_path: Path, mock_clock: MockClock) -> None:
     stage = make_stage(tmp_path, 3)
     head_ms = stage.chain.commit().header.time_ms
     stage.clock.set_wall(head_ms - 3_600_000)
-    block = stage.chain.build(time_ms=head_ms + 1 + CLOCK_AHEAD_MS_MAX + above_ms, proposer=1)
+    block = stage.chain.build(time_ms=head_ms + 1, proposer=1)
     await stage.driver._check(block)
-    assert stage.waiting() == [BlockChecked(block.id, is_valid=above_ms == 0)]
+    assert stage.waiting() == [BlockChecked(block.id, is_valid=True)]
 
 
 # --- what is left behind

@@ -97,3 +97,10 @@ ASSET_DECIMALS_MAX: Final = 9
 ROLE_NAME_BYTES_MAX: Final = 32
 CASH_CONFIRM_SECONDS: Final = 24 * 3_600
 """A second cashier, or the cashier of a payout, has a day to confirm; then the hold goes back."""
+
+# --- format: grants, jobs and pending programs (contracts.md 3.6, 3.11, 5.5)
+PERIOD_EVERY_MAX: Final = 366
+"""Units of one period: at most 366 days, weeks or months."""
+GRANT_METHODS_MAX: Final = 16
+GRANT_ASSETS_MAX: Final = 8
+GRANT_COUNTERPARTIES_MAX: Final = 16

@@ -13,7 +13,7 @@ once.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple
 
 from protocol import codec, crypto
 from protocol.chain.evidence import Evidence
@@ -22,7 +22,7 @@ from protocol.chain.receipt import Receipt
 from protocol.chain.transaction import SignedTransaction, Transaction
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
-from protocol.contracts import REGISTRY, auth
+from protocol.contracts import REGISTRY, auth, grants
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
@@ -232,11 +232,11 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
     Cost: about 8 us.
     """
     view = View(state)
-    payer, _, _, fee_asset, fee = _admit(view, rules, time, tx)
-    if fee:
+    admitted = _admit(view, rules, time, tx)
+    if admitted.fee:
         environment = Environment(time, 0, Height(0), 0, tx.id, tx.tx.actors)
-        _charge_fee(view, environment, payer, fee_asset, fee)
-    return Admission(payer, tx.tx.gas_limit)
+        _charge_fee(view, environment, admitted.payer, admitted.fee_asset, admitted.fee)
+    return Admission(admitted.payer, tx.tx.gas_limit)
 
 
 def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: SignedTransaction) -> Receipt:
@@ -286,8 +286,21 @@ def answer_query(
     return answer
 
 
-_Admitted: TypeAlias = tuple[Address, Program, int, int, int]
-"""(payer, program, gas of the envelope, asset and amount of the fee)"""
+class _Admitted(NamedTuple):
+    """What admission found out.
+
+    Args:
+        holder: actor whose nonce it uses.
+        grant: by which a sponsor pays; 0: the payer is the holder.
+    """
+
+    holder: Address
+    payer: Address
+    grant: int
+    program: Program
+    envelope_gas: int
+    fee_asset: int
+    fee: int
 
 
 def _admit(
@@ -309,16 +322,34 @@ def _admit(
     envelope_gas = compute_envelope_gas(len(signed.raw), len(signed.signatures))
     if envelope_gas > tx.gas_limit:
         raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
-    payer = _find_payer(tx)
-    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + payer)
+    sponsor = None if isinstance(tx.payer, int) else tx.payer
+    holder = tx.actors[tx.payer if isinstance(tx.payer, int) else 0]
+    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + holder)
     if row is None:
         raise Rejected(Code.NO_ACCOUNT, "the payer does not exist", retry=True)
     auth.check_nonce(view, row, tx.lane, tx.sequence, tx.valid_until, signed.id)
     if not are_signatures_assumed and not _is_signed_by_own_key(signed, row):
         keys = tuple([(s.actor, s.public_key) for s in signed.signatures])
         auth.check_actors(view, tx.actors, keys, signed.reveals)
+    if sponsor is not None:
+        grant, fee_asset, fee = _check_sponsor(view, rules, time, tx, sponsor)
+        return _Admitted(holder, sponsor, grant, program, envelope_gas, fee_asset, fee)
     fee_asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
-    return payer, program, envelope_gas, fee_asset, fee
+    return _Admitted(holder, holder, 0, program, envelope_gas, fee_asset, fee)
+
+
+def _check_sponsor(
+    view: View, rules: ChainRules, time: Seconds, tx: Transaction, sponsor: Address
+) -> tuple[int, int, int]:
+    """Check that a sponsor pays for a transaction; returns the grant, asset and amount of the fee."""
+    day = compute_day(time, rules.utc_offset_seconds)
+    grant, terms = grants.find_sponsor(view, time, day, sponsor, tx.actors)
+    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + sponsor)
+    if row is None:
+        raise Rejected(Code.NO_ACCOUNT, "the sponsor does not exist", retry=True)
+    asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
+    grants.check_sponsor(terms, tx.gas_limit, asset, fee)
+    return grant, asset, fee
 
 
 def _type_program(signed: SignedTransaction) -> Program:
@@ -342,12 +373,6 @@ def _is_signed_by_own_key(signed: SignedTransaction, row: auth.AccountRow) -> bo
     if len(signed.signatures) != 1 or len(signed.tx.actors) != 1 or row[1] != 0 or signed.reveals:
         return False
     return address_of_key(signed.signatures[0].public_key) == signed.tx.actors[0]
-
-
-def _find_payer(tx: Transaction) -> Address:
-    if type(tx.payer) is int:
-        return tx.actors[tx.payer]
-    raise Rejected(Code.GRANT_EXCEEDED, "the sponsor has granted nothing to these actors")
 
 
 class _Block:
@@ -401,7 +426,7 @@ class _Block:
         view, tx, time = self.view, signed.tx, self._time
         view.gas_limit = GAS_UNLIMITED
         admitted = _admit(view, self._rules, time, signed, are_signatures_assumed)
-        payer, program, envelope_gas, fee_asset, fee = admitted
+        holder, payer, grant, program, envelope_gas, fee_asset, fee = admitted
         view.touched = dict.fromkeys(tx.actors)
         index = len(self.receipts)
         environment = self.environment(index, signed.id, tx.actors)
@@ -413,7 +438,12 @@ class _Block:
         view.gas_used, view.gas_limit = envelope_gas, tx.gas_limit
         outcome = run_program(view, REGISTRY, environment, program)
         gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
-        auth.settle(view, payer, tx.lane, tx.sequence, tx.valid_until, signed.id, gas, time)
+        if grant:
+            auth.use_nonce(view, holder, tx.lane, tx.sequence, tx.valid_until, signed.id)
+            auth.take_gas(view, payer, gas, time)
+            grants.charge_sponsor(view, self._day, grant, gas, fee_asset, fee)
+        else:
+            auth.settle(view, payer, tx.lane, tx.sequence, tx.valid_until, signed.id, gas, time)
 
         receipt = Receipt(
             signed.id,

@@ -5,7 +5,7 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import assets, auth, registry
+from protocol.contracts import assets, auth, grants, registry
 from protocol.contracts.ledger import contract as ledger
 from protocol.vm.contract import Contract, Registry
 
@@ -13,7 +13,8 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     ledger.CONTRACT,
     auth.CONTRACT,
     registry.CONTRACT,
+    grants.CONTRACT,
     assets.CONTRACT,
 )
 
-REGISTRY: Final = Registry(BUILTINS, auth.has_role)
+REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants)

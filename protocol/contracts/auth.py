@@ -403,16 +403,43 @@ def settle(
     key = ACCOUNT.prefix + payer
     row = ACCOUNT.peek(view, key)
     assert row is not None, "admission has found this account"
-    schema, version, lanes, debt, debt_time = row
+    lanes = _use_nonce(view, row[2], lane, sequence, valid_until, tx_id)
+    view.put(key, (row[0], row[1], lanes, _add_debt(row, gas, time), time))
+
+
+def use_nonce(view: View, holder: Address, lane: int, sequence: int, valid_until: int, tx_id: TxId) -> None:
+    """Use the nonce of a transaction whose gas another account pays."""
+    key = ACCOUNT.prefix + holder
+    row = ACCOUNT.peek(view, key)
+    assert row is not None, "admission has found this account"
+    lanes = _use_nonce(view, row[2], lane, sequence, valid_until, tx_id)
+    view.put(key, (row[0], row[1], lanes, row[3], row[4]))
+
+
+def take_gas(view: View, payer: Address, gas: int, time: int) -> None:
+    """Take gas from the bucket of an account that exists."""
+    key = ACCOUNT.prefix + payer
+    row = ACCOUNT.peek(view, key)
+    assert row is not None, "whoever pays has been found"
+    view.put(key, (row[0], row[1], row[2], _add_debt(row, gas, time), time))
+
+
+def _use_nonce(
+    view: View, lanes: tuple[int, ...], lane: int, sequence: int, valid_until: int, tx_id: TxId
+) -> tuple[int, ...]:
     if lane == LANE_UNORDERED:
         view.put(_seen_key(valid_until, tx_id), _SEEN_ROW)
-    else:
-        if lane >= len(lanes):
-            lanes = lanes + (0,) * (lane + 1 - len(lanes))
-        lanes = (*lanes[:lane], sequence, *lanes[lane + 1 :])
+        return lanes
+    if lane >= len(lanes):
+        lanes = lanes + (0,) * (lane + 1 - len(lanes))
+    return (*lanes[:lane], sequence, *lanes[lane + 1 :])
+
+
+def _add_debt(row: AccountRow, gas: int, time: int) -> int:
+    _, _, _, debt, debt_time = row
     debt -= (time - debt_time) * QUOTA_GAS_PER_DAY
     debt = (debt if debt > 0 else 0) + gas * QUOTA_UNIT
-    view.put(key, (schema, version, lanes, min(debt, QUOTA_CAPACITY * QUOTA_UNIT), time))
+    return min(debt, QUOTA_CAPACITY * QUOTA_UNIT)
 
 
 def compute_fee(view: View, row: AccountRow, gas_limit: int, gas_price: int, time: int) -> tuple[int, int]:

@@ -64,15 +64,32 @@ class QueryContext:
     journal: JournalReader | None = None
 
 
+class Take:
+    """Authority over at most so much of one owner's money, handed to one call of a lower contract.
+
+    Made by `Context.take` only. What is taken also counts against a grant that the outer call uses.
+    """
+
+    __slots__ = ("asset", "left", "owner", "source")
+
+    def __init__(self, source: "Context", owner: Address, asset: int, left: int) -> None:
+        self.source = source
+        self.owner = owner
+        self.asset = asset
+        self.left = left
+
+
 class Context:
     """The world of one call.
 
     Args:
         contract: whose code runs; it may use its own pseudo-account.
         actor: account whose authority the call uses, or None.
+        grant: number of the grant that gives this authority; 0: the account acts itself.
+        takes: authority that the calling contract handed on.
     """
 
-    __slots__ = ("actor", "contract", "depth", "environment", "registry", "view")
+    __slots__ = ("_spent", "actor", "contract", "depth", "environment", "grant", "registry", "takes", "view")
 
     def __init__(
         self,
@@ -82,6 +99,8 @@ class Context:
         contract: Contract,
         actor: Address | None,
         depth: int = 0,
+        grant: int = 0,
+        takes: tuple[Take, ...] = (),
     ) -> None:
         self.view = view
         self.registry = registry
@@ -89,10 +108,50 @@ class Context:
         self.contract = contract
         self.actor = actor
         self.depth = depth
+        self.grant = grant
+        self.takes = takes
+        self._spent: dict[int, int] | None = None
 
     def may_debit(self, owner: bytes) -> bool:
         """Tell whether this call has authority over an owner's money."""
-        return owner == self.actor or self.environment.system == "gov" or owner == self.contract.address
+        if owner == self.actor or self.environment.system == "gov" or owner == self.contract.address:
+            return True
+        return any(owner == take.owner for take in self.takes)
+
+    def spend(self, owner: bytes, asset: int, amount: int, counterparty: bytes) -> None:
+        """Count what was really moved or held against the grant or the token that allowed it.
+
+        *Rule*: after `may_debit`, by everything that debits: `ledger.leg` and `ledger.hold`.
+
+        Raises:
+            CallFailed: GRANT_EXCEEDED.
+        """
+        if owner == self.actor:
+            if self.grant:
+                spent = self._spent = self._spent or {}
+                spent[asset] = in_call = spent.get(asset, 0) + amount
+                self.registry.grants.spend(self.view, self.grant, asset, amount, in_call, counterparty)
+        elif self.takes and owner != self.contract.address and self.environment.system != "gov":
+            self._use_takes(owner, asset, amount, counterparty)
+
+    def _use_takes(self, owner: bytes, asset: int, amount: int, counterparty: bytes) -> None:
+        for take in self.takes:
+            if (take.owner, take.asset) == (owner, asset) and amount <= take.left:
+                take.left -= amount
+                take.source.spend(owner, asset, amount, counterparty)
+                return
+        left = max([t.left for t in self.takes if (t.owner, t.asset) == (owner, asset)], default=0)
+        fail(Code.GRANT_EXCEEDED, "vm.take", left, amount)
+
+    def take(self, owner: Address, asset: int, at_most: int) -> Take:
+        """Make a token by which a lower contract may debit an owner at most so much, in one call.
+
+        Raises:
+            CallFailed: POLICY_UNMET when this call has no such authority itself.
+        """
+        if not self.may_debit(owner):
+            fail(Code.POLICY_UNMET, "vm.take", None, owner)
+        return Take(self, owner, asset, at_most)
 
     def emit(self, event: EventType, *fields: Value) -> None:
         """Say an event of this or a lower contract."""
@@ -100,8 +159,11 @@ class Context:
         view.charge(event.gas)
         view.emit(Event(event.contract, event.id, fields))
 
-    def call(self, contract_id: int, method_id: int, *arguments: Value) -> Value:
-        """Call a method of a lower contract as this contract; the user's authority is not handed on.
+    def call(
+        self, contract_id: int, method_id: int, *arguments: Value, takes: tuple[Take, ...] = ()
+    ) -> Value:
+        """Call a method of a lower contract as this contract; the user's authority is not handed on, except
+        for what the tokens name.
 
         Raises:
             CallFailed: LIMIT (too deep), TYPE, or what the method raises.
@@ -116,7 +178,13 @@ class Context:
             if not declared.kind.holds(value):
                 raise CallFailed(Code.TYPE, Reason("vm.argument", declared.kind.name, declared.name))
         inner = Context(
-            self.view, self.registry, self.environment, contract, self.contract.address, self.depth + 1
+            self.view,
+            self.registry,
+            self.environment,
+            contract,
+            self.contract.address,
+            self.depth + 1,
+            takes=takes,
         )
         return run_method(inner, method, arguments)
 
@@ -143,6 +211,8 @@ def _check_capability(context: Context, method: Method) -> None:
         CallFailed: POLICY_UNMET when an owner's authority is missing, else ROLE.
     """
     actor = context.actor
+    if context.grant:
+        fail(Code.POLICY_UNMET, "vm.owner", method.name, actor)
     for capability in method.capabilities:
         match capability:
             case Owner():

@@ -9,14 +9,14 @@ module and one line in `contracts/__init__.py`. This file does not run anything 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from protocol import crypto
 from protocol.codec import Value
 from protocol.crypto import Domain
-from protocol.errors import Code, Rejected
+from protocol.errors import CallFailed, Code, Reason, Rejected
 from protocol.params import RESULT_BYTES_MAX
-from protocol.types import Address, ContractId
+from protocol.types import Address, ContractId, Seconds
 from protocol.vm import gas
 from protocol.vm.kinds import Field, Fields, Kind
 from protocol.vm.tables import Table
@@ -154,16 +154,53 @@ def compute_contract_address(name: str) -> Address:
     return Address(crypto.digest(Domain.CONTRACT_ADDRESS, name.encode())[:ADDRESS_BYTES])
 
 
-class Registry:
-    """The contracts of a chain by number and name. Built once from an explicit tuple."""
+class GrantKeeper(Protocol):
+    """Keep grants: who may use another account's authority, for what, and how much of it is left."""
 
-    __slots__ = ("by_id", "by_name", "contracts", "has_role", "methods")
+    def use(
+        self, view: View, time: Seconds, day: int, grant: int, grantee: Address, contract: int, method: int
+    ) -> Address: ...
+
+    def spend(
+        self, view: View, grant: int, asset: int, amount: int, in_call: int, counterparty: bytes
+    ) -> None: ...
+
+
+class _NoGrants:
+    """A chain without grants: none is found."""
+
+    __slots__ = ()
+
+    def use(
+        self, view: View, time: Seconds, day: int, grant: int, grantee: Address, contract: int, method: int
+    ) -> Address:
+        raise CallFailed(Code.GRANT_EXCEEDED, Reason("vm.grants", None, grant))
+
+    def spend(
+        self, view: View, grant: int, asset: int, amount: int, in_call: int, counterparty: bytes
+    ) -> None:
+        raise AssertionError("no grant is in use")
+
+
+class Registry:
+    """The contracts of a chain by number and name. Built once from an explicit tuple.
+
+    Args:
+        has_role: whether an account holds a role.
+        grants: the contract that keeps grants.
+    """
+
+    __slots__ = ("by_id", "by_name", "contracts", "grants", "has_role", "methods")
 
     def __init__(
-        self, contracts: tuple[Contract, ...], has_role: Callable[[View, Address, str], bool]
+        self,
+        contracts: tuple[Contract, ...],
+        has_role: Callable[[View, Address, str], bool],
+        grants: GrantKeeper | None = None,
     ) -> None:
         self.contracts = contracts
         self.has_role = has_role
+        self.grants: GrantKeeper = _NoGrants() if grants is None else grants
         self.by_id: dict[int, Contract] = {c.id: c for c in contracts}
         self.by_name = {c.name: c for c in contracts}
         self.methods: dict[tuple[int, int], tuple[Contract, Method]] = {

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from protocol.codec import Value
 from protocol.errors import USER_ASSERT_BASE, CallFailed, Code, Reason
+from protocol.types import Address
 from protocol.vm import gas
 from protocol.vm.context import Context, Environment, run_method
 from protocol.vm.contract import Registry
@@ -65,7 +66,9 @@ def run_program(view: View, registry: Registry, environment: Environment, progra
                 if not step.is_fixed:
                     arguments = tuple([resolve(a, results, environment) for a in arguments])
                 actor = None if step.actor == NO_ACTOR else actors[step.actor]
-                context = Context(view, registry, environment, step.contract, actor)
+                if step.grant:
+                    actor = _use_grant(view, registry, environment, step)
+                context = Context(view, registry, environment, step.contract, actor, 0, step.grant)
                 results.append(run_method(context, step.method, arguments))  # type: ignore[arg-type]
             else:
                 view.charge(gas.ASSERTION)
@@ -75,6 +78,13 @@ def run_program(view: View, registry: Registry, environment: Environment, progra
         view.rewind(mark)
         return Outcome(int(failure.code), (), len(results), failure.reason)
     return Outcome(_OK, tuple(results))
+
+
+def _use_grant(view: View, registry: Registry, environment: Environment, step: Call) -> Address:
+    """Return the account whose authority a call uses by a grant."""
+    grantee = environment.actors[step.actor]
+    time, day = environment.time, environment.day
+    return registry.grants.use(view, time, day, step.grant, grantee, step.contract.id, step.method.id)
 
 
 def resolve(argument: Argument, results: list[Value], environment: Environment) -> Value:

@@ -3,6 +3,7 @@
 Program   = [pins, instructions]
 pins      = [[contract id, version], ...], ascending
 instruction = [contract id, method id, actor, [argument, ...]]   actor: index into the actors, 255 = none
+              actor may be [k, grant]: actor k uses what the grant of this number allows
             | [0, 0, op, a, b, code]                             assertion; op 0..5 = eq ne lt le gt ge
 argument    = int | bytes | str | bool | nil                     itself
             | [0, argument...]                                   list
@@ -38,6 +39,7 @@ from protocol.vm.kinds import (
     HEIGHT,
     SECONDS,
     U32,
+    U48,
     Anything,
     Fields,
     Integer,
@@ -93,18 +95,25 @@ Argument: TypeAlias = "Value | ResultOf | FromEnvironment | ListOf"
 
 
 class Call:
-    """A typed call; `is_fixed` when no argument is a reference."""
+    """A typed call; `is_fixed` when no argument is a reference, `grant` 0 when the actor acts itself."""
 
-    __slots__ = ("actor", "arguments", "contract", "is_fixed", "method")
+    __slots__ = ("actor", "arguments", "contract", "grant", "is_fixed", "method")
 
     def __init__(
-        self, contract: Contract, method: Method, actor: int, arguments: tuple[Argument, ...], is_fixed: bool
+        self,
+        contract: Contract,
+        method: Method,
+        actor: int,
+        arguments: tuple[Argument, ...],
+        is_fixed: bool,
+        grant: int = 0,
     ) -> None:
         self.contract = contract
         self.method = method
         self.actor = actor
         self.arguments = arguments
         self.is_fixed = is_fixed
+        self.grant = grant
 
 
 class Assertion:
@@ -189,6 +198,9 @@ def _parse_step(raw: Value, registry: Registry, actors: int, results: list[Kind 
     if found is None:
         _refuse(Code.UNKNOWN_METHOD, f"no method {contract_id}.{method_id}")
     contract, method = found
+    grant = 0
+    if type(actor) is tuple:
+        actor, grant = _parse_grant(actor, contract, method)
     if type(actor) is not int or (not 0 <= actor < actors and actor != NO_ACTOR):
         _refuse(Code.MALFORMED, "call: no such actor")
     declared = method.arguments
@@ -201,11 +213,20 @@ def _parse_step(raw: Value, registry: Registry, actors: int, results: list[Kind 
                 at = [f.kind.holds(a) for f, a in zip(declared, arguments, strict=True)].index(False)
                 wrong = declared[at]
                 _refuse(Code.TYPE, f"{contract.name}.{method.name}: {wrong.name} is not {wrong.kind.name}")
-        return Call(contract, method, actor, arguments, True)
+        return Call(contract, method, actor, arguments, True, grant)
     earlier = results[:-1]
     parsed = [_parse_argument(a, f.kind, actors, earlier) for f, a in zip(declared, arguments, strict=True)]
     is_fixed = all(fixed for _, fixed in parsed)
-    return Call(contract, method, actor, tuple([value for value, _ in parsed]), is_fixed)
+    return Call(contract, method, actor, tuple([value for value, _ in parsed]), is_fixed, grant)
+
+
+def _parse_grant(raw: tuple[Value, ...], contract: Contract, method: Method) -> tuple[int, int]:
+    actor, grant = raw if len(raw) == 2 else (None, None)
+    if type(actor) is not int or actor == NO_ACTOR or type(grant) is not int or not U48.holds(grant):
+        _refuse(Code.MALFORMED, "call: neither an actor nor [actor, grant]")
+    if grant == 0 or method.owner_at < 0:
+        _refuse(Code.TYPE, f"{contract.name}.{method.name}: no grant gives this authority")
+    return actor, grant
 
 
 def _parse_assertion(raw: tuple[Value, ...], actors: int, results: list[Kind | None]) -> Assertion:

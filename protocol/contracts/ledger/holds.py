@@ -64,8 +64,8 @@ def hold(
 ) -> int:
     """Reserve an amount on both accounts; returns the number of the hold.
 
-    Rules: 1. those of `leg`. 2. the contract whose code runs keeps the hold. 3. at `expires` (seconds; 0:
-    never)
+    Rules: 1. those of `leg`; what a hold gives back later still counts as spent. 2. the contract whose code
+        runs keeps the hold. 3. at `expires` (seconds; 0: never)
         it is given back. 4. while it is pending, the accounts named by `closing` are closed.
 
     Raises:
@@ -82,6 +82,8 @@ def hold(
         amount = limit_amount(dr, cr, amount, at_most)
     check_debit(dr, amount)
     check_credit(cr, amount)
+    if ctx.grant or ctx.takes:
+        ctx.spend(debit[:20], int.from_bytes(debit[22:26], "big"), amount, credit[:20])
     _pend(view, debit, dr, amount, 0, CLOSED if closing & CLOSE_DEBIT else 0)
     _pend(view, credit, cr, 0, amount, CLOSED if closing & CLOSE_CREDIT else 0)
     add_totals(view, debit, credit, amount, 0)

@@ -48,14 +48,18 @@ def leg(
 ) -> int:
     """Move an amount between two accounts; returns the amount moved.
 
-    Rules: 1. the call has authority over the owner of the debited account. 2. the rules of `post`.
+    Rules: 1. the call has authority over the owner of the debited account. 2. the rules of `post`. 3. a grant
+        or token is charged with what was moved.
 
     Raises:
-        CallFailed: POLICY_UNMET, or what `post` raises.
+        CallFailed: POLICY_UNMET, GRANT_EXCEEDED, or what `post` raises.
     """
     if not ctx.may_debit(debit[:20]):
         fail(Code.POLICY_UNMET, "ledger.authority", None, debit[:20])
-    return post(ctx.view, ctx.environment, debit, credit, amount, code, ref, at_most)
+    amount = post(ctx.view, ctx.environment, debit, credit, amount, code, ref, at_most)
+    if ctx.grant or ctx.takes:
+        ctx.spend(debit[:20], int.from_bytes(debit[22:26], "big"), amount, credit[:20])
+    return amount
 
 
 def post(

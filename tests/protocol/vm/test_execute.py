@@ -5,11 +5,12 @@ import pytest
 from protocol.codec import Value
 from protocol.errors import USER_ASSERT_BASE, CallFailed, Code
 from protocol.params import CALL_DEPTH_MAX, RESULT_BYTES_MAX
+from protocol.types import Address, ContractId
 from protocol.vm import gas
-from protocol.vm.context import run_method
-from protocol.vm.contract import GOV, Contract, Method, Registry, compute_contract_address
+from protocol.vm.context import Context, run_method
+from protocol.vm.contract import GOV, Contract, Method, Owner, Registry, Signed, compute_contract_address
 from protocol.vm.execute import Outcome, run_program
-from protocol.vm.kinds import U8, Anything
+from protocol.vm.kinds import ADDRESS, U8, Anything, Field
 from protocol.vm.program import NO_ACTOR, parse_program
 from protocol.vm.view import MemoryState, View
 from tests.protocol.vm.toy import (
@@ -167,6 +168,62 @@ def test_nested_call_acts_as_the_contract_and_not_as_the_user() -> None:
 
 def test_gov_may_debit_anybody() -> None:
     assert run((TOWER[1].id, 2, NO_ACTOR, ()), system="gov").results == ((None, True, True),)
+
+
+def test_a_token_lets_a_lower_contract_take_so_much_and_no_more() -> None:
+    outer = context(View(MemoryState()), TOWER[1])
+    take = outer.take(ACTOR, 1, 100)
+    inner = Context(
+        outer.view, REGISTRY, outer.environment, TOWER[0], TOWER[1].address, depth=1, takes=(take,)
+    )
+    assert inner.may_debit(ACTOR) and not inner.may_debit(OTHER)
+    inner.spend(ACTOR, 1, 60, OTHER)
+    inner.spend(ACTOR, 1, 40, OTHER)
+    for asset in (1, 2):
+        with pytest.raises(CallFailed) as failure:
+            inner.spend(ACTOR, asset, 1, OTHER)
+        assert failure.value.code == Code.GRANT_EXCEEDED and failure.value.reason.rule == "vm.take"
+    inner.spend(TOWER[0].address, 1, 1_000, OTHER)  # its own money needs no token
+    with pytest.raises(CallFailed) as failure:
+        outer.take(OTHER, 1, 1)
+    assert failure.value.code == Code.POLICY_UNMET
+
+
+def test_a_token_reaches_the_call_and_counts_against_the_grant_behind_it() -> None:
+    spent: list[tuple[int, int, int]] = []
+
+    class Grants:
+        def use(self, *_: object) -> Address:
+            return ACTOR
+
+        def spend(
+            self, view: View, grant: int, asset: int, amount: int, in_call: int, counterparty: bytes
+        ) -> None:
+            spent.append((grant, amount, in_call))
+
+    def reach(ctx: Context) -> Value:
+        return ctx.call(200, 1, takes=(ctx.take(ACTOR, 1, 50),))
+
+    def debit(ctx: Context) -> Value:
+        ctx.spend(ACTOR, 1, 20, OTHER)
+        ctx.spend(ACTOR, 1, 30, OTHER)
+        return 0
+
+    lower = Contract(
+        ContractId(200), "low", 0, 1, "", methods=(Method(1, "m", (), U8, (Signed(),), 1, debit, ""),)
+    )
+    owner = (Field("owner", ADDRESS),)
+    top = Method(1, "m", owner, U8, (Owner("owner"),), 1, lambda ctx, owner: reach(ctx), "")
+    upper = Contract(ContractId(201), "up", 1, 1, "", methods=(top,))
+    registry = Registry((lower, upper), lambda *_: False, Grants())
+    program = parse_program(((), ((201, 1, (1, 9), (ACTOR,)),)), registry, 2)
+    assert run_program(View(MemoryState()), registry, environment(), program).code == Code.OK
+    assert spent == [(9, 20, 20), (9, 30, 50)]
+
+
+def test_without_a_contract_that_keeps_grants_there_are_none() -> None:
+    outcome = run((TOY, 5, (1, 4), (1, ACTOR)))
+    assert outcome.code == Code.GRANT_EXCEEDED
 
 
 def test_calls_go_down_only() -> None:

@@ -85,6 +85,9 @@ VOTE_CHANNEL_BYTES_MAX: Final = 64 * 1024
 DISK_RETRY_SECONDS: Final = 2.0
 """How often a node whose disk is almost full looks for room."""
 
+ALARM_SECONDS: Final = 1.0
+"""Alarms are logged once in this time, so that a hostile validator cannot fill the disk with them."""
+
 SERVING_SHARE: Final = 10
 """A validator that lags is sent what was decided for at most one part in so many of this node's time."""
 
@@ -154,6 +157,7 @@ class Driver:
         self.last_commit_ms = 0
         self.is_disk_low = False
         self._proposed_at = 0.0
+        self._alarmed_at = -math.inf
         self._not_leading = trio.Event()
         self._seen_leader: tuple[int, int | None] = (0, None)
         self._log = get_logger("driver")
@@ -271,7 +275,9 @@ class Driver:
             case ReportEvidence(evidence):
                 self._log.error("evidence", kind=evidence.kind.name, accused=evidence.accused.hex())
             case Alarm(reason):
-                self._log.error("consensus.alarm", reason=reason)
+                if trio.current_time() >= self._alarmed_at + ALARM_SECONDS:
+                    self._alarmed_at = trio.current_time()
+                    self._log.error("consensus.alarm", reason=reason)
             case _:
                 assert_never(effect)
 

@@ -193,7 +193,9 @@ class Mempool:
         self._entries[tx_id] = queue.entries[tx_id] = entry
         queue.size_bytes += size
         self._bytes += size
-        if self._heavy:
+        if len(self._heavy) > self._heavy_max():
+            self._heavy.clear()  # nobody has asked for long; it is made again from the queues
+        elif self._heavy:
             heappush(self._heavy, (-queue.size_bytes, payer))
 
     def take(self, txs_max: int, bytes_max: int, gas_max: int) -> list[SignedTransaction]:
@@ -329,7 +331,7 @@ class Mempool:
         not full nothing.
         """
         heavy = self._heavy
-        if not heavy or len(heavy) > 4 * len(self._queues) + 64:
+        if not heavy or len(heavy) > self._heavy_max():
             heavy[:] = [(-queue.size_bytes, address) for address, queue in self._queues.items()]
             heapify(heavy)
         while True:
@@ -341,6 +343,9 @@ class Mempool:
                 heapreplace(heavy, (-queue.size_bytes, address))
             else:
                 return queue
+
+    def _heavy_max(self) -> int:
+        return 4 * len(self._queues) + 64
 
     def _refuse(self, why: str) -> NoReturn:
         self._refused += 1

@@ -20,6 +20,7 @@ from node.store.store import Store
 from node.wire import FrameKind, frame
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
+from protocol.errors import Code, Rejected
 from protocol.sync.messages import (
     RANGE_BYTES_MAX,
     Blocks,
@@ -62,6 +63,9 @@ INPUTS_WAITING_MAX: Final = 1_024
 
 SERVED_BYTES_A_TICK_MAX: Final = 8 * 1024 * 1024
 """What one peer is served in one tick: more than it can execute meanwhile; a greedy one has to wait."""
+
+UNASKED_BYTES_MAX: Final = 1_024
+"""What a message may have of a peer that was asked for nothing: only blocks are larger."""
 
 ASKED_MAX: Final = 8
 """Requests to one peer that are remembered; the oldest will not be answered any more."""
@@ -128,8 +132,10 @@ class BlockSync:
         """Serve a request, or take an answer.
 
         Raises:
-            Rejected: it does not decode; the peer is at fault.
+            Rejected: it does not decode, or nobody asked for so much; the peer is at fault.
         """
+        if len(payload) > UNASKED_BYTES_MAX and not self._asked.get(peer):
+            raise Rejected(Code.TOO_LARGE, "blocks that nobody asked for")
         message = decode_sync(payload, self._driver.decode_block)
         match message:
             case GetStatus():

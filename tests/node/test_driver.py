@@ -18,7 +18,14 @@ from trio.testing import MockClock
 from node import driver as driver_module
 from node.builder import Builder, Pace
 from node.clock import FakeClock
-from node.driver import DISK_RETRY_SECONDS, GRACE_SECONDS, LATE_SECONDS, SERVING_SHARE, Driver
+from node.driver import (
+    ALARM_SECONDS,
+    DISK_RETRY_SECONDS,
+    GRACE_SECONDS,
+    LATE_SECONDS,
+    SERVING_SHARE,
+    Driver,
+)
 from node.errors import OperationError
 from node.inbox import PEER_MESSAGES_MAX
 from node.intake import Intake
@@ -30,6 +37,7 @@ from node.wire import split
 from protocol import crypto
 from protocol.chain.block import Block, assemble_block
 from protocol.chain.certificate import UNSIGNED, Vote, VoteKind
+from protocol.consensus.effects import Alarm
 from protocol.consensus.engine import Consensus
 from protocol.consensus.inputs import (
     BlockBuilt,
@@ -457,6 +465,20 @@ async def test_a_laggard_gets_its_share_of_our_time_and_no_more(
     assert ask(1) == 2
     mock_clock.jump(0.25)
     assert ask(1) == 3
+
+
+async def test_alarms_do_not_fill_the_log(
+    tmp_path: Path, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    stage = make_stage(tmp_path, 3)
+    said: list[str] = []
+    monkeypatch.setattr(stage.driver._log, "error", lambda event, **_: said.append(event), raising=False)
+    for _ in range(50):
+        await stage.driver._perform(Alarm("hostile"), nursery)
+    assert said == ["consensus.alarm"]
+    mock_clock.jump(ALARM_SECONDS)
+    await stage.driver._perform(Alarm("hostile"), nursery)
+    assert said == ["consensus.alarm"] * 2
 
 
 # --- time

@@ -164,6 +164,18 @@ def test_the_heaviest_is_known_after_others_left() -> None:
     assert pool.get(tx(2, 3).id) is None and pool.get(tx(1, 3).id) is not None
 
 
+def test_a_pool_that_was_full_once_remembers_nothing_of_it_for_ever() -> None:
+    pool = Mempool(MempoolLimits(txs=2))
+    for number in range(3):
+        pool.add(tx(1, number, UNORDERED), address(1 + number // 2), 100)
+    pool.remove_committed(pool.ids())
+    for number in range(1_000):
+        one = tx(1, 10 + number, UNORDERED)
+        pool.add(one, address(1), 100)
+        pool.remove_committed([one.id])
+    assert len(pool._heavy) < 100
+
+
 def test_a_large_newcomer_pushes_out_several_or_none() -> None:
     size = len(tx(1, 0).raw)
     pool = Mempool(MempoolLimits(size_bytes=10 * size))

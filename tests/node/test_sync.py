@@ -14,12 +14,19 @@ from node import sync as sync_module
 from node.executor import Executor
 from node.net.transport import Channel, PeerId
 from node.store.store import Store
-from node.sync import ASKED_MAX, INPUTS_WAITING_MAX, LAG_SECONDS, REQUEST_SECONDS_MAX, BlockSync
+from node.sync import (
+    ASKED_MAX,
+    INPUTS_WAITING_MAX,
+    LAG_SECONDS,
+    REQUEST_SECONDS_MAX,
+    UNASKED_BYTES_MAX,
+    BlockSync,
+)
 from node.wire import FrameKind, split
 from protocol.chain.block import Block, decode_block
 from protocol.chain.certificate import Certificate
 from protocol.chain.transaction import decode_signed
-from protocol.errors import Rejected
+from protocol.errors import Code, Rejected
 from protocol.merkle.tree import StateTree
 from protocol.sync.messages import (
     Blocks,
@@ -178,9 +185,8 @@ async def test_blocks_that_nobody_asked_for_change_nothing(tmp_path: Path, autoj
     full = serving(tmp_path, 4)
     async with lagging(tmp_path, full) as node:
         peer = node.up[0]
-        node.hear(peer, answer(full, GetBlocks(Height(1), 4)))
-        await trio.testing.wait_all_tasks_blocked()
-        assert node.executor.head.height == 0
+        with pytest.raises(Rejected, match="nobody asked"):
+            node.hear(peer, answer(full, GetBlocks(Height(1), 4)))
         node.hear(peer, ChainStatus(Height(4), full.executor.head.block_id))
         await trio.testing.wait_all_tasks_blocked()
         node.hear(peer, answer(full, GetBlocks(Height(3), 2)))
@@ -265,3 +271,10 @@ def test_observers_are_told_of_each_block_and_validators_are_not(tmp_path: Path)
 def test_nonsense_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(Rejected):
         serving(tmp_path, 0).sync.on_frame(OBSERVER, data)
+
+
+@pytest.mark.parametrize("above", [0, 1])
+def test_what_nobody_asked_for_is_not_even_decoded(tmp_path: Path, above: int) -> None:
+    with pytest.raises(Rejected) as caught:
+        serving(tmp_path, 0).sync.on_frame(OBSERVER, b"\xc1" * (UNASKED_BYTES_MAX + above))
+    assert (caught.value.code == Code.TOO_LARGE) is bool(above)

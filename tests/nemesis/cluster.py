@@ -33,6 +33,11 @@ SMALL_DISK_MIB: Final = 320
 Process = subprocess.Popen[bytes]
 
 
+def find_faketime() -> Path | None:
+    """Return the library that lies about the clock, when it is installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
 class Cluster:
     """So many nodes on so many namespaces, made anew in a folder; use as a context.
 
@@ -49,7 +54,6 @@ class Cluster:
         self._gateways: list[Process] = []
         self._stores: list[Store] = []
         self.paused: set[int] = set()
-        self.starts = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> "Cluster":
@@ -81,12 +85,19 @@ class Cluster:
 
     # --- processes
 
-    def start(self, at: int) -> None:
-        """Start a daemon in its namespace."""
+    def start(self, at: int, skew_seconds: int = 0) -> None:
+        """Start a daemon in its namespace; with a skew its clock is wrong by that, and its timers are not."""
         node = self.nodes[at]
         command = [sys.executable, "-m", "node", "run", "--no-gateway", "--home", node.home]
+        if skew_seconds:
+            settings = {
+                "LD_PRELOAD": str(find_faketime()),
+                "FAKETIME": f"{skew_seconds:+d}s",
+                "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+            command = ["env", *(f"{name}={value}" for name, value in settings.items()), *command]
         self._daemons[at] = self._spawn(self.net.inside(at, command), node, "node")
-        self.starts += 1
 
     def kill(self, at: int) -> None:
         """End a daemon at once (kill -9)."""

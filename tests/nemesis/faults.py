@@ -6,13 +6,12 @@ knows no load and judges nothing.
 """
 
 import random
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from tests.nemesis.cluster import Cluster
+from tests.nemesis.cluster import Cluster, find_faketime
 from tests.netns.switch import Wire
 
 Undo = Callable[[], object]
@@ -34,6 +33,8 @@ class Kind(Enum):
     BRIDGE = "two nodes see each other only through the others"
     SHATTER = "nobody sees anybody"
     DISK_FULL = "disk full"
+    CLOCK_AHEAD = "clock 3 s ahead"
+    CLOCK_BEHIND = "clock 3 s behind"
     DELAY = "delay 50 +- 30 ms"
     LOSS = "loss 5 %"
     DUPLICATES = "duplicates 10 %"
@@ -47,6 +48,7 @@ WEATHER: Final = {
     Kind.NARROW: Wire(rate_kbit=2_000),
 }
 HURTS: Final = tuple(kind for kind in Kind if kind not in WEATHER)
+SKEW_SECONDS: Final = {Kind.CLOCK_AHEAD: 3, Kind.CLOCK_BEHIND: -3}
 FAULT_SECONDS: Final = (0.5, 4.0)
 REST_SECONDS: Final = (0.3, 2.0)
 
@@ -86,14 +88,10 @@ def _draw_track(chance: random.Random, seconds: float, kinds: list[Kind]) -> Ite
         yield Step(begin, now, bag.pop(), chance.randrange(1 << 16))
 
 
-def left_out(cluster: Cluster) -> list[str]:
-    """Say which faults this machine or cluster cannot have."""
-    found = []
-    if shutil.which("faketime") is None:
-        found.append("clock skew (libfaketime is not installed)")
-    if cluster.small_disk is None:
-        found.append("disk full (no node has a small disk)")
-    return found
+def possible(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+    """Leave out what this machine cannot do."""
+    has_faketime = find_faketime() is not None
+    return tuple(kind for kind in kinds if has_faketime or kind not in SKEW_SECONDS)
 
 
 class Nemesis:
@@ -115,17 +113,17 @@ class Nemesis:
             leader = everybody[step.pick % len(everybody)]
         followers = [at for at in everybody if at != leader]
         follower = followers[step.pick % len(followers)] if followers else leader
-        return self._hurt(step.kind, leader, follower, everybody)
+        return self._hurt(step, leader, follower, everybody)
 
     def heal(self) -> None:
         """Make the network whole and calm."""
         self._cuts, self._weather = [], Wire()
         self._spread()
 
-    def _hurt(self, kind: Kind, leader: int, follower: int, everybody: list[int]) -> tuple[str, Undo]:
+    def _hurt(self, step: Step, leader: int, follower: int, everybody: list[int]) -> tuple[str, Undo]:
         cluster = self._cluster
         others = [at for at in everybody if at != leader]
-        match kind:
+        match step.kind:
             case Kind.KILL_LEADER:
                 return self._kill([leader])
             case Kind.KILL_FOLLOWER:
@@ -133,7 +131,7 @@ class Nemesis:
             case Kind.KILL_ALL:
                 return self._kill(everybody)
             case Kind.PAUSE_LEADER | Kind.PAUSE_FOLLOWER:
-                at = leader if kind is Kind.PAUSE_LEADER else follower
+                at = leader if step.kind is Kind.PAUSE_LEADER else follower
                 cluster.pause(at)
                 return f"n{at + 1}", lambda: cluster.resume(at)
             case Kind.RESTART:
@@ -153,11 +151,15 @@ class Nemesis:
                 return f"n{leader + 1}, n{follower + 1}", self._cut(_both(leader, [follower]))
             case Kind.SHATTER:
                 return "all", self._cut(cluster.net.all_lanes())
+            case Kind.CLOCK_AHEAD | Kind.CLOCK_BEHIND:
+                at = everybody[step.pick % len(everybody)]
+                self._start_anew(at, SKEW_SECONDS[step.kind])
+                return f"n{at + 1}", lambda: self._start_anew(at, 0)
             case Kind.DISK_FULL:
                 cluster.fill_disk()
                 return f"n{(cluster.small_disk or 0) + 1}", cluster.free_disk
             case _:
-                raise AssertionError(f"{kind} is weather")
+                raise AssertionError(f"{step.kind} is weather")
 
     def _kill(self, nodes: list[int]) -> tuple[str, Undo]:
         for at in nodes:
@@ -168,6 +170,10 @@ class Nemesis:
                 self._cluster.start(at)
 
         return ", ".join(f"n{at + 1}" for at in nodes), undo
+
+    def _start_anew(self, at: int, skew_seconds: int) -> None:
+        self._cluster.stop(at)
+        self._cluster.start(at, skew_seconds)
 
     def _cut(self, lanes: list[tuple[int, int]]) -> Undo:
         self._cuts = lanes

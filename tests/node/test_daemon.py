@@ -32,6 +32,7 @@ from protocol.chain.transaction import (
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
 from protocol.contracts.policies import address_of_key
+from protocol.contracts.registry import COUNCIL
 from protocol.crypto import SecretKey
 from protocol.errors import Code
 from protocol.transition import answer_query
@@ -39,7 +40,7 @@ from protocol.types import Address, EpochNumber, Gas, Height, Seconds, TimeMs, T
 
 PATIENCE_SECONDS = 20
 ASSET = 1
-AUTH, ASSETS = 2, 16
+AUTH, REGISTRY, ASSETS = 2, 4, 16
 
 
 def _key(*numbers: int) -> SecretKey:
@@ -57,12 +58,13 @@ def call(contract: int, method: int, actor: int, *arguments: Value) -> Value:
     return (contract, method, actor, arguments)
 
 
-def founding() -> tuple[Value, ...]:
-    people = [address_of(key) for key in (CASHIER, ADA, BO)]
+def founding(*others: SecretKey) -> tuple[Value, ...]:
+    people = [address_of(key) for key in (CASHIER, ADA, BO, *others)]
     opened = tuple(call(AUTH, 1, 255, address) for address in people)
     asset = call(ASSETS, 1, 255, "CNY", "renminbi", 2, 2, 10**15)
     cashier = call(ASSETS, 3, 255, people[0], ASSET, 10**12, 10**12, 10**12)
-    return (((), opened), ((), (asset,)), ((), (cashier,)))
+    council = call(AUTH, 4, 255, people[0], COUNCIL)
+    return (((), opened), ((), (asset,)), ((), (cashier,)), ((), (council,)))
 
 
 @dataclass
@@ -176,7 +178,8 @@ async def cluster(folder: Path, observers: int = 0) -> AsyncIterator[Cluster]:
     )
     now = SystemClock().wall_ms() - 1_000
     record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), validators)
-    genesis = Genesis("test-1", TimeMs(now), record, 8, 0, True, founding())
+    programs = founding(*[consensus for _, consensus in keys])
+    genesis = Genesis("test-1", TimeMs(now), record, 8, 0, True, programs)
     ports = _free_ports(len(keys))
     peers = tuple(
         Peer(f"n{i}", crypto.public_key_of(node), "127.0.0.1", ports[i]) for i, (node, _) in enumerate(keys)
@@ -290,6 +293,43 @@ async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:
         await net.nodes[0].intake.submit([heard.raw])
         await net.until(lambda: observer.spread is not None and observer.spread.received_batches >= 1)
         await net.committed(heard.id)
+        assert len(net.roots()) == 1
+
+
+async def test_an_epoch_ends_without_waiting_and_who_left_follows(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as net:
+        await net.has_leader()
+        ready = []
+        for index, (node, consensus) in enumerate(net.keys):
+            key, node_key = crypto.public_key_of(consensus), crypto.public_key_of(node)
+            said = call(REGISTRY, 1, 0, address_of(consensus), key, node_key, f"n{index}", "1")
+            ready.append(net.sign(consensus, said, sequence=index))
+        for index in (0, 1, 2):
+            [outcome] = await net.nodes[index].intake.submit([ready[index].raw])
+            assert outcome.refusal is None
+        await net.committed(*[signed.id for signed in ready])
+        stay: Value = (0, *sorted(crypto.public_key_of(consensus) for _, consensus in net.keys[:2]))
+        change = net.sign(CASHIER, call(REGISTRY, 2, 0, int(EngineKind.RAFT), stay), sequence=9)
+        await net.nodes[0].intake.submit([change.raw])
+        await net.until(lambda: all(node.executor.record.number == 1 for node in net.nodes.values()))
+        await net.until(lambda: not net.nodes[2].driver.machine.is_validating)
+        await net.until(lambda: any(net.nodes[i].driver.is_leading for i in (0, 1)))
+        pay = net.sign(
+            CASHIER, call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 5, b"r"), sequence=10
+        )
+        await net.nodes[2].intake.submit([pay.raw])
+        await net.committed(pay.id)
+        for index in (0, 1, 2):
+            await net.kill(index)
+        for index in (0, 1, 2):
+            node = await net.start(index)
+            assert node.executor.record.number == 1
+        pay = net.sign(
+            CASHIER, call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 5, b"s"), sequence=11
+        )
+        await net.until(lambda: any(net.nodes[i].driver.is_leading for i in (0, 1)))
+        await net.nodes[0].intake.submit([pay.raw])
+        await net.committed(pay.id)
         assert len(net.roots()) == 1
 
 

@@ -7,19 +7,24 @@ import pytest
 
 from protocol import codec
 from protocol.chain.block import Block, decode_block
-from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.chain.certificate import UNSIGNED, Certificate, Vote, VoteKind
 from protocol.consensus.election import Claim, Election
 from protocol.consensus.messages import (
+    BUNDLE_VOTES_MAX,
     MESSAGE_BYTES_MAX,
     Beat,
+    BftStatus,
     Decided,
     Grant,
     HandOver,
     Message,
+    Phase,
+    PolkaShown,
     Proposal,
     Signed,
     Status,
     Step,
+    VoteBundle,
     VoteRequest,
     attach_signature,
     compute_sign_digest,
@@ -30,7 +35,15 @@ from protocol.consensus.messages import (
     list_signature_checks,
     view_of,
 )
-from protocol.consensus.safety import SAFETY_BYTES_MAX, RaftSafety, decode_safety
+from protocol.consensus.polka import Polka, form_polka, list_votes
+from protocol.consensus.safety import (
+    SAFETY_BYTES_MAX,
+    BftSafety,
+    RaftSafety,
+    SafetyRecord,
+    Said,
+    decode_safety,
+)
 from protocol.errors import Rejected
 from protocol.params import BLOCK_BYTES_MAX, VALIDATORS_MAX
 from protocol.types import BlockId, EpochNumber, Hash32, Height, Signature, View
@@ -49,6 +62,12 @@ CERTIFICATE = Certificate(
     EpochNumber(0), VoteKind.ACK, Height(1), View(3), BLOCK.id, 0b11, (SIGNATURE, SIGNATURE)
 )
 PROPOSAL = Proposal(EpochNumber(0), Height(1), View(3), 2, None, BLOCK, ELECTION, SIGNATURE)
+POLKA = Polka(replace(CERTIFICATE, kind=VoteKind.PREVOTE), View(1))
+PREVOTE = replace(VOTE, kind=VoteKind.PREVOTE, valid_view=View(1))
+STATUS = BftStatus(
+    EpochNumber(0), Height(1), View(3), Phase.PREVOTE, 0b101, (1 << VALIDATORS_MAX) - 1, True, View(2), 2
+)
+BUNDLE = VoteBundle(EpochNumber(0), Height(1), (PREVOTE, replace(PREVOTE, block_id=None, valid_view=None)))
 SIGNED: list[Signed] = [PROPOSAL, VOTE, VoteRequest(CLAIM, SIGNATURE), Grant(CLAIM, 1, SIGNATURE)]
 MESSAGES: list[Message] = [
     *SIGNED,
@@ -58,6 +77,13 @@ MESSAGES: list[Message] = [
     Status(EpochNumber(0), Height(1), View(3), 77, Step.CHECKING),
     Decided(BLOCK, CERTIFICATE),
     HandOver(EpochNumber(0), Height(1), View(3)),
+    replace(PROPOSAL, election=None, valid_view=View(2), polka=POLKA),
+    PolkaShown(POLKA, BLOCK),
+    PolkaShown(replace(POLKA, valid_view=None)),
+    BUNDLE,
+    replace(BUNDLE, votes=(), proposal=replace(PROPOSAL, election=None)),
+    replace(STATUS, polka_view=None),
+    STATUS,
 ]
 
 
@@ -78,7 +104,7 @@ def test_round_trip(message: Message) -> None:
     assert decode(data) == message
     assert encode_message(decode(data)) == data
     assert (epoch_of(message), height_of(message)) == (0, 1)
-    assert view_of(message) == (0 if isinstance(message, Decided) else 3)
+    assert view_of(message) == (0 if isinstance(message, Decided | VoteBundle) else 3)
 
 
 def test_digests_of_different_kinds_and_chains_differ() -> None:
@@ -131,7 +157,29 @@ def test_every_signature_inside_is_listed() -> None:
     counts = {type(m).__name__: len(list_signature_checks(m, RECORD, GENESIS_HASH)) for m in MESSAGES[:4]}
     assert counts == {"Proposal": 3, "Vote": 1, "VoteRequest": 1, "Grant": 1}
     assert len(list_signature_checks(Decided(BLOCK, CERTIFICATE), RECORD, GENESIS_HASH)) == 2
-    assert list_signature_checks(MESSAGES[-1], RECORD, GENESIS_HASH) == []
+    assert len(list_signature_checks(PolkaShown(POLKA), RECORD, GENESIS_HASH)) == 2
+    founded = replace(PROPOSAL, election=None, polka=POLKA)
+    assert len(list_signature_checks(founded, RECORD, GENESIS_HASH)) == 3
+    assert len(list_signature_checks(replace(BUNDLE, proposal=founded), RECORD, GENESIS_HASH)) == 5
+    assert list_signature_checks(STATUS, RECORD, GENESIS_HASH) == []
+
+
+def test_signatures_of_a_polka_cover_what_its_voters_stood_on() -> None:
+    signed = [replace(PREVOTE, validator=i, signature=UNSIGNED) for i in (0, 1)]
+    digests = [compute_sign_digest(vote, GENESIS_HASH) for vote in signed]
+    votes = [
+        attach_signature(vote, STAGE.nodes[vote.validator].signer.sign(digest))
+        for vote, digest in zip(signed, digests, strict=True)
+        if digest is not None
+    ]
+    polka = form_polka(tuple(vote for vote in votes if isinstance(vote, Vote)))
+    verify = STAGE.nodes[0].signer.verify
+    checks = list_signature_checks(PolkaShown(polka), RECORD, GENESIS_HASH)
+    assert len(checks) == 2 and all(verify(*check) for check in checks)
+    for other in (replace(polka, valid_view=None), replace(polka, valid_view=View(2))):
+        checks = list_signature_checks(PolkaShown(other), RECORD, GENESIS_HASH)
+        assert not any(verify(*check) for check in checks)
+    assert list_votes(polka.votes, polka.valid_view) == tuple(votes)
 
 
 def test_listed_signatures_hold_for_what_was_signed() -> None:
@@ -153,8 +201,13 @@ def test_listed_signatures_hold_for_what_was_signed() -> None:
         Grant(CLAIM, 3, SIGNATURE),
         replace(PROPOSAL, election=replace(ELECTION, signers=0b1001)),
         Decided(BLOCK, replace(CERTIFICATE, signers=0b1001)),
+        PolkaShown(replace(POLKA, votes=replace(POLKA.votes, signers=0b1001))),
+        replace(PROPOSAL, polka=replace(POLKA, votes=replace(POLKA.votes, epoch=EpochNumber(1)))),
+        replace(BUNDLE, votes=(replace(VOTE, validator=3),)),
+        replace(BUNDLE, votes=(replace(VOTE, epoch=EpochNumber(1)),)),
+        replace(BUNDLE, proposal=replace(PROPOSAL, proposer=3)),
     ],
-    ids=range(5),
+    ids=range(10),
 )
 def test_foreign_epochs_and_validators_are_refused(message: Message) -> None:
     with pytest.raises(Rejected):
@@ -173,8 +226,14 @@ def test_foreign_epochs_and_validators_are_refused(message: Message) -> None:
         Beat(EpochNumber(0), Height(0), View(1), 1, False),
         Beat(EpochNumber(0), Height(1), View(1), 1 << 48, False),
         replace(VOTE, signature=Signature(bytes(63))),
+        PolkaShown(replace(POLKA, votes=CERTIFICATE)),
+        replace(BUNDLE, votes=(replace(VOTE, height=Height(2)),)),
+        replace(BUNDLE, votes=(replace(VOTE, epoch=EpochNumber(1)),)),
+        replace(BUNDLE, proposal=replace(PROPOSAL, height=Height(2))),
+        replace(STATUS, asked=VALIDATORS_MAX),
+        replace(STATUS, prevotes=1 << 8 * ((VALIDATORS_MAX + 7) // 8)),
     ],
-    ids=range(9),
+    ids=range(15),
 )
 def test_what_no_correct_node_says_is_refused(message: Message) -> None:
     with pytest.raises(Rejected):
@@ -187,6 +246,30 @@ def test_election_of_all_validators_fits(count: int) -> None:
     data = encode_message(replace(PROPOSAL, election=election))
     assert len(data) - len(BLOCK.encode()) < MESSAGE_BYTES_MAX - BLOCK_BYTES_MAX
     if count > VALIDATORS_MAX:
+        with pytest.raises(Rejected):
+            decode(data)
+    else:
+        decode(data)
+
+
+@pytest.mark.parametrize("count", [VALIDATORS_MAX, VALIDATORS_MAX + 1])
+def test_polka_of_all_validators_fits_beside_the_largest_block(count: int) -> None:
+    votes = replace(POLKA.votes, signers=(1 << count) - 1, signatures=(SIGNATURE,) * count)
+    message = replace(PROPOSAL, election=None, polka=replace(POLKA, votes=votes))
+    data = encode_message(replace(BUNDLE, votes=(), proposal=message))
+    assert len(data) - len(BLOCK.encode()) < MESSAGE_BYTES_MAX - BLOCK_BYTES_MAX
+    if count > VALIDATORS_MAX:
+        with pytest.raises(Rejected):
+            decode(data)
+    else:
+        decode(data)
+
+
+@pytest.mark.parametrize("count", [BUNDLE_VOTES_MAX, BUNDLE_VOTES_MAX + 1])
+def test_bundle_is_bounded(count: int) -> None:
+    data = encode_message(replace(BUNDLE, votes=(PREVOTE,) * count))
+    assert len(data) < MESSAGE_BYTES_MAX - BLOCK_BYTES_MAX
+    if count > BUNDLE_VOTES_MAX:
         with pytest.raises(Rejected):
             decode(data)
     else:
@@ -219,16 +302,38 @@ def test_hostile_bytes_are_only_ever_rejected(message: Message) -> None:
 
 # --- the safety record
 
+NO_PROMISE = BftSafety(EpochNumber(0), Height(1), None, None, None, None, None, None, None)
+PROMISES = BftSafety(
+    EpochNumber(0),
+    Height(1),
+    View(0),
+    Said(View(5), BLOCK.id, View(3)),
+    Said(View(4), None),
+    View(2),
+    BLOCK.id,
+    POLKA,
+    BLOCK,
+)
+
+
+def test_safety_record_is_small_beside_its_block() -> None:
+    votes = replace(POLKA.votes, signers=0b1111, signatures=(SIGNATURE,) * 4)
+    record = replace(PROMISES, polka=replace(POLKA, votes=votes))
+    assert len(record.encode()) - len(BLOCK.encode()) < 1_024
+    assert (NO_PROMISE.view, PROMISES.view) == (0, 5)
+
 
 @pytest.mark.parametrize(
     "record",
     [
         RaftSafety(EpochNumber(0), Height(1), View(0), None, View(0), None),
         RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(3), BLOCK),
+        NO_PROMISE,
+        PROMISES,
     ],
-    ids=["empty", "full"],
+    ids=["raft, empty", "raft, full", "bft, empty", "bft, full"],
 )
-def test_safety_record_round_trip(record: RaftSafety) -> None:
+def test_safety_record_round_trip(record: SafetyRecord) -> None:
     assert decode_safety(record.encode(), decode_body) == record
     assert SAFETY_BYTES_MAX > BLOCK_BYTES_MAX
 
@@ -240,9 +345,17 @@ def test_safety_record_round_trip(record: RaftSafety) -> None:
         RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(0), BLOCK),
         RaftSafety(EpochNumber(0), Height(1), View(4), 2, View(3), None),
         RaftSafety(EpochNumber(0), Height(2), View(4), 2, View(3), BLOCK),
+        replace(PROMISES, locked_view=None),
+        replace(PROMISES, locked_id=None),
+        replace(PROMISES, locked_view=View(4)),
+        replace(PROMISES, polka=None),
+        replace(PROMISES, block=None),
+        replace(PROMISES, height=Height(2)),
+        replace(PROMISES, epoch=EpochNumber(1)),
+        replace(NO_PROMISE, locked_view=View(1), locked_id=BLOCK.id),
     ],
-    ids=range(4),
+    ids=range(12),
 )
-def test_safety_record_that_contradicts_itself_is_refused(record: RaftSafety) -> None:
+def test_safety_record_that_contradicts_itself_is_refused(record: SafetyRecord) -> None:
     with pytest.raises(Rejected):
         decode_safety(record.encode(), decode_body)

@@ -104,3 +104,7 @@ PERIOD_EVERY_MAX: Final = 366
 GRANT_METHODS_MAX: Final = 16
 GRANT_ASSETS_MAX: Final = 8
 GRANT_COUNTERPARTIES_MAX: Final = 16
+PROGRAM_PARAMETERS_MAX: Final = 16
+PROGRAM_STORED_BYTES_MAX: Final = 16 * 1024
+STORED_CHUNK_BYTES_MAX: Final = 4_000
+"""A stored program lies in pieces, because a record has at most 4 KiB."""

@@ -17,17 +17,33 @@ from protocol.vm.view import JournalRow, View
 
 
 class Environment:
-    """What a program can know of the world. Made once a transaction, so it is a plain class; never changed.
+    """What a program can know of the world. Made once a program, so it is a plain class; never changed.
 
     Args:
         day: of the co-op's calendar, days since 1970-01-01.
         index: place in the block.
-        program_id: id of the transaction.
+        program_id: id of the transaction, or of the run of a stored program.
         actors: accounts whose authority the program has.
         system: authority of a program that the kernel runs, or None.
+        parameters: values of a template's parameters.
+        utc_offset_seconds: of the co-op's calendar.
+        nesting: how many programs it runs inside.
+        job: the run of a job that this is, or None.
     """
 
-    __slots__ = ("actors", "day", "height", "index", "program_id", "system", "time")
+    __slots__ = (
+        "actors",
+        "day",
+        "height",
+        "index",
+        "job",
+        "nesting",
+        "parameters",
+        "program_id",
+        "system",
+        "time",
+        "utc_offset_seconds",
+    )
 
     def __init__(
         self,
@@ -38,6 +54,10 @@ class Environment:
         program_id: bytes,
         actors: tuple[Address, ...],
         system: str | None = None,
+        parameters: tuple[Value, ...] = (),
+        utc_offset_seconds: int = 0,
+        nesting: int = 0,
+        job: "JobRun | None" = None,
     ) -> None:
         self.time = time
         self.day = day
@@ -46,6 +66,19 @@ class Environment:
         self.program_id = program_id
         self.actors = actors
         self.system = system
+        self.parameters = parameters
+        self.utc_offset_seconds = utc_offset_seconds
+        self.nesting = nesting
+        self.job = job
+
+
+class JobRun:
+    """One run of a job, which may schedule one more job of its contract, not many."""
+
+    __slots__ = ("has_scheduled",)
+
+    def __init__(self) -> None:
+        self.has_scheduled = False
 
 
 class JournalReader(Protocol):

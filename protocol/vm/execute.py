@@ -8,8 +8,9 @@ back to.
 
 from typing import Final, assert_never
 
+from protocol import codec
 from protocol.codec import Value
-from protocol.errors import USER_ASSERT_BASE, CallFailed, Code, Reason
+from protocol.errors import USER_ASSERT_BASE, CallFailed, Code, Reason, Rejected
 from protocol.types import Address
 from protocol.vm import gas
 from protocol.vm.context import Context, Environment, run_method
@@ -22,8 +23,10 @@ from protocol.vm.program import (
     FromEnvironment,
     ListOf,
     Operator,
+    Parameter,
     Program,
     ResultOf,
+    parse_template,
 )
 from protocol.vm.view import View
 
@@ -80,6 +83,23 @@ def run_program(view: View, registry: Registry, environment: Environment, progra
     return Outcome(_OK, tuple(results))
 
 
+def run_stored(view: View, registry: Registry, environment: Environment, raw: bytes) -> Outcome:
+    """Type a stored program against the contracts of this block and run it with the environment's parameters.
+
+    Rules: 1. a pin that no longer holds is a failure like any other: VERSION_PIN, before the first
+        instruction. 2. typing counts gas for each byte.
+    """
+    try:
+        view.charge(len(raw) * gas.STORED_BYTE)
+        template = parse_template(codec.decode_own(raw), registry, len(environment.actors))
+        template.check_parameters(environment.parameters)
+    except CallFailed as failure:
+        return Outcome(int(failure.code), (), None, failure.reason)
+    except Rejected as rejected:
+        return Outcome(int(rejected.code), (), None, Reason("vm.stored_program"))
+    return run_program(view, registry, environment, template.program)
+
+
 def _use_grant(view: View, registry: Registry, environment: Environment, step: Call) -> Address:
     """Return the account whose authority a call uses by a grant."""
     grantee = environment.actors[step.actor]
@@ -106,6 +126,8 @@ def resolve(argument: Argument, results: list[Value], environment: Environment) 
             return environment.program_id
         case FromEnvironment():
             return environment.actors[argument.actor]
+        case Parameter():
+            return environment.parameters[argument.number]
         case ListOf():
             return tuple([resolve(item, results, environment) for item in argument.items])
         case _:

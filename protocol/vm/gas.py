@@ -23,6 +23,8 @@ EVENT: Final = 20
 EVENT_BYTES_PER_GAS: Final = 32
 SIGNATURE: Final = 1_000
 JOURNAL_ROW: Final = 40
+STORED_BYTE: Final = 1
+"""A byte of a stored program: it is decoded and typed each time it runs."""
 
 
 def compute_read_gas(size_bytes_max: int) -> int:

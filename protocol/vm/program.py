@@ -11,6 +11,9 @@ argument    = int | bytes | str | bool | nil                     itself
             | [2, n]                                             parameter n of a template
             | [3, name]  |  [3, "actor", k]                      environment: time, day, height, self, actor k
 
+A template is a stored program with parameters, which are filled each time it runs; it must pin every contract
+that it calls.
+
 Every reference is typed by the schema of the method that makes the value, so a program is well-typed or
 refused: running it cannot meet a value of the wrong kind. An assertion that fails ends the program with
 9,000 + code. This file does not run programs (`vm/execute.py`).
@@ -29,7 +32,9 @@ from protocol.params import (
     ARGUMENT_BYTES_MAX,
     ARGUMENT_LIST_ITEMS_MAX,
     PROGRAM_INSTRUCTIONS_MAX,
+    PROGRAM_PARAMETERS_MAX,
     PROGRAM_PINS_MAX,
+    PROGRAM_STORED_INSTRUCTIONS_MAX,
     TEXT_BYTES_MAX,
 )
 from protocol.vm.contract import Contract, Method, Registry
@@ -91,7 +96,14 @@ class ListOf:
     items: tuple["Argument", ...]
 
 
-Argument: TypeAlias = "Value | ResultOf | FromEnvironment | ListOf"
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a template, filled when it runs."""
+
+    number: int
+
+
+Argument: TypeAlias = "Value | ResultOf | FromEnvironment | ListOf | Parameter"
 
 
 class Call:
@@ -131,6 +143,46 @@ class Assertion:
 Step: TypeAlias = Call | Assertion
 Program: TypeAlias = tuple[Step, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A typed stored program.
+
+    Args:
+        parameters: kind of each parameter.
+    """
+
+    program: Program
+    parameters: tuple[Kind, ...]
+
+    def check_parameters(self, values: tuple[Value, ...]) -> None:
+        """Check that there is one value of the right kind for each parameter.
+
+        Raises:
+            Rejected: TYPE.
+        """
+        if len(values) != len(self.parameters):
+            _refuse(Code.TYPE, f"{len(values)} parameters, {len(self.parameters)} expected")
+        for number, (kind, value) in enumerate(zip(self.parameters, values, strict=True)):
+            if not kind.holds(value):
+                _refuse(Code.TYPE, f"parameter {number}: not {kind.name}")
+
+
+class _Scope:
+    """What a reference can point at.
+
+    Args:
+        parameters: kinds found so far, in a template; None: there are none.
+    """
+
+    __slots__ = ("actors", "parameters", "results")
+
+    def __init__(self, actors: int, parameters: dict[int, Kind] | None = None) -> None:
+        self.actors = actors
+        self.results: list[Kind | None] = []
+        self.parameters = parameters
+
+
 _ENVIRONMENT: Final[dict[str, Kind]] = {"time": SECONDS, "day": U32, "height": HEIGHT, "self": HASH}
 _SCALARS: Final = (int, bool, type(None))
 
@@ -153,6 +205,30 @@ def parse_program(
 
     Cost: about 2 us an instruction.
     """
+    return _parse(value, registry, _Scope(actors), instructions_max)
+
+
+def parse_template(value: Value, registry: Registry, actors: int) -> Template:
+    """Type a stored program, which may have parameters and must pin every contract that it calls.
+
+    Rules: 1. at most 256 instructions. 2. parameters are numbered from 0 without gaps, at most 16.
+
+    Raises:
+        Rejected: as `parse_program`.
+    """
+    kinds: dict[int, Kind] = {}
+    program = _parse(value, registry, _Scope(actors, kinds), PROGRAM_STORED_INSTRUCTIONS_MAX)
+    assert type(value) is tuple and type(value[0]) is tuple, "_parse has read the pins"
+    pinned = [pin[0] for pin in value[0] if type(pin) is tuple]
+    for step in program:
+        if isinstance(step, Call) and step.contract.id not in pinned:
+            _refuse(Code.VERSION_PIN, f"contract {step.contract.id} is called but not pinned")
+    if sorted(kinds) != list(range(len(kinds))):
+        _refuse(Code.MALFORMED, "parameters: not numbered from 0 without gaps")
+    return Template(program, tuple([kinds[n] for n in range(len(kinds))]))
+
+
+def _parse(value: Value, registry: Registry, scope: _Scope, instructions_max: int) -> Program:
     if type(value) is not tuple or len(value) != 2:
         _refuse(Code.MALFORMED, "program: not [pins, instructions]")
     pins, instructions = value
@@ -162,8 +238,7 @@ def parse_program(
         _refuse(Code.MALFORMED, "program: no instruction")
     if len(instructions) > instructions_max:
         _refuse(Code.LIMIT, f"program: {len(instructions)} instructions, limit {instructions_max}")
-    results: list[Kind | None] = []
-    return tuple([_parse_step(raw, registry, actors, results) for raw in instructions])
+    return tuple([_parse_step(raw, registry, scope) for raw in instructions])
 
 
 def _check_pins(pins: Value, registry: Registry) -> None:
@@ -184,11 +259,11 @@ def _check_pins(pins: Value, registry: Registry) -> None:
         last = number
 
 
-def _parse_step(raw: Value, registry: Registry, actors: int, results: list[Kind | None]) -> Step:
+def _parse_step(raw: Value, registry: Registry, scope: _Scope) -> Step:
     if type(raw) is not tuple or len(raw) < 4:
         _refuse(Code.MALFORMED, "instruction: not an array of 4 or 6")
     if type(raw[0]) is int and raw[0] == 0:
-        return _parse_assertion(raw, actors, results)
+        return _parse_assertion(raw, scope)
     if len(raw) != 4:
         _refuse(Code.MALFORMED, "call: not [contract, method, actor, arguments]")
     contract_id, method_id, actor, arguments = raw
@@ -201,21 +276,21 @@ def _parse_step(raw: Value, registry: Registry, actors: int, results: list[Kind 
     grant = 0
     if type(actor) is tuple:
         actor, grant = _parse_grant(actor, contract, method)
-    if type(actor) is not int or (not 0 <= actor < actors and actor != NO_ACTOR):
+    if type(actor) is not int or (not 0 <= actor < scope.actors and actor != NO_ACTOR):
         _refuse(Code.MALFORMED, "call: no such actor")
     declared = method.arguments
     if len(arguments) != len(declared):
         _refuse(Code.TYPE, f"{contract.name}.{method.name}: {len(declared)} arguments expected")
-    results.append(method.result)
     if tuple not in map(type, arguments):
         for holds, argument in zip(method.holds, arguments, strict=True):
             if not holds(argument):
                 at = [f.kind.holds(a) for f, a in zip(declared, arguments, strict=True)].index(False)
                 wrong = declared[at]
                 _refuse(Code.TYPE, f"{contract.name}.{method.name}: {wrong.name} is not {wrong.kind.name}")
+        scope.results.append(method.result)
         return Call(contract, method, actor, arguments, True, grant)
-    earlier = results[:-1]
-    parsed = [_parse_argument(a, f.kind, actors, earlier) for f, a in zip(declared, arguments, strict=True)]
+    parsed = [_parse_argument(a, f.kind, scope) for f, a in zip(declared, arguments, strict=True)]
+    scope.results.append(method.result)
     is_fixed = all(fixed for _, fixed in parsed)
     return Call(contract, method, actor, tuple([value for value, _ in parsed]), is_fixed, grant)
 
@@ -229,7 +304,7 @@ def _parse_grant(raw: tuple[Value, ...], contract: Contract, method: Method) -> 
     return actor, grant
 
 
-def _parse_assertion(raw: tuple[Value, ...], actors: int, results: list[Kind | None]) -> Assertion:
+def _parse_assertion(raw: tuple[Value, ...], scope: _Scope) -> Assertion:
     if len(raw) != 6 or type(raw[1]) is not int or raw[1] != 0:
         _refuse(Code.MALFORMED, "assertion: not [0, 0, op, a, b, code]")
     _, _, op, left, right, code = raw
@@ -241,12 +316,12 @@ def _parse_assertion(raw: tuple[Value, ...], actors: int, results: list[Kind | N
     sides = []
     for side in (left, right):
         kind = _INTEGER if operator >= Operator.LT else _SCALAR
-        sides.append(_parse_argument(side, kind, actors, results)[0])
-    results.append(None)
+        sides.append(_parse_argument(side, kind, scope)[0])
+    scope.results.append(None)
     return Assertion(operator, sides[0], sides[1], code)
 
 
-def _parse_argument(raw: Value, kind: Kind, actors: int, results: list[Kind | None]) -> tuple[Argument, bool]:
+def _parse_argument(raw: Value, kind: Kind, scope: _Scope) -> tuple[Argument, bool]:
     """Return the typed argument and whether it is free of references."""
     if type(raw) is not tuple:
         if not kind.holds(raw):
@@ -256,19 +331,33 @@ def _parse_argument(raw: Value, kind: Kind, actors: int, results: list[Kind | No
         _refuse(Code.MALFORMED, "argument: an array without a tag")
     tag = raw[0]
     if tag == TAG_LIST:
-        return _parse_list(raw[1:], kind, actors, results)
+        return _parse_list(raw[1:], kind, scope)
     if tag == TAG_RESULT:
-        return _parse_reference(raw, kind, results), False
+        return _parse_reference(raw, kind, scope.results), False
     if tag == TAG_ENVIRONMENT:
-        return _parse_environment(raw, kind, actors), False
+        return _parse_environment(raw, kind, scope.actors), False
     if tag == TAG_PARAMETER:
-        _refuse(Code.TYPE, "argument: a parameter outside a template")
+        return _parse_parameter(raw, kind, scope.parameters), False
     _refuse(Code.MALFORMED, "argument: no such tag")
 
 
-def _parse_list(
-    items: tuple[Value, ...], kind: Kind, actors: int, results: list[Kind | None]
-) -> tuple[Argument, bool]:
+def _parse_parameter(raw: tuple[Value, ...], kind: Kind, parameters: dict[int, Kind] | None) -> Parameter:
+    number = raw[1] if len(raw) == 2 else None
+    if parameters is None:
+        _refuse(Code.TYPE, "argument: a parameter outside a template")
+    if type(number) is not int or number < 0:
+        _refuse(Code.MALFORMED, "parameter: not [2, number]")
+    if number >= PROGRAM_PARAMETERS_MAX:
+        _refuse(Code.LIMIT, f"parameter {number}, limit {PROGRAM_PARAMETERS_MAX}")
+    known = parameters.setdefault(number, kind)
+    if known.accepts(kind):
+        parameters[number] = kind  # the narrower of the two
+    elif not kind.accepts(known):
+        _refuse(Code.TYPE, f"parameter {number}: {known.name} and {kind.name}")
+    return Parameter(number)
+
+
+def _parse_list(items: tuple[Value, ...], kind: Kind, scope: _Scope) -> tuple[Argument, bool]:
     if len(items) > ARGUMENT_LIST_ITEMS_MAX:
         _refuse(Code.LIMIT, f"list: {len(items)} items, limit {ARGUMENT_LIST_ITEMS_MAX}")
     if isinstance(kind, Maybe):
@@ -285,7 +374,7 @@ def _parse_list(
         kinds = [kind] * len(items)
     else:
         _refuse(Code.TYPE, f"a list where {kind.name} is expected")
-    parsed = [_parse_argument(item, k, actors, results) for item, k in zip(items, kinds, strict=True)]
+    parsed = [_parse_argument(item, k, scope) for item, k in zip(items, kinds, strict=True)]
     if all(fixed for _, fixed in parsed):
         return tuple([value for value, _ in parsed]), True  # type: ignore[misc]
     return ListOf(tuple([value for value, _ in parsed])), False

@@ -245,14 +245,14 @@ def tx_wait(tx_id: str, /, *, seconds: int = 20) -> None:
 
 
 @verify_app.command(name="receipt")
-def verify_receipt(receipt: str, /) -> None:
+def verify_receipt(receipt: str = "", /) -> None:
     """Check a receipt on this machine: certificate, Merkle proof, result.
 
     Args:
-        receipt: A file that `coop pay` saved, or the id of a transaction.
+        receipt: A file that `coop pay` saved, or the id of a transaction; the newest saved one without it.
     """
     home, chain = session.home, session.home.chain()
-    path = Path(receipt)
+    path = Path(receipt) if receipt else home.newest_receipt()
     if not path.is_file() and receipt.startswith(("tx1", "0x")):
         path = home.receipt_file(_read_id(receipt))
     if path.is_file():

@@ -1,7 +1,10 @@
 """`coopd localnet`: a co-operative on this machine, to try and to disturb."""
 
+import contextlib
 import os
+import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -23,8 +26,11 @@ FIRST_BLOCK_SECONDS = 20.0
 
 def localnet_home() -> Path:
     """Return the folder of the local cluster: --home, COOPD_LOCALNET, or the default one."""
-    default = os.environ.get("COOPD_LOCALNET") or f"{DEFAULT_HOME}/localnet"
-    return (session.home or Path(default)).expanduser().absolute()
+    return session.home.expanduser().absolute() if session.home else _default_home()
+
+
+def _default_home() -> Path:
+    return Path(os.environ.get("COOPD_LOCALNET") or f"{DEFAULT_HOME}/localnet").expanduser().absolute()
 
 
 @localnet_app.command
@@ -68,7 +74,8 @@ def up(
         took = time.monotonic() - began
         # Before the screen says how to stop, stopping must work.
         interrupted = None if detach else _catch_interrupts()
-        session.terminal.show(_screen_json(net), lambda: _screen(net, port, took, detach=detach))
+        wanted_port = port if is_new else net.state.base_port
+        session.terminal.show(_screen_json(net), lambda: _screen(net, wanted_port, took, detach=detach))
         if interrupted is not None:
             _stay(net, interrupted)
     except BaseException:
@@ -245,7 +252,8 @@ def _screen_json(net: "LocalNet") -> dict[str, Any]:
 
 def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> str:
     first = net.state.nodes[0]
-    coop = f"coop --home {net.member_home}"
+    coop = f"{_program('coop')} --home {net.member_home}"
+    coopd = _program("coopd") + ("" if net.home == _default_home() else f" --home {net.home}")
     status = first.status()
     lines = [
         f"{net.genesis.name}: {len(net.state.nodes)} nodes on Raft, height {status.height if status else 1}, "
@@ -255,16 +263,27 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
         f"  metrics   {first.url}/metrics   ready {first.url}/readyz",
         f"  data      {net.home}",
         f"  members   ada, bo, cy, and the cashier till: public demo keys in {net.member_home}/keys",
-        f"  stop      {'coopd localnet down' if detach else 'Ctrl-C'}; forget: coopd localnet clean",
+        f"  stop      {f'{coopd} localnet down' if detach else 'Ctrl-C'}; forget: {coopd} localnet clean",
         "",
         "Try, in another terminal:",
         f"  {coop} --as ada me",
         f"  {coop} --as ada pay bo 25 --memo seeds",
-        "  coopd localnet kill n1 && sleep 2 && coopd localnet status",
+        f"  {coop} verify receipt",
+        f"  {coopd} localnet kill n2 && sleep 2 && {coopd} localnet status",
     ]
     if net.state.base_port != wanted_port:
         lines.insert(1, f"  Ports from {wanted_port} on were busy; these are {net.state.base_port} and up.")
     return "\n".join(lines)
+
+
+def _program(name: str) -> str:
+    """Return how a program of ours is called from here: by its name when it is on the path."""
+    if shutil.which(name) is not None:
+        return name
+    path = Path(sys.argv[0]).absolute().with_name(name)
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _catch_interrupts() -> threading.Event:

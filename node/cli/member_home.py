@@ -192,6 +192,11 @@ class MemberHome:
         _write(file, msgspec.json.format(msgspec.json.encode(bundle)) + b"\n")
         return file
 
+    def newest_receipt(self) -> Path:
+        """Return the receipt that was saved last; a path that does not exist when there is none."""
+        saved = (self.path / "receipts").glob("*.json")
+        return max(saved, key=lambda file: file.stat().st_mtime_ns, default=self.path / "receipts" / "none")
+
     def receipt_file(self, tx_id: TxId) -> Path:
         """Return where the receipt of a transaction is saved."""
         return self.path / "receipts" / f"{tx_id.hex()}.json"

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,6 +77,7 @@ class Cluster:
     nursery: trio.Nursery
     nodes: dict[int, Daemon] = field(default_factory=dict)
     scopes: dict[int, trio.CancelScope] = field(default_factory=dict)
+    ended: dict[int, trio.Event] = field(default_factory=dict)
 
     @property
     def genesis_hash(self):  # type: ignore[no-untyped-def]
@@ -85,7 +86,7 @@ class Cluster:
     async def start(self, index: int) -> Daemon:
         store = open_store(self.configs[index])
         daemon = Daemon(self.configs[index], SystemClock(), self.keys[index], store)
-        scope = trio.CancelScope()
+        scope, ended = trio.CancelScope(), trio.Event()
 
         async def run(task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:  # type: ignore[name-defined]
             try:
@@ -94,16 +95,17 @@ class Cluster:
             finally:
                 store.close()
                 daemon.signer.close()
+                ended.set()
 
         await self.nursery.start(run)
-        self.nodes[index], self.scopes[index] = daemon, scope
+        self.nodes[index], self.scopes[index], self.ended[index] = daemon, scope, ended
         return daemon
 
     async def kill(self, index: int) -> None:
         """Cancel a node wherever it stands; nothing is handed over."""
         self.scopes.pop(index).cancel()
         del self.nodes[index]
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        await self.ended.pop(index).wait()
 
     def leader(self) -> int | None:
         return next((i for i, node in self.nodes.items() if node.driver.is_leading), None)
@@ -356,6 +358,15 @@ def is_free(config: Config) -> bool:
     return True
 
 
+@pytest.fixture
+def survive_signals() -> Iterator[None]:
+    """Let a signal that comes when the node has ended already not end the tests."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("survive_signals")
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_signal_ends_the_node_in_order_and_two_at_once(tmp_path: Path, times: int) -> None:
     config = lone_node(tmp_path)

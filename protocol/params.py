@@ -108,3 +108,14 @@ PROGRAM_PARAMETERS_MAX: Final = 16
 PROGRAM_STORED_BYTES_MAX: Final = 16 * 1024
 STORED_CHUNK_BYTES_MAX: Final = 4_000
 """A stored program lies in pieces, because a record has at most 4 KiB."""
+JOB_GAS_MIN: Final = 1_000
+JOB_GAS_MAX: Final = 1_000_000
+JOBS_BLOCK_GAS_MAX: Final = 4_000_000
+"""Gas of all jobs of one block, beside that of its transactions."""
+JOBS_PER_BLOCK_MAX: Final = 1_000
+JOB_PARAMETERS_BYTES_MAX: Final = 1_024
+JOB_AHEAD_SECONDS_MAX: Final = 10 * 366 * 86_400
+JOB_RETRY_SECONDS: Final = (1, 2, 4, 8, 3_600, 6 * 3_600, 24 * 3_600)
+"""How long a failed job waits after its first, second, ... failure; after one more it is quarantined."""
+JOB_INDEX_FIRST: Final = 1 << 31
+"""Places of jobs in a block begin here, so that they are never those of transactions."""

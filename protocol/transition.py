@@ -18,17 +18,17 @@ from typing import Final, NamedTuple
 from protocol import codec, crypto
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
-from protocol.chain.receipt import Receipt
+from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import SignedTransaction, Transaction
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
-from protocol.contracts import REGISTRY, auth, grants
+from protocol.contracts import REGISTRY, auth, grants, sched
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
 from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry import is_change_pending, take_seal
-from protocol.errors import CallFailed, Code, Rejected
+from protocol.errors import CallFailed, Code, Reason, Rejected
 from protocol.merkle.proof import list_root
 from protocol.money import compute_day
 from protocol.params import (
@@ -36,6 +36,8 @@ from protocol.params import (
     BLOCK_EVIDENCE_MAX,
     BLOCK_GAS_MAX,
     BLOCK_TXS_MAX,
+    JOB_INDEX_FIRST,
+    JOBS_BLOCK_GAS_MAX,
     PROGRAM_STORED_INSTRUCTIONS_MAX,
     PROGRAMS_TYPED_MAX,
 )
@@ -50,9 +52,9 @@ from protocol.types import (
     TimeMs,
     TxId,
 )
-from protocol.vm.context import Environment, JournalReader, QueryContext
+from protocol.vm.context import Environment, JobRun, JournalReader, QueryContext
 from protocol.vm.contract import GOV
-from protocol.vm.execute import run_program
+from protocol.vm.execute import Outcome, run_program, run_stored
 from protocol.vm.gas import compute_envelope_gas
 from protocol.vm.program import Program, parse_program
 from protocol.vm.view import GAS_UNLIMITED, JournalRow, MemoryState, StateReader, View
@@ -104,6 +106,10 @@ class Execution:
         touched: for each transaction the addresses it concerns, in order of appearance.
         gas: sum of the gas used.
         next_record: the epoch record that follows this block, when the block is a seal.
+        job_receipts: one a run of a job, in order. They are not under the receipts root: the state record
+            `sched.history` proves them, and their places in the block begin at `JOB_INDEX_FIRST`.
+        job_receipt_bytes: the same, encoded.
+        job_touched: for each run of a job the addresses it concerns.
     """
 
     writes: Mapping[bytes, bytes | None]
@@ -114,6 +120,9 @@ class Execution:
     touched: tuple[tuple[Address, ...], ...]
     gas: Gas
     next_record: EpochRecord | None = None
+    job_receipts: tuple[Receipt, ...] = ()
+    job_receipt_bytes: tuple[bytes, ...] = ()
+    job_touched: tuple[tuple[Address, ...], ...] = ()
 
 
 def rules_of(genesis: Genesis) -> ChainRules:
@@ -258,6 +267,11 @@ def is_epoch_ending(state: StateReader) -> bool:
     return is_change_pending(View(state))
 
 
+def next_due_time(state: StateReader) -> Seconds | None:
+    """Return the earliest block time at which a job is due, or None: an idle chain makes a block then."""
+    return sched.next_due(View(state))
+
+
 def answer_query(
     state: StateReader,
     time: Seconds,
@@ -381,12 +395,15 @@ class _Block:
     __slots__ = (
         "_day",
         "_height",
+        "_job_receipt_bytes",
+        "_job_touched",
         "_next_record",
         "_receipt_bytes",
         "_rules",
         "_time",
         "_touched",
         "gas",
+        "job_receipts",
         "receipts",
         "view",
     )
@@ -397,6 +414,9 @@ class _Block:
         self.receipts: list[Receipt] = []
         self._receipt_bytes: list[bytes] = []
         self._touched: list[tuple[Address, ...]] = []
+        self.job_receipts: list[Receipt] = []
+        self._job_receipt_bytes: list[bytes] = []
+        self._job_touched: list[tuple[Address, ...]] = []
         self._rules = rules
         self._height = height
         self._next_record: EpochRecord | None = None
@@ -405,17 +425,71 @@ class _Block:
 
     def begin(self, record: EpochRecord) -> None:
         """Do what a block does by itself: end its epoch when it is due, give expired holds back, forget
-        expired nonces."""
+        expired nonces, run the jobs whose time has come."""
         self._next_record = take_seal(self.view, self._height, record)
         expire_holds(self.view, self._time)
         auth.prune_seen(self.view, self._time)
         self.view.forget_undo()
+        self._run_jobs()
 
     def environment(
         self, index: int, program_id: bytes, actors: tuple[Address, ...], system: str | None = None
     ) -> Environment:
         """Return what the program at a place of this block can know."""
-        return Environment(self._time, self._day, self._height, index, program_id, actors, system)
+        offset = self._rules.utc_offset_seconds
+        return Environment(self._time, self._day, self._height, index, program_id, actors, system, (), offset)
+
+    def _run_jobs(self) -> None:
+        """Run due jobs in order, until the next one could pass the gas budget; the rest waits for a block."""
+        gas = 0
+        for number in sched.list_due(self.view, self._time):
+            row = sched.get_due_job(self.view, number, self._time)
+            if row is None:
+                continue
+            if gas + row[10] > JOBS_BLOCK_GAS_MAX:
+                break
+            gas += self._run_job(number, row)
+        if self.job_receipts:
+            sched.keep_history(self.view, self._height, self._job_receipt_bytes)
+            self.view.forget_undo()
+
+    def _run_job(self, number: int, row: sched.JobRow) -> Gas:
+        """Run one job and add its receipt; returns the gas it used."""
+        view, owner, contract_id = self.view, row[1], row[2]
+        index, run_id = JOB_INDEX_FIRST + len(self.job_receipts), sched.compute_run_id(number, row)
+        contract = REGISTRY.by_id.get(contract_id)
+        environment = Environment(
+            self._time,
+            self._day,
+            self._height,
+            index,
+            run_id,
+            (owner,),
+            None if contract is None else f"sched:{contract.name}",
+            sched.read_parameters(row),
+            self._rules.utc_offset_seconds,
+            job=JobRun(),
+        )
+        view.touched = {owner: None}
+        refused = _check_free_gas(view, owner, row[10], self._time) if contract_id == 0 else None
+        if refused is not None:
+            outcome, gas = refused, Gas(0)
+        else:
+            program = sched.get_program(view, number)
+            view.gas_used, view.gas_limit = 0, row[10]
+            outcome = run_stored(view, REGISTRY, environment, program)
+            gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
+            if contract_id == 0:
+                auth.take_gas(view, owner, gas, self._time)
+        told = sched.finish_run(view, environment, number, outcome.code == Code.OK)
+        events = (*view.events, told) if told is not None else tuple(view.events)
+        receipt = _make_receipt(run_id, self._height, index, outcome, gas, events)
+        self.job_receipts.append(receipt)
+        self._job_receipt_bytes.append(receipt.encode())
+        self._job_touched.append(tuple(view.touched) if outcome.code == Code.OK else (owner,))
+        view.events.clear()
+        view.forget_undo()
+        return gas
 
     def apply(self, signed: SignedTransaction, are_signatures_assumed: bool = False) -> None:
         """Admit and run one transaction and add its receipt.
@@ -445,17 +519,7 @@ class _Block:
         else:
             auth.settle(view, payer, tx.lane, tx.sequence, tx.valid_until, signed.id, gas, time)
 
-        receipt = Receipt(
-            signed.id,
-            self._height,
-            index,
-            outcome.code,
-            gas,
-            outcome.results,
-            tuple(view.events),
-            outcome.failed_instruction,
-            outcome.reason,
-        )
+        receipt = _make_receipt(signed.id, self._height, index, outcome, gas, tuple(view.events))
         self.receipts.append(receipt)
         self._receipt_bytes.append(receipt.encode())
         self._touched.append(tuple(view.touched) if outcome.code == Code.OK else tx.actors)
@@ -474,7 +538,30 @@ class _Block:
             tuple(self._touched),
             Gas(self.gas),
             self._next_record,
+            tuple(self.job_receipts),
+            tuple(self._job_receipt_bytes),
+            tuple(self._job_touched),
         )
+
+
+def _make_receipt(
+    program_id: bytes, height: Height, index: int, outcome: Outcome, gas: Gas, events: tuple[Event, ...]
+) -> Receipt:
+    results, failed = outcome.results, outcome.failed_instruction
+    return Receipt(
+        TxId(program_id), height, index, outcome.code, gas, results, events, failed, outcome.reason
+    )
+
+
+def _check_free_gas(view: View, owner: Address, gas: int, time: Seconds) -> Outcome | None:
+    """Return why a member's job cannot be paid for, or None: jobs live on the free quota alone."""
+    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + owner)
+    if row is None:
+        return Outcome(Code.NO_ACCOUNT, (), None, Reason("sched.owner", None, owner))
+    available = auth.available_gas(row, time)
+    if available < gas:
+        return Outcome(Code.NO_QUOTA, (), None, Reason("auth.free_gas", available, gas))
+    return None
 
 
 def _charge_fee(view: View, environment: Environment, payer: Address, asset: int, fee: int) -> None:

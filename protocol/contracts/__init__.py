@@ -5,13 +5,14 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import assets, auth, grants, registry
+from protocol.contracts import assets, auth, grants, registry, sched
 from protocol.contracts.ledger import contract as ledger
 from protocol.vm.contract import Contract, Registry
 
 BUILTINS: Final[tuple[Contract, ...]] = (
     ledger.CONTRACT,
     auth.CONTRACT,
+    sched.CONTRACT,
     registry.CONTRACT,
     grants.CONTRACT,
     assets.CONTRACT,

@@ -7,6 +7,7 @@ from typing import Final
 
 from protocol.contracts import assets, auth, grants, registry, sched
 from protocol.contracts.ledger import contract as ledger
+from protocol.contracts.members import contract as members
 from protocol.vm.contract import Contract, Registry
 
 BUILTINS: Final[tuple[Contract, ...]] = (
@@ -16,6 +17,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     registry.CONTRACT,
     grants.CONTRACT,
     assets.CONTRACT,
+    members.CONTRACT,
 )
 
 REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, rea
 
 def test_killed_paused_and_cut_off_leaders_lose_nothing(tmp_path: Path) -> None:
     kinds = (Kind.KILL_LEADER, Kind.PAUSE_LEADER, Kind.ISOLATE_LEADER)
-    figures = run_and_keep(tmp_path / "ln", 1, 12, kinds=kinds)
+    figures = run_and_keep(tmp_path / "ln", 5, 8, kinds=kinds)
     assert {fault.partition(" (")[0] for fault in figures.faults} == {kind.value for kind in kinds}
 
 

@@ -4,6 +4,7 @@ Values and their bytes only: who may campaign or grant is `raft.py`, the message
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 from protocol.codec import Reader, Value
@@ -12,6 +13,14 @@ from protocol.params import INT64_MAX, VALIDATORS_MAX
 from protocol.types import BlockId, EpochNumber, Height, Signature, View
 
 _BITMAP_BYTES_MAX: Final = (VALIDATORS_MAX + 7) // 8
+
+
+class HandOverState(IntEnum):
+    """How far a leader is with giving its office away."""
+
+    NONE = 0
+    WANTED = 1
+    ASKED = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
-from protocol.consensus.election import Claim, Election
+from protocol.consensus.election import Claim, Election, HandOverState
 from protocol.consensus.messages import (
     Beat,
     BftStatus,
@@ -68,6 +68,10 @@ from protocol.types import BlockId, Hash32, Height, View
 TERM_AHEAD_MAX: Final = 1 << 20
 """A term further ahead of ours is not believed, or one message could use up the number space."""
 
+STUCK_PERIODS_MAX: Final = 3
+"""Longest election timeouts in which a leader that is heard gets no quorum for its block; then a new term
+asks everybody anew, also those who refused this one."""
+
 NO_TERM: Final = View(0)
 
 
@@ -78,14 +82,6 @@ class Role(IntEnum):
     PRE_CANDIDATE = 2
     CANDIDATE = 3
     LEADER = 4
-
-
-class HandOverState(IntEnum):
-    """How far a leader is with giving its office away."""
-
-    NONE = 0
-    WANTED = 1
-    ASKED = 2
 
 
 class Raft:
@@ -125,6 +121,7 @@ class Raft:
         "_refused_term",
         "_role",
         "_served_at",
+        "_stuck_periods",
         "_term",
         "_timer_counter",
         "_timers",
@@ -176,6 +173,7 @@ class Raft:
         # As leader.
         self._election_own: Election | None = None
         self._is_announced = False
+        self._stuck_periods = 0
         self._announced_at = 0
         self._hand_over = HandOverState.NONE
         self._heard = 0
@@ -288,6 +286,7 @@ class Raft:
         """Go on to the next undecided height: the one below is final and stored."""
         self._height = height
         self._parent_id = parent_id
+        self._stuck_periods = 0
         self._accepted_term, self._accepted = NO_TERM, None
         self._votes = VoteSet(self._record, VoteKind.ACK, height)
         self._checking = None
@@ -443,7 +442,9 @@ class Raft:
     def _on_quorum_timer(self) -> None:
         if self._role is not Role.LEADER:
             return
-        if (self._heard | 1 << self._own).bit_count() < self._record.quorum:
+        self._stuck_periods = 0 if self._accepted is None else self._stuck_periods + 1
+        is_heard = (self._heard | 1 << self._own).bit_count() >= self._record.quorum
+        if not is_heard or self._stuck_periods > STUCK_PERIODS_MAX:
             self._role, self._leader = Role.FOLLOWER, None
             self._await_election()
             return

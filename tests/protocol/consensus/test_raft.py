@@ -10,7 +10,7 @@ from protocol.consensus import raft
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, Send
 from protocol.consensus.election import Claim
 from protocol.consensus.messages import Beat, Decided, Grant, HandOver, Proposal, Status, Step, VoteRequest
-from protocol.consensus.raft import TERM_AHEAD_MAX, Role
+from protocol.consensus.raft import STUCK_PERIODS_MAX, TERM_AHEAD_MAX, Role
 from protocol.consensus.timeouts import TimerKind
 from protocol.types import EpochNumber, Height, View
 from tests.protocol.consensus.stage import Stage
@@ -343,6 +343,33 @@ def test_check_quorum_keeps_a_heard_leader() -> None:
         stage.deliver_all(among=[0, 1])
         stage.fire(0, TimerKind.QUORUM)
     assert stage.nodes[0].role is Role.LEADER
+
+
+def test_a_heard_leader_without_progress_makes_way_for_a_new_term() -> None:
+    """One of three is down and the other refuses the proposal: its refusal must not last for ever."""
+    stage = Stage(3)
+    stage.elect(0)
+    stage.drop(b=2)
+    stage.hold_checks = True
+    stage.build(0)
+    stage.deliver_all([0, 1])
+    stage.release_checks(1, is_valid=False)
+    term = stage.nodes[0].term
+    for _ in range(STUCK_PERIODS_MAX):
+        stage.fire(0, TimerKind.BEAT)
+        stage.deliver_all([0, 1])
+        stage.fire(0, TimerKind.QUORUM)
+        assert stage.nodes[0].role is Role.LEADER
+    stage.fire(0, TimerKind.BEAT)
+    stage.deliver_all([0, 1])
+    stage.fire(0, TimerKind.QUORUM)
+    assert stage.nodes[0].role is Role.FOLLOWER and stage.nodes[0].term == term
+    stage.hold_checks = False
+    stage.time_out(0)
+    stage.deliver_all([0, 1])
+    assert stage.nodes[0].role is Role.LEADER
+    assert stage.nodes[0].term > term
+    assert [len(node.chain) for node in stage.nodes[:2]] == [1, 1], "asked anew, the block is fine"
 
 
 def test_election_without_proof_gets_no_acknowledgement() -> None:

@@ -1,0 +1,41 @@
+"""Traces of the Quint model of Tendermint: our state is the model's on every step that can be compared."""
+
+from collections import Counter
+
+import pytest
+
+from protocol.consensus.heard import Course
+from protocol.types import Height, View
+from tests.protocol.consensus.itf import Replay, load_traces
+
+TRACES = {"directed": 22, "random": 24}
+STATES_MIN = {"directed": 900, "random": 1_600}
+DIFFERENCES = {"queued", "proposer", "hopeless", "entered", "shown", "decided"}
+
+
+def propose_as_the_model_does(course: Course, height: Height, view: View) -> int:
+    return (view + 1) % len(course.record.validators)
+
+
+@pytest.mark.parametrize("group", TRACES)
+def test_states_and_votes_are_those_of_the_model(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Course, "proposer_of", propose_as_the_model_does)
+    states = votes = traces = 0
+    different: Counter[str] = Counter()
+    for name, trace in load_traces(f"{group}.tar.xz"):
+        replay = Replay(trace)
+        try:
+            replay.run()
+            votes += replay.compare_sent()
+        except AssertionError as difference:
+            raise AssertionError(f"{name}: {difference}") from None
+        states += replay.compared
+        different += replay.different
+        traces += 1
+    assert traces == TRACES[group]
+    assert states >= STATES_MIN[group], states
+    assert votes > 150
+    # What is not comparable is known by name, and rare beside what is.
+    assert set(different) <= DIFFERENCES
+    del different["queued"], different["decided"]
+    assert different.total() < states / 5, different

@@ -31,7 +31,10 @@ RANGES_A_PEER_MAX: Final = 2
 """Requests under way at one peer: one is served while the other's answer travels."""
 
 BLOCKS_AHEAD_MAX: Final = 8 * RANGE_BLOCKS_MAX
-"""Heights above the last applied one that may be asked for or held: the bound of memory."""
+"""Heights above the last applied one that may be asked for or held."""
+
+HELD_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Bytes of transactions held; above it only the very next block is asked for. Ranges under way come on top."""
 
 FAILURES_MAX: Final = 3
 """Failed requests in a row after which a peer is left out until it tells its status again."""
@@ -155,6 +158,7 @@ class SyncPlanner:
         "_blocks",
         "_checked",
         "_genesis_hash",
+        "_held_bytes",
         "_is_waiting_for_record",
         "_open",
         "_out",
@@ -183,6 +187,7 @@ class SyncPlanner:
         self._verify = verify
         self._peers: dict[PublicKey, _Peer] = {}
         self._blocks: dict[Height, tuple[PublicKey, Block, Certificate]] = {}
+        self._held_bytes = 0
         self._open: dict[int, Request] = {}
         self._requests = 0
         self._was_caught_up = False
@@ -247,8 +252,9 @@ class SyncPlanner:
         else:
             peer.failures = 0
             for block, certificate in event.blocks:
-                if block.height > self._checked:
-                    self._blocks.setdefault(block.height, (name, block, certificate))
+                if block.height > self._checked and block.height not in self._blocks:
+                    self._blocks[block.height] = (name, block, certificate)
+                    self._held_bytes += _size_of(block)
 
     def _on_applied(self, event: Applied) -> None:
         if event.height <= self._applied:
@@ -257,7 +263,8 @@ class SyncPlanner:
         if event.height >= self._checked:
             # Consensus may have been faster than we.
             self._checked, self._block_id = event.height, event.block_id
-            self._blocks = {h: b for h, b in self._blocks.items() if h > event.height}
+            for height in [h for h in self._blocks if h <= event.height]:
+                self._drop(height)
             self._is_waiting_for_record = False
         if event.next_record is not None:
             self._record = event.next_record
@@ -275,7 +282,7 @@ class SyncPlanner:
             except Rejected as refusal:
                 self._condemn(name, f"height {height}: {refusal.detail}")
                 return
-            del self._blocks[height]
+            self._drop(height)
             self._checked, self._block_id = height, block.id
             self._is_waiting_for_record = block.header.is_seal
             self._out.append(ApplyBlock(block, certificate))
@@ -292,8 +299,9 @@ class SyncPlanner:
 
     def _ask(self) -> None:
         """Open requests for the lowest heights that nobody was asked for."""
-        limit = min(self.target, self._applied + BLOCKS_AHEAD_MAX)
         height = self._checked + 1
+        ahead = BLOCKS_AHEAD_MAX if self._held_bytes <= HELD_BYTES_MAX else 1
+        limit = min(self.target, max(self._applied, self._checked if ahead == 1 else 0) + ahead)
         while height <= limit and len(self._open) < RANGES_OPEN_MAX:
             end = self._end_of_asked(height)
             if end is not None:
@@ -333,6 +341,9 @@ class SyncPlanner:
         ]
         return min(able)[2] if able else None
 
+    def _drop(self, height: Height) -> None:
+        self._held_bytes -= _size_of(self._blocks.pop(height)[1])
+
     def _close(self, number: int) -> PublicKey | None:
         request = self._open.pop(number, None)
         if request is None:
@@ -342,9 +353,14 @@ class SyncPlanner:
 
     def _condemn(self, name: PublicKey, reason: str) -> None:
         """Leave a peer out and forget all that it sent."""
-        self._blocks = {h: b for h, b in self._blocks.items() if b[0] != name}
+        for height in [h for h, found in self._blocks.items() if found[0] == name]:
+            self._drop(height)
         self._open = {n: r for n, r in self._open.items() if r.peer != name}
         if name in self._peers:
             self._peers[name].is_bad = True
             self._peers[name].open_requests = 0
         self._out.append(PeerIsBad(name, reason))
+
+
+def _size_of(block: Block) -> int:
+    return sum([len(signed.raw) for signed in block.transactions])

@@ -10,6 +10,7 @@ from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
 from protocol.chain.validators import EngineKind
 from protocol.errors import Rejected
 from protocol.params import BLOCK_BYTES_MAX
+from protocol.sync import planner as planner_module
 from protocol.sync.messages import (
     RANGE_BLOCKS_MAX,
     SYNC_BYTES_MAX,
@@ -215,6 +216,18 @@ def test_limits_of_what_is_under_way() -> None:
     assert len(opened) == RANGES_OPEN_MAX
     assert max(r.first + r.count - 1 for r in opened) == BLOCKS_AHEAD_MAX
     assert len(planner._peers) == PEERS_MAX
+
+
+def test_what_is_held_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heights alone would let 512 blocks of 4 MiB wait for the one below them."""
+    monkeypatch.setattr(planner_module, "HELD_BYTES_MAX", 1_000)
+    monkeypatch.setattr(planner_module, "_size_of", lambda block: 1_001)
+    planner = SyncPlanner(GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify)
+    first, second = requests_of(planner.step(PeerStatus(PEERS[0], Height(600))))
+    blocks = tuple(make_chain(second.first + second.count - 1)[second.first - 1 :])
+    assert requests_of(planner.step(BlocksArrived(second.request, blocks))) == []
+    [again] = requests_of(planner.step(RequestFailed(first.request)))
+    assert (again.first, again.count) == (1, 1), "only the next block is asked for"
 
 
 def test_peer_that_fails_is_left_out_until_it_speaks_again() -> None:

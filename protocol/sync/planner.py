@@ -34,7 +34,7 @@ BLOCKS_AHEAD_MAX: Final = 8 * RANGE_BLOCKS_MAX
 """Heights above the last applied one that may be asked for or held."""
 
 HELD_BYTES_MAX: Final = 32 * 1024 * 1024
-"""Bytes of transactions held; above it only the very next block is asked for. Ranges under way come on top."""
+"""Bytes of transactions held; above it only the next block is asked for. What is under way comes on top."""
 
 FAILURES_MAX: Final = 3
 """Failed requests in a row after which a peer is left out until it tells its status again."""

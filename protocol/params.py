@@ -119,3 +119,9 @@ JOB_RETRY_SECONDS: Final = (1, 2, 4, 8, 3_600, 6 * 3_600, 24 * 3_600)
 """How long a failed job waits after its first, second, ... failure; after one more it is quarantined."""
 JOB_INDEX_FIRST: Final = 1 << 31
 """Places of jobs in a block begin here, so that they are never those of transactions."""
+PENDING_SECONDS_MAX: Final = 30 * 86_400
+PENDING_DELAY_SECONDS_MAX: Final = 7 * 86_400
+PENDING_APPROVALS_MAX: Final = 64
+"""Twice the leaves of a policy: a role may be held by several signers."""
+PROGRAM_NESTING_MAX: Final = 3
+"""Programs inside programs: an account whose signer is an account whose signer is an account."""

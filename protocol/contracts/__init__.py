@@ -5,7 +5,7 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import assets, auth, grants, registry, sched
+from protocol.contracts import assets, auth, grants, multisig, registry, sched
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
 from protocol.vm.contract import Contract, Registry
@@ -18,6 +18,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     grants.CONTRACT,
     assets.CONTRACT,
     members.CONTRACT,
+    multisig.CONTRACT,
 )
 
 REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants)

@@ -5,6 +5,7 @@ our own ends the process and leaves the last inputs in `crash.txt`; so does a di
 """
 
 import math
+import gc
 import signal
 import sys
 import traceback
@@ -27,6 +28,7 @@ from node.intake import Intake
 from node.ipc.server import IpcServer
 from node.log import get_logger
 from node.mempool import Mempool
+from node.net.connection import Keepalive
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
 from node.net.spread import Spread
@@ -56,6 +58,13 @@ SWITCH_SECONDS: Final = 0.0005
 """How long a busy thread keeps the interpreter. The default of 5 ms makes a commit of 1,000 keys in a worker
 wait 0.4 s beside a busy loop; with this it waits 5 ms (docs/performance.md)."""
 
+COLLECT_THRESHOLDS: Final = (50_000, 20, 100)
+"""Objects between two runs of the cycle collector, and how rarely it looks at older ones. Transactions and
+records hold no cycles, so the default of 700 only walks over them again and again (docs/performance.md)."""
+
+WAN_KEEPALIVE: Final = Keepalive(5.0, 15.0)
+"""Between towns a silence of seconds is no death (network.md 1.11); in one building the links' own values hold."""
+
 REFUSALS_LOG_SECONDS: Final = 10.0
 """A peer that sends nonsense is logged once in this time, so that it cannot fill the disk."""
 
@@ -76,7 +85,8 @@ class Daemon:
         genesis = store.genesis()
         roster = _roster(config, self.executor.record, node_key.public_key)
         listen = (Address(config.listen_host, config.listen_port),)
-        self.links = Links(node_key.reveal(), listen, roster)
+        keepalive = None if config.timers == "local" else WAN_KEEPALIVE
+        self.links = Links(node_key.reveal(), listen, roster, keepalive=keepalive)
         self.network = CuttableTransport(self.links)
         self.spread: Spread | None = None
         if not all(entry.validator for entry in roster):
@@ -263,11 +273,14 @@ async def run_node(config: Config, clock: Clock | None = None) -> None:
         BaseExceptionGroup: a bug of ours; `crash.txt` holds the last inputs.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(*COLLECT_THRESHOLDS)
     keyring = Keyring(config.keys_path)
     passphrase = _read_passphrase(config)
     keys = (keyring.load(NODE_KEY, passphrase), keyring.load(CONSENSUS_KEY, passphrase))
     store = open_store(config)
     daemon = Daemon(config, clock or SystemClock(), keys, store)
+    gc.collect()
+    gc.freeze()  # Modules, keys and the state tree stay; nobody needs to look at them again.
     failure: OperationError | None = None
     try:
         async with trio.open_nursery() as nursery:

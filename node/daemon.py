@@ -4,8 +4,8 @@ Nothing is decided here: who speaks to whom is, and what happens when somebody f
 our own ends the process and leaves the last inputs in `crash.txt`; so does a disk that cannot be trusted.
 """
 
-import math
 import gc
+import math
 import signal
 import sys
 import traceback
@@ -63,7 +63,7 @@ COLLECT_THRESHOLDS: Final = (50_000, 20, 100)
 records hold no cycles, so the default of 700 only walks over them again and again (docs/performance.md)."""
 
 WAN_KEEPALIVE: Final = Keepalive(5.0, 15.0)
-"""Between towns a silence of seconds is no death (network.md 1.11); in one building the links' own values hold."""
+"""Between towns a silence of seconds is no death (network.md 1.11); else the values of the links hold."""
 
 REFUSALS_LOG_SECONDS: Final = 10.0
 """A peer that sends nonsense is logged once in this time, so that it cannot fill the disk."""

@@ -48,7 +48,7 @@ BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
 BLOCK_EVIDENCE_MAX: Final = 16
 VALIDATORS_MAX: Final = 100
 CLOCK_AHEAD_MS_MAX: Final = 500
-"""A validator refuses a fresh proposal whose time is further ahead of its own clock."""
+"""A proposal whose time is further ahead of a validator's clock waits for that time."""
 CLOCK_AHEAD_PROPOSE_MS_MAX: Final = 5_000
 
 # --- genesis: the authenticated state tree (performance.md 2)

@@ -8,6 +8,7 @@ from typing import Final
 from protocol.contracts import assets, auth, grants, multisig, registry, sched
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
+from protocol.contracts.shares import contract as shares
 from protocol.vm.contract import Contract, Registry
 
 BUILTINS: Final[tuple[Contract, ...]] = (
@@ -19,6 +20,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     assets.CONTRACT,
     members.CONTRACT,
     multisig.CONTRACT,
+    shares.CONTRACT,
 )
 
 REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants)

@@ -431,8 +431,9 @@ def test_invariants(drafts: list[tuple[Person, list[Value]]], pause: int) -> Non
     for who in PEOPLE:
         coop.ok(coop.cash_in(who, 100))
     for who, instructions in drafts:
+        coop.run(seconds=pause)
         try:
-            coop.run(coop.tx(*instructions, actors=(who,)), seconds=pause)
+            coop.run(coop.tx(*instructions, actors=(who,)))
         except Rejected:
             continue  # a deceased member's old key
         check_members(coop)

@@ -1,0 +1,323 @@
+"""The schema of shares: what a program can call, and what can be asked."""
+
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts.members.records import MEMBER
+from protocol.contracts.shares import methods, queue
+from protocol.contracts.shares.records import (
+    BELOW_MINIMUM,
+    BY_MEMBER,
+    CLASS,
+    CLASS_FIELDS,
+    CLASSES,
+    COUNT,
+    COUNTER,
+    HOLDING_FIELDS,
+    HOLDINGS,
+    ID,
+    MAX_HOLDING,
+    NO_PLEDGE,
+    NO_REQUEST,
+    NOTHING,
+    PLEDGES,
+    REDEEM_ITEMS_MAX,
+    REQUEST_FIELDS,
+    REQUESTS,
+    SOLVENCY,
+    SOME,
+    STANDING,
+    TERM_FIELDS,
+    TERMS,
+    TOO_FEW,
+    TOO_SOON,
+    UNKNOWN_CLASS,
+    YEARLY_CAP,
+    YEARS,
+)
+from protocol.params import QUERY_ITEMS_MAX
+from protocol.vm.context import QueryContext
+from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Signed
+from protocol.vm.kinds import (
+    ADDRESS,
+    AMOUNT,
+    ASSET,
+    BOOL,
+    POSITIVE,
+    U16,
+    U48,
+    Field,
+    Fields,
+    Integer,
+    Many,
+    Maybe,
+)
+
+
+def _query_class(query: QueryContext, number: int) -> Value:
+    row = CLASSES.get(query.view, CLASSES.key(number))
+    return None if row is None else (number, *row[1:])
+
+
+def _query_classes(query: QueryContext) -> Value:
+    found: list[Value] = []
+    for key, row in CLASSES.scan(query.view):
+        found.append((CLASSES.parts(key)[0], *row[1:]))
+        if len(found) == QUERY_ITEMS_MAX:
+            break
+    return tuple(found)
+
+
+def _query_price(query: QueryContext, number: int) -> Value:
+    row = CLASSES.get(query.view, CLASSES.key(number))
+    return None if row is None else queue.compute_price(query.view, row)
+
+
+def _query_holdings(query: QueryContext, member: int) -> Value:
+    found: list[Value] = []
+    for key, row in HOLDINGS.scan(query.view, member):
+        found.append((HOLDINGS.parts(key)[1], *row[1:]))
+        if len(found) == QUERY_ITEMS_MAX:
+            break
+    return tuple(found)
+
+
+def _query_requests(query: QueryContext, member: int) -> Value:
+    found: list[Value] = []
+    for _, number, request in REQUESTS.scan_index(query.view, BY_MEMBER, member):
+        row = REQUESTS.get(query.view, REQUESTS.key(number, request))
+        assert row is not None, "the index follows the table"
+        found.append((number, request, *row[1:]))
+        if len(found) == QUERY_ITEMS_MAX:
+            break
+    return tuple(found)
+
+
+def _query_position(query: QueryContext, number: int, request: int) -> Value:
+    if REQUESTS.get(query.view, REQUESTS.key(number, request)) is None:
+        return None
+    ahead = shares = 0
+    for key, row in REQUESTS.scan(query.view, number):
+        if REQUESTS.parts(key)[1] == request or ahead == QUERY_ITEMS_MAX:
+            break
+        ahead, shares = ahead + 1, shares + row[2]
+    return (ahead, shares)
+
+
+def _query_pledges(query: QueryContext, member: int) -> Value:
+    found: list[Value] = []
+    for key, row in PLEDGES.scan(query.view, member):
+        found.append((*PLEDGES.parts(key)[1:], row[1]))
+        if len(found) == QUERY_ITEMS_MAX:
+            break
+    return tuple(found)
+
+
+def _query_year(query: QueryContext, number: int, year: int) -> Value:
+    row = YEARS.get(query.view, YEARS.key(number, year))
+    return None if row is None else row[1:]
+
+
+_FROM: Final = Field("from", ADDRESS)
+_CLASS: Final = Field("class", CLASS)
+_SOME: Final = Field("shares", SOME)
+_MEMBER: Final = Field("member", MEMBER)
+_CLASS_STATE: Final = Fields((_CLASS, *CLASSES.fields))
+_REQUEST: Final = Field("request", U48)
+
+_HOLDING: Final = (
+    Method(
+        1,
+        "create_class",
+        CLASS_FIELDS,
+        CLASS,
+        (GOV,),
+        20,
+        methods.create_class,
+        "Create a class of shares; returns its number.",
+    ),
+    Method(
+        2,
+        "set_terms",
+        (_CLASS, *TERM_FIELDS),
+        BOOL,
+        (GOV,),
+        20,
+        methods.set_terms,
+        "Change limits of a class; asset and par stay.",
+    ),
+    Method(
+        3,
+        "buy",
+        (_FROM, _CLASS, _SOME),
+        COUNT,
+        (Owner("from"),),
+        40,
+        methods.buy,
+        "Pay shares from the free balance; returns how many the member holds.",
+    ),
+    Method(
+        4,
+        "pay_instalment",
+        (_FROM, _CLASS, Field("amount", POSITIVE)),
+        COUNT,
+        (Owner("from"),),
+        40,
+        methods.pay_instalment,
+        "Pay towards shares; returns how many became whole.",
+    ),
+    Method(
+        5,
+        "return_instalment",
+        (_FROM, _CLASS),
+        AMOUNT,
+        (Owner("from"),),
+        40,
+        methods.return_instalment,
+        "Take back what was paid towards a share; returns the amount.",
+    ),
+    Method(
+        6,
+        "pledge",
+        (_FROM, _CLASS, _SOME, Field("keeper", ADDRESS)),
+        COUNT,
+        (Owner("from"),),
+        40,
+        methods.pledge,
+        "Bind shares until a keeper frees them; returns how many are pledged to it.",
+    ),
+    Method(
+        7,
+        "release_pledge",
+        (Field("keeper", ADDRESS), _MEMBER, _CLASS, _SOME),
+        COUNT,
+        (Owner("keeper"),),
+        40,
+        methods.release_pledge,
+        "Free pledged shares; returns how many stay pledged.",
+    ),
+)
+_LEAVING: Final = (
+    Method(
+        8,
+        "request",
+        (_FROM, _CLASS, _SOME),
+        U48,
+        (Owner("from"),),
+        40,
+        queue.request,
+        "Ask to redeem shares; returns the number of the request.",
+    ),
+    Method(
+        9,
+        "cancel_request",
+        (_FROM, _CLASS, _REQUEST),
+        COUNT,
+        (Owner("from"),),
+        40,
+        queue.cancel_request,
+        "Leave the queue; returns the shares that are free again.",
+    ),
+    Method(
+        10,
+        "redeem",
+        (_CLASS, Field("items", Integer("requests", 1, REDEEM_ITEMS_MAX), "most that are looked at")),
+        AMOUNT,
+        (Signed(), GOV),
+        100,
+        queue.redeem,
+        "Pay requests in their order within cap and solvency; returns the shares redeemed. For anybody.",
+    ),
+    Method(
+        11,
+        "refund",
+        (_FROM, _CLASS),
+        AMOUNT,
+        (Owner("from"),),
+        40,
+        queue.refund,
+        "Take share capital back as an applicant; returns the amount.",
+    ),
+    Method(
+        12,
+        "claim",
+        (_FROM, Field("asset", ASSET)),
+        AMOUNT,
+        (Owner("from"),),
+        40,
+        queue.claim,
+        "Take what could not be credited when shares were redeemed; returns the amount.",
+    ),
+)
+
+CONTRACT: Final = Contract(
+    ID,
+    "shares",
+    layer=2,
+    version=1,
+    doc="Share capital: classes, holdings, instalments, pledges and redemption.",
+    tables=(CLASSES, HOLDINGS, REQUESTS, PLEDGES, YEARS, COUNTER),
+    methods=(*_HOLDING, *_LEAVING),
+    queries=(
+        Query("class", (_CLASS,), Maybe(_CLASS_STATE), _query_class, "Return a class of shares."),
+        Query("classes", (), Many(_CLASS_STATE, QUERY_ITEMS_MAX), _query_classes, "List the classes."),
+        Query("price", (_CLASS,), Maybe(AMOUNT), _query_price, "Return what a share would be redeemed at."),
+        Query(
+            "holdings",
+            (_MEMBER,),
+            Many(Fields((_CLASS, *HOLDING_FIELDS)), QUERY_ITEMS_MAX),
+            _query_holdings,
+            "List the shares of a member.",
+        ),
+        Query(
+            "requests",
+            (_MEMBER,),
+            Many(Fields((_CLASS, _REQUEST, *REQUEST_FIELDS)), QUERY_ITEMS_MAX),
+            _query_requests,
+            "List what a member waits to redeem.",
+        ),
+        Query(
+            "position",
+            (_CLASS, _REQUEST),
+            Maybe(Fields((Field("requests", U16, "ahead; 200: or more"), Field("shares", AMOUNT, "ahead")))),
+            _query_position,
+            "Return what stands ahead of a request.",
+        ),
+        Query(
+            "pledges",
+            (_MEMBER,),
+            Many(Fields((_CLASS, Field("keeper", ADDRESS), Field("shares", COUNT))), QUERY_ITEMS_MAX),
+            _query_pledges,
+            "List the pledged shares of a member.",
+        ),
+        Query(
+            "year",
+            (_CLASS, Field("year", U16)),
+            Maybe(Fields(YEARS.fields)),
+            _query_year,
+            "Return what a calendar year has redeemed.",
+        ),
+    ),
+    events=(
+        methods.CREATED,
+        methods.BOUGHT,
+        methods.INSTALMENT,
+        methods.PLEDGED,
+        queue.REQUESTED,
+        queue.REDEEMED,
+    ),
+    errors=(
+        ErrorType(UNKNOWN_CLASS, "UNKNOWN_CLASS", "No such class of shares."),
+        ErrorType(MAX_HOLDING, "MAX_HOLDING", "A member may not hold so many shares."),
+        ErrorType(STANDING, "STANDING", "The member's standing does not allow this."),
+        ErrorType(TOO_FEW, "TOO_FEW", "The member has not so many shares free."),
+        ErrorType(BELOW_MINIMUM, "BELOW_MINIMUM", "A member keeps the minimum of shares."),
+        ErrorType(TOO_SOON, "TOO_SOON", "The shares were bought too recently."),
+        ErrorType(NOTHING, "NOTHING", "There is nothing to take back."),
+        ErrorType(YEARLY_CAP, "YEARLY_CAP", "This year's redemptions have reached their cap."),
+        ErrorType(SOLVENCY, "SOLVENCY", "The co-op would not be solvent enough after it."),
+        ErrorType(NO_REQUEST, "NO_REQUEST", "No such request waits."),
+        ErrorType(NO_PLEDGE, "NO_PLEDGE", "The keeper holds no such pledge."),
+        ErrorType(TERMS, "TERMS", "The minimum is above the maximum."),
+    ),
+)

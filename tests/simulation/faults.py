@@ -27,8 +27,9 @@ class Faults:
         bad_block: of a build by a bad builder.
         engines: of the epochs; the last one of all further ones.
         first: the nodes of the first epoch; all when empty.
-        twin: a node that runs twice with one key, each copy with a disk of its own.
+        twins: nodes that run twice with one key, each copy with a disk of its own.
         silent: nodes that never run.
+        liars: nodes whose messages leave them changed (`liar.py`).
     """
 
     nodes: int
@@ -55,8 +56,9 @@ class Faults:
     with_replay: bool
     engines: tuple[EngineKind, ...] = (EngineKind.RAFT,)
     first: tuple[int, ...] = ()
-    twin: int | None = None
+    twins: frozenset[int] = frozenset()
     silent: frozenset[int] = frozenset()
+    liars: frozenset[int] = frozenset()
 
 
 class Plan(StrEnum):
@@ -87,12 +89,17 @@ def _draw_bft(random: Random, nodes: int | None) -> Faults:
     """Draw a world of BFT in which one validator of four may lie or be silent."""
     count = max(nodes or random.choice((4, 4, 4, 7)), 4)
     faults = replace(_draw(random, count), engines=(EngineKind.BFT,))
-    liar, kind = random.randrange(count), random.randrange(4)
-    if kind == 0:
-        return replace(faults, twin=liar, bad_builders=frozenset(), seals=0)
-    if kind == 1:
-        return replace(faults, silent=frozenset({liar}), bad_builders=frozenset(), seals=0)
-    return faults
+    bad = frozenset({random.randrange(count)})
+    faults = replace(faults, seals=0 if (kind := random.randrange(5)) < 3 else faults.seals)
+    match kind:
+        case 0:
+            return replace(faults, twins=bad, bad_builders=frozenset())
+        case 1:
+            return replace(faults, silent=bad, bad_builders=frozenset())
+        case 2:
+            return replace(faults, liars=bad, bad_builders=frozenset())
+        case _:
+            return faults
 
 
 def _draw_migration(random: Random) -> Faults:

@@ -1,15 +1,19 @@
-"""Beyond its bounds Raft forks; then the signatures must convict the guilty, and nobody else (I9, I10).
+"""Beyond its bounds an engine forks; then the signatures must convict the guilty, and nobody else (I9, I10).
 
-One validator runs twice with one key, each copy with a memory of its own, and the network shows different
-copies to different nodes.
+One validator of three on Raft, or two of four on BFT, run twice with one key, each copy with a memory of its
+own, and the network shows different copies to different nodes.
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import combinations
+
+import pytest
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
 from protocol.chain.evidence import Evidence, EvidenceKind
+from protocol.chain.validators import EngineKind
 from protocol.consensus import conviction
 from protocol.consensus.engine import Consensus
 from protocol.consensus.messages import Signed
@@ -17,13 +21,13 @@ from protocol.consensus.timeouts import LOCAL
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import FakeSigner
 from tests.simulation.oracle import Oracle
-from tests.simulation.world import World
+from tests.simulation.world import Node, World
 
 SEEDS = 60
 STORM_MS = 4_000
-TWIN = 0
+STRAY = 0.05
 
-FAULTS = Faults(
+RAFT = Faults(
     nodes=3,
     timeouts=LOCAL,
     delay_ms=(1, 10),
@@ -46,8 +50,9 @@ FAULTS = Faults(
     storm_ms=STORM_MS,
     with_codec=False,
     with_replay=False,
-    twin=TWIN,
+    twins=frozenset({0}),
 )
+BFT = replace(RAFT, nodes=4, cut=20.0, engines=(EngineKind.BFT,), twins=frozenset({0, 1}))
 
 
 class Recorder(Oracle):
@@ -89,12 +94,21 @@ class Recorder(Oracle):
 
 
 class TwinWorld(World):
-    """A world in which one key has two nodes."""
+    """A world in which some keys have two nodes."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, faults=FAULTS)
+    def __init__(self, seed: int, faults: Faults) -> None:
+        super().__init__(seed, faults=faults)
         self.recorder = Recorder(self.plan)
         self.oracle = self.recorder
+
+    def find_targets(self, node: Node, key: bytes) -> list[Node]:
+        """Say who has a key: with many twins, mostly the copies of the own half of the world."""
+        targets = super().find_targets(node, key)
+        pair = next((pair for pair in self.pairs if targets[0] in pair), [])
+        if len(self.pairs) < 2 or node in pair or not pair or self.random.random() < STRAY:
+            return targets
+        is_copy = node.index >= self.faults.nodes
+        return [pair[is_copy if node not in self.correct else node.index % 2]]
 
     def storm(self) -> None:
         for node in self.nodes:
@@ -103,21 +117,29 @@ class TwinWorld(World):
         self._run_until(STORM_MS, lambda: False)
 
 
-def test_every_fork_convicts_the_twin_and_nobody_else() -> None:
+@pytest.mark.parametrize(
+    ("faults", "guilty_min", "kind"),
+    [(RAFT, 1, EvidenceKind.DUPLICATE_VOTE), (BFT, 2, EvidenceKind.AMNESIA)],
+    ids=["raft", "bft"],
+)
+def test_every_fork_convicts_the_twins_and_nobody_else(
+    faults: Faults, guilty_min: int, kind: EvidenceKind
+) -> None:
     forks = 0
     kinds: set[EvidenceKind] = set()
     for seed in range(SEEDS):
-        world = TwinWorld(seed)
+        world = TwinWorld(seed, faults)
         world.storm()
-        recorder = world.recorder
-        twin_key = world.signers[TWIN].public_key
-        assert recorder.accused <= {twin_key}, seed
-        place = world.plan.records[0].index_of(twin_key)
+        recorder, record = world.recorder, world.plan.records[0]
+        keys = {world.signers[twin].public_key for twin in faults.twins}
+        assert recorder.accused <= keys, seed
         height = recorder.find_fork()
         if height is not None:
             forks += 1
             convicted = recorder.convict_at(height)
-            assert {signer for signer, _ in convicted} == {place}, (seed, height)
-            kinds |= {kind for _, kind in convicted}
-    assert forks >= 5, "the twin is too tame to prove anything"
-    assert EvidenceKind.DUPLICATE_VOTE in kinds
+            signers = {signer for signer, _ in convicted}
+            assert signers <= {record.index_of(key) for key in keys}, (seed, height)
+            assert len(signers) >= guilty_min, (seed, height)
+            kinds |= {found for _, found in convicted}
+    assert forks >= 5, "the twins are too tame to prove anything"
+    assert {EvidenceKind.DUPLICATE_VOTE, kind} <= kinds

@@ -58,6 +58,7 @@ from protocol.types import Height, PublicKey
 from tests.simulation import ledger
 from tests.simulation.faults import Faults, Plan, draw_faults
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner, Head, Signer
+from tests.simulation.liar import Liar
 from tests.simulation.oracle import Oracle, Violation
 
 CALM_HEIGHTS = 5
@@ -158,7 +159,7 @@ class World:
         plan: Plan = Plan.ALL,
     ) -> None:
         self.random = Random(seed)
-        self.faults = faults or draw_faults(seed, self.random, nodes, plan)
+        self.faults = faults = faults or draw_faults(seed, self.random, nodes, plan)
         self.is_real = make_signer is ledger.RealSigner
         self.now_ms = 0
         self.steps = 0
@@ -171,22 +172,23 @@ class World:
         self.signers: list[Signer] = [make_signer(i) for i in range(self.faults.nodes)]
         self.by_key = {signer.public_key: i for i, signer in enumerate(self.signers)}
         self.plan = self._draw_plan()
-        twin = self.faults.twin
-        if twin is not None:
-            self.signers.append(self.signers[twin])
+        doubled = sorted(self.faults.twins)
+        self.signers += [self.signers[twin] for twin in doubled]
         ppm = self.faults.clock_ppm
         self.nodes = [
             Node(i, signer, self._make_machine(signer, []), self.random.randint(-ppm, ppm))
             for i, signer in enumerate(self.signers)
         ]
-        self.twins = [] if twin is None else [self.nodes[twin], self.nodes[-1]]
-        self.correct = [n for n in self.nodes if n not in self.twins and n.index not in self.faults.silent]
+        self.pairs = [[self.nodes[twin], self.nodes[faults.nodes + i]] for i, twin in enumerate(doubled)]
+        self.liars = {i: Liar(self.random, self._sign_as(self.nodes[i])) for i in sorted(faults.liars)}
+        bad = {node.index for pair in self.pairs for node in pair} | faults.liars
+        self.correct = [n for n in self.nodes if n.index not in bad | faults.silent]
         self.oracle = Oracle(
             self.plan,
             make_signer.verify,
             self.faults.bad_builders,
-            frozenset(node.index for node in self.twins),
-            frozenset(node.signer.public_key for node in self.twins),
+            frozenset(bad),
+            frozenset(self.signers[index].public_key for index in bad),
         )
 
     # --- set-up
@@ -387,22 +389,29 @@ class World:
         self.oracle.on_signed(node.index, message)
         return attach_signature(message, node.signer.sign(digest))
 
+    def _sign_as(self, node: Node) -> Callable[[Message], Message]:
+        return lambda message: self._sign(node, message)
+
     def _send(self, node: Node, validator: int, message: Message) -> None:
         key = node.machine.record.validators[validator].consensus_key
+        liar = self.liars.get(node.index)
         for target in self.find_targets(node, key):
             if target is not node:
-                self._transmit(node, target, message)
+                told = message if liar is None or self.is_calm else liar.twist(message)
+                if told is not None:
+                    self._transmit(node, target, told)
             elif isinstance(message, Proposal | Vote | VoteRequest | Grant):
                 self._push(0, node, Delivery(node.index, message))
 
     def find_targets(self, node: Node, key: bytes) -> list[Node]:
         """Say who has a key, as seen from a node."""
         target = self.nodes[self.by_key[PublicKey(key)]]
-        if target not in self.twins:
+        pair = next((pair for pair in self.pairs if target in pair), None)
+        if pair is None:
             return [target]
-        if node in self.twins:
+        if node in pair:
             return [node]
-        return self.random.choice((self.twins[:1], self.twins[1:], self.twins))
+        return self.random.choice((pair[:1], pair[1:], pair))
 
     def _transmit(self, node: Node, target: Node, message: Message) -> None:
         faults = self.faults
@@ -435,6 +444,8 @@ class World:
         message = delivery.message
         if isinstance(message, bytes):
             message = decode_message(message, _decode_block)
+        if node.index in self.liars:
+            self.liars[node.index].learn(message)
         if (self.is_real or self.faults.with_codec) and epoch_of(message) == record.number:
             for key, digest, signature in list_signature_checks(message, record, GENESIS_HASH):
                 assert node.signer.verify(key, digest, signature)

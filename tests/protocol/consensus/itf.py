@@ -14,6 +14,7 @@ Differences that the model and we have by design, each told apart and counted:
     decided   the model takes a certificate from its queue, and stands at its old round or votes until then.
 """
 
+import gc
 import json
 import lzma
 import tarfile
@@ -57,7 +58,9 @@ def load_traces(archive: str) -> Iterator[tuple[str, Json]]:
         for member in tar:
             file = tar.extractfile(member)
             if file is not None:
+                gc.disable()  # A trace is millions of small values and no rings.
                 trace = json.load(file)
+                gc.enable()
                 if find_module(trace) is not None:
                     yield Path(member.name).name.removesuffix(".itf.json"), trace
 

@@ -23,6 +23,7 @@ from node.net.links import Links
 from node.net.transport import PEER_ID_BYTES, PeerId
 from node.store.store import Store
 from node.sync import BlockSync
+from protocol.chain.validators import EngineKind
 from protocol.consensus.inputs import HandOverAsked
 from protocol.errors import Code, Rejected
 from protocol.types import Height
@@ -129,6 +130,8 @@ class NodeHandlers:
             is_ready,
             tuple(warnings),
             self._samples(),
+            record.number,
+            record.engine.name.lower(),
         )
 
     def peers(self) -> Peers:
@@ -154,9 +157,12 @@ class NodeHandlers:
         machine = self._parts.driver.machine
         if not machine.is_validating:
             return "observer"
+        is_first = machine.leader == machine.own_index
+        if machine.record.engine is EngineKind.BFT:
+            return "proposer" if is_first else "validator"
         if machine.leader is None:
             return "candidate"
-        return "leader" if machine.leader == machine.own_index else "follower"
+        return "leader" if is_first else "follower"
 
     def _samples(self) -> tuple[Sample, ...]:
         parts = self._parts

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from node.cli.session import session
-from node.cli.terminal import Failure
+from node.cli.terminal import Exit, Failure
 from node.config import DEFAULT_HOME
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 localnet_app = App(name="localnet", help="A demo co-operative of several nodes on this machine.")
 
 FIRST_BLOCK_SECONDS = 20.0
+RAFT_NODES = 3
 
 
 def localnet_home() -> Path:
@@ -36,31 +37,46 @@ def _default_home() -> Path:
 @localnet_app.command
 def up(
     *,
-    nodes: int = 3,
+    nodes: int = 0,
+    spare: int = 0,
     port: int = 9_400,
     load_members: int = 0,
     detach: Annotated[bool, Parameter(name=["--detach", "-d"])] = False,
-    raft: bool = True,
+    raft: Annotated[bool, Parameter(negative=())] = False,
+    bft: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Start the cluster; makes it the first time. Ctrl-C stops it.
 
     Args:
-        nodes: How many nodes.
+        nodes: How many validators: 3 on Raft, 4 on BFT if not said.
+        spare: How many nodes more that only follow, to be taken in later.
         port: First port to try; the block moves by 100 while ports are busy.
         load_members: Members more, for load tests.
         detach: Leave it running and return.
-        raft: Under the Raft engine, the only one so far.
+        raft: Found it on Raft, which is what happens if not said.
+        bft: Found it on BFT.
     """
     from node.cluster.local import STATE_FILE, LocalNet
+    from protocol.chain.validators import EngineKind
+    from protocol.params import BFT_VALIDATORS_MIN
 
-    if not raft:
+    if raft and bft:
         raise Failure(
-            "No cluster was made.", "there is only the Raft engine yet.", "leave --no-raft out", "cli.usage"
+            "No cluster was made.",
+            "a chain begins on one engine; --raft and --bft were given.",
+            "leave one of them out",
+            "cli.usage",
+            Exit.USAGE,
         )
     home = localnet_home()
     is_new = not (home / STATE_FILE).exists()
     began = time.monotonic()
-    net = LocalNet.create(home, nodes, port, load_members) if is_new else LocalNet.open(home)
+    if is_new:
+        engine = EngineKind.BFT if bft else EngineKind.RAFT
+        count = nodes or (BFT_VALIDATORS_MIN if bft else RAFT_NODES)
+        net = LocalNet.create(home, count, port, load_members, spare=spare, engine=engine)
+    else:
+        net = LocalNet.open(home)
     if net.processes and not is_new:
         raise Failure(
             "The cluster runs already.",
@@ -91,10 +107,12 @@ def status() -> None:
     for node in net.state.nodes:
         row = _row(node)
         rows.append(row)
+        first = "proposer" if row["protocol"] == "bft" else "leader"
         lines.append(
-            f"{row['name']:<4} {row['state']:<8} height {row['height']:>8,}   {row['role']:<9} "
-            f"leader {row['leader'] or '-':<4} peers {row['peers']}   mempool {row['mempool']:,}   "
-            f"{row['url']}"
+            f"{row['name']:<4} {row['state']:<8} height {row['height']:>8,}   "
+            f"{row['protocol'].upper() or '-':<4} epoch {row['epoch']}   {row['role']:<9} "
+            f"{first} {row['leader'] or '-':<4} peers {row['peers']}   "
+            f"mempool {row['mempool']:,}   {row['url']}"
         )
     session.terminal.show(rows, "\n".join(lines))
 
@@ -205,6 +223,8 @@ def _row(node: Any) -> dict[str, Any]:
         "name": node.name,
         "state": state,
         "height": 0 if status is None else status.height,
+        "protocol": "" if status is None else status.protocol,
+        "epoch": 0 if status is None else status.epoch,
         "role": "-" if status is None else status.role,
         "leader": "" if status is None else status.leader,
         "peers": 0 if status is None else status.peers,
@@ -256,7 +276,7 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
     coopd = _program("coopd") + ("" if net.home == _default_home() else f" --home {net.home}")
     status = first.status()
     lines = [
-        f"{net.genesis.name}: {len(net.state.nodes)} nodes on Raft, height {status.height if status else 1}, "
+        f"{net.genesis.name}: {_crew(net, status)}, height {status.height if status else 1}, "
         f"after {took:.1f} s",
         "",
         *(f"  {node.name:<9} {node.url}/rpc   log {node.home}/node.log" for node in net.state.nodes),
@@ -274,6 +294,18 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
     if net.state.base_port != wanted_port:
         lines.insert(1, f"  Ports from {wanted_port} on were busy; these are {net.state.base_port} and up.")
     return "\n".join(lines)
+
+
+def _crew(net: "LocalNet", status: Any) -> str:
+    """Say how many nodes certify, by which engine, and how many only follow."""
+    if status is None:
+        return f"{len(net.state.nodes)} nodes"
+    roles = [found.role for node in net.state.nodes if (found := node.status()) is not None]
+    observers = roles.count("observer")
+    engine = {"raft": "Raft", "bft": "BFT"}.get(status.protocol, status.protocol)
+    return f"{len(net.state.nodes) - observers} nodes on {engine}" + (
+        f" and {observers} spare" * bool(observers)
+    )
 
 
 def _program(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from node.cli.consensus import consensus_app, validator_app
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
 from node.cli.session import session
@@ -19,7 +20,7 @@ app = App(name="coopd", help="A node of a financial co-operative's ledger.", ver
 keys_app = App(name="keys", help="Keys of this node.")
 db_app = App(name="db", help="The node's database.")
 config_app = App(name="config", help="Settings of this node.")
-for group in (keys_app, db_app, config_app, localnet_app, load_app):
+for group in (keys_app, db_app, config_app, consensus_app, validator_app, localnet_app, load_app):
     app.command(group)
 
 
@@ -271,6 +272,8 @@ def status_json(status: Any) -> dict[str, Any]:
         "mempool_oldest_ms",
         "last_commit_ms",
         "ready",
+        "epoch",
+        "protocol",
     )
     samples = {
         sample.name + "".join(f" {value}" for _, value in sample.labels): sample.micro / 1_000_000
@@ -286,9 +289,15 @@ def status_json(status: Any) -> dict[str, Any]:
 def status_text(status: Any) -> str:
     """Write how a node is on one screen."""
     synced = "synced" if status.target_height <= status.height else f"catching up to {status.target_height:,}"
-    leader = status.leader or "unknown"
+    is_bft = status.protocol == "bft"
+    place = (
+        f"round {status.view}, proposer {status.leader or 'unknown'}"
+        if is_bft
+        else f"term {status.view}, leader {status.leader or 'unknown'}"
+    )
     lines = [
-        f"{status.operator or 'node'}   {status.role}, term {status.view}, leader {leader}",
+        f"{status.operator or 'node'}   {status.role} under {status.protocol.upper()}, "
+        f"epoch {status.epoch}, {place}",
         f"height {status.height:,}   {synced}   peers {status.peers}/{status.peers_known}"
         f"   mempool {status.mempool_txs:,}   last commit {status.last_commit_ms} ms",
     ]

@@ -1,7 +1,7 @@
 """The demo co-operative: a genesis document, its operators' keys, and members whose phrases are public.
 
-Everything of value here is worthless: the keys of the members are derived from their names, so anybody can
-sign for them. Never found a real chain with this.
+Everything of value here is worthless: the keys of the members and of the board are derived from their names,
+so anybody can sign for them. Never found a real chain with this.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from node.wallet.phrase import Phrase, phrase_of
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
-from protocol.contracts import assets, auth
-from protocol.contracts.policies import address_of_key
+from protocol.contracts import assets, auth, registry
+from protocol.contracts.policies import address_of_key, compute_address
 from protocol.crypto import SecretKey, public_key_of
 from protocol.params import PROGRAM_INSTRUCTIONS_MAX, STATE_TREE_BITS_DEFAULT
 from protocol.types import Address, EpochNumber, Height, TimeMs
@@ -23,6 +23,9 @@ from protocol.vm.program import NO_ACTOR
 
 MEMBERS: Final = ("ada", "bo", "cy")
 CASHIER: Final = "till"
+BOARD: Final = ("board1", "board2", "board3")
+BOARD_THRESHOLD: Final = 2
+"""So many keys of the founding board decide together, as the account that holds the role of the council."""
 CURRENCY: Final = "CNY"
 CURRENCY_DECIMALS: Final = 2
 CURRENCY_NUMBER: Final = 1
@@ -35,7 +38,7 @@ CASH_LIMIT: Final = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A validator of the demo: its name and its two secret keys."""
+    """One who runs a node of the demo: its name and its two secret keys."""
 
     name: str
     node_key: SecretKey
@@ -65,27 +68,49 @@ def demo_address(name: str) -> Address:
     return address_of_key(public_key_of(demo_key(name)))
 
 
+def board_policy() -> Value:
+    """Return the key policy of the founding board's account; its address is made from it."""
+    leaves = tuple((0, public_key_of(demo_key(name)), 1) for name in BOARD)
+    return (BOARD_THRESHOLD, leaves)
+
+
 def load_key(number: int) -> SecretKey:
     """Return the secret key of a member that exists for load tests, which anybody can compute."""
     return SecretKey(hashlib.sha256(b"coopd public load key %d" % number).digest())
 
 
 def make_genesis(
-    operators: tuple[Operator, ...], time_ms: int, load_members: int = 0, name: str = CHAIN_NAME
+    operators: tuple[Operator, ...],
+    time_ms: int,
+    load_members: int = 0,
+    name: str = CHAIN_NAME,
+    *,
+    spare: tuple[Operator, ...] = (),
+    engine: EngineKind = EngineKind.RAFT,
 ) -> Genesis:
-    """Found the demo co-operative: one currency, one cashier, members with opening balances.
+    """Found the demo co-operative: one currency, one cashier, a board, members with opening balances.
 
     Args:
+        operators: whose nodes validate the first epoch.
         load_members: how many members more, for load tests.
+        spare: whose nodes only follow at first. Every operator has an account, to say `ready` from.
     """
     assert 0 <= load_members <= LOAD_MEMBERS_MAX
     validators = tuple(
         Validator(o.name, public_key_of(o.consensus_key), public_key_of(o.node_key)) for o in operators
     )
-    record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), order_validators(validators))
-    return Genesis(
-        name, TimeMs(time_ms), record, STATE_TREE_BITS_DEFAULT, 8 * 3_600, True, _programs(load_members)
-    )
+    record = EpochRecord(EpochNumber(0), engine, Height(1), order_validators(validators))
+    programs = (*_programs(load_members), *_offices((*operators, *spare)))
+    return Genesis(name, TimeMs(time_ms), record, STATE_TREE_BITS_DEFAULT, 8 * 3_600, True, programs)
+
+
+def _offices(operators: tuple[Operator, ...]) -> tuple[Value, ...]:
+    """Return the programs that open the accounts of operators and board, and make the board the council."""
+    board = compute_address(board_policy())
+    opened = [address_of_key(public_key_of(operator.consensus_key)) for operator in operators]
+    calls = [_call(auth.CONTRACT.id, _AUTH["open"], address) for address in (*opened, board)]
+    calls.append(_call(auth.CONTRACT.id, _AUTH["grant_role"], board, registry.COUNCIL))
+    return _parts(calls)
 
 
 def _programs(load_members: int) -> tuple[Value, ...]:
@@ -110,9 +135,12 @@ def _programs(load_members: int) -> tuple[Value, ...]:
         _call(assets.CONTRACT.id, _ASSETS["cash_in"], till, member, number, amount, b"open%d" % at)
         for at, (member, amount) in enumerate(credits)
     ]
+    return ((), found), *_parts(calls)
+
+
+def _parts(calls: list[Value]) -> tuple[Value, ...]:
     step = PROGRAM_INSTRUCTIONS_MAX
-    parts = [tuple(calls[at : at + step]) for at in range(0, len(calls), step)]
-    return ((), found), *(((), part) for part in parts)
+    return tuple(((), tuple(calls[at : at + step])) for at in range(0, len(calls), step))
 
 
 def _call(contract: int, method: int, *arguments: Value) -> Value:

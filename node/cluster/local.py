@@ -17,7 +17,15 @@ from typing import Final
 
 import msgspec
 
-from node.cluster.founding import CASHIER, MEMBERS, Operator, demo_phrase, make_genesis
+from node.cluster.founding import (
+    BOARD,
+    BOARD_THRESHOLD,
+    CASHIER,
+    MEMBERS,
+    Operator,
+    demo_phrase,
+    make_genesis,
+)
 from node.cluster.processes import Started, fork_into, is_alive, reap, spawn, stop_all
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, Config, Peer, load, render
 from node.errors import OperationError
@@ -27,8 +35,10 @@ from node.signer import Signer
 from node.wallet.keyring import Keyring
 from protocol.addresses import HRP_TEST, format_address
 from protocol.chain.genesis import Genesis, decode_genesis
+from protocol.chain.validators import EngineKind
 from protocol.contracts.policies import address_of_key
 from protocol.crypto import public_key_of
+from protocol.params import BFT_VALIDATORS_MIN
 from protocol.types import PublicKey
 
 STATE_FILE: Final = "localnet.json"
@@ -89,8 +99,15 @@ class LocalNet:
         base_port: int = BASE_PORT,
         load_members: int = 0,
         settings: dict[str, object] | None = None,
+        *,
+        spare: int = 0,
+        engine: EngineKind = EngineKind.RAFT,
     ) -> "LocalNet":
         """Make folders, keys, contacts and genesis; the ports may move by blocks of 100.
+
+        Args:
+            nodes: validators of the first epoch.
+            spare: nodes more that only follow, until a change of epoch takes them in.
 
         Raises:
             OperationError: localnet.exists, localnet.ports, localnet.nodes, key.*.
@@ -102,21 +119,27 @@ class LocalNet:
                 f"{home / STATE_FILE} exists.",
                 "go on with it: coopd localnet up, or forget it: coopd localnet clean",
             )
-        if not 1 <= nodes <= NODES_MAX:
+        low = BFT_VALIDATORS_MIN if engine is EngineKind.BFT else 1
+        if not (low <= nodes and spare >= 0 and nodes + spare <= NODES_MAX):
             raise OperationError(
                 "localnet.nodes",
                 "No cluster was made.",
-                f"{nodes} nodes; 1 to {NODES_MAX} are possible.",
+                f"{nodes} nodes and {spare} spare; {engine.name} has {low} to {NODES_MAX} in all.",
                 "choose another number",
             )
-        base = find_ports(base_port, nodes)
+        base = find_ports(base_port, nodes + spare)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        operators = tuple(_make_operator(home / f"n{number}", f"n{number}") for number in range(1, nodes + 1))
-        genesis = make_genesis(operators, int(time.time() * 1_000), load_members)
+        names = [f"n{number}" for number in range(1, nodes + spare + 1)]
+        operators = tuple(_make_operator(home / name, name) for name in names)
+        now_ms = int(time.time() * 1_000)
+        genesis = make_genesis(
+            operators[:nodes], now_ms, load_members, spare=operators[nodes:], engine=engine
+        )
         locals_ = [_local_node(home, operator, base, at) for at, operator in enumerate(operators, 1)]
         for node in locals_:
             _write_node(node, locals_, genesis, settings or {})
         _write_members(home / "coop", genesis, locals_[0].url)
+        write_board(home / "board")
         net = cls(home, LocalState(base, load_members, locals_))
         net.save()
         return net
@@ -143,6 +166,11 @@ class LocalNet:
     def member_home(self) -> Path:
         """Return the folder of the demo members, for `coop --home`."""
         return self.home / "coop"
+
+    @property
+    def board_home(self) -> Path:
+        """Return the folder of the demo board's keys, which decide a change of epoch."""
+        return self.home / "board"
 
     @property
     def genesis(self) -> Genesis:
@@ -319,6 +347,14 @@ def _write_node(
 def public_key_of_hex(text: str) -> PublicKey:
     """Return a public key that is written in hex."""
     return PublicKey(bytes.fromhex(text))
+
+
+def write_board(home: Path) -> None:
+    """Make the folder from which the demo board signs: its keys, and how many of them decide."""
+    ring = Keyring(home / "keys", demo=True)
+    keys = [ring.recover(name, demo_phrase(name), None).public_key.hex() for name in BOARD]
+    account = {"threshold": BOARD_THRESHOLD, "keys": keys}
+    (home / "account.json").write_bytes(msgspec.json.format(msgspec.json.encode(account)))
 
 
 def _write_members(home: Path, genesis: Genesis, url: str) -> None:

@@ -134,8 +134,8 @@ class Status:
         height: last committed block.
         time_ms: its block time; 0 before the first.
         target_height: highest height seen anywhere; above `height` while the node catches up.
-        role: leader, follower, candidate or observer.
-        leader: operator who leads, empty when unknown.
+        role: leader, follower or candidate (Raft); proposer or validator (BFT); observer.
+        leader: operator who leads or proposes, empty when unknown.
         view: Raft term or BFT round.
         peers: connected now.
         peers_known: of the roster, without this node.
@@ -144,6 +144,8 @@ class Status:
         last_commit_ms: from proposal to commit of the last block.
         ready: whether the node follows the chain and sees a quorum.
         warnings: one sentence each.
+        epoch: that certifies the next block.
+        protocol: its engine, raft or bft.
     """
 
     operator: str
@@ -163,6 +165,8 @@ class Status:
     ready: bool
     warnings: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
+    epoch: int = 0
+    protocol: str = ""
 
     def to_value(self) -> Value:
         """Return the fields."""
@@ -184,6 +188,8 @@ class Status:
             self.ready,
             self.warnings,
             tuple((s.name, s.micro, s.labels) for s in self.samples),
+            self.epoch,
+            self.protocol,
         )
 
 
@@ -358,7 +364,7 @@ def _read_verdict(value: Value) -> Verdict:
 
 
 def _read_status(value: Value) -> Status:
-    fields = Reader(value, "status", 17)
+    fields = Reader(value, "status", 19)
     return Status(
         fields.text(64),
         fields.text(64),
@@ -377,6 +383,8 @@ def _read_status(value: Value) -> Status:
         fields.flag(),
         fields.records(WARNINGS_MAX, lambda v: Reader((v,), "warning", 1).text(DETAIL_BYTES_MAX)),
         fields.records(SAMPLES_MAX, _read_sample),
+        fields.uint(32),
+        fields.text(32),
     )
 
 

@@ -124,6 +124,17 @@ class EpochForm(Form):
     validators: list[ValidatorForm]
 
 
+class SealForm(Form):
+    """The end of an epoch: its last header, the certificate of that, and the record that follows.
+
+    All three are the bytes as 0x-hex, for `light.cross_epoch`.
+    """
+
+    header: str
+    certificate: str
+    record: str
+
+
 class BlockForm(Form):
     """A block; transactions are ids, or whole when asked for."""
 

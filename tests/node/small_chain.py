@@ -5,13 +5,32 @@ from dataclasses import replace
 from pathlib import Path
 
 from node.cli.payments import build_transaction, build_transfer, sign_transaction
-from node.cluster.founding import CURRENCY_NUMBER, demo_address, demo_key, make_genesis, make_operators
+from node.cluster.founding import (
+    BOARD,
+    BOARD_THRESHOLD,
+    CURRENCY_NUMBER,
+    board_policy,
+    demo_address,
+    demo_key,
+    make_genesis,
+    make_operators,
+)
 from node.executor import Executor
 from node.store.store import Store
 from protocol import crypto
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
-from protocol.chain.transaction import SignedTransaction, assemble
+from protocol.chain.transaction import (
+    SCHEME_ECDSA,
+    SignedTransaction,
+    TxSignature,
+    assemble,
+    compute_tx_id,
+)
+from protocol.chain.validators import EngineKind
+from protocol.codec import Value
+from protocol.contracts import registry
+from protocol.contracts.policies import address_of_key, compute_address
 from protocol.crypto import SecretKey, public_key_of
 from protocol.merkle.tree import StateTree
 from protocol.transition import apply_genesis
@@ -19,11 +38,11 @@ from protocol.types import BlockId, Hash32, Height, Seconds, TimeMs, View
 
 
 class SmallChain:
-    """Three operators, of whom two sign each block; or as many as a test needs."""
+    """Three operators, of whom two sign each block; or as many as a test needs, and spare ones."""
 
-    def __init__(self, path: Path, time_ms: int, operators: int = 3) -> None:
-        self.operators = make_operators(operators)
-        self.genesis = make_genesis(self.operators, time_ms)
+    def __init__(self, path: Path, time_ms: int, operators: int = 3, spare: int = 0) -> None:
+        self.operators = make_operators(operators + spare)
+        self.genesis = make_genesis(self.operators[:operators], time_ms, spare=self.operators[operators:])
         self.genesis_hash = self.genesis.compute_hash()
         execution = apply_genesis(self.genesis)
         items = [(key, value) for key, value in execution.writes.items() if value is not None]
@@ -56,6 +75,39 @@ class SmallChain:
         tx = build_transaction(self.genesis, demo_address(payer), ((0, 0, 0, 1, 2, 7),))
         return sign_transaction(self.genesis, tx, demo_key(payer))
 
+    def say_ready(self, index: int) -> SignedTransaction:
+        """Say for an operator that it could validate."""
+        operator = self.operators[index]
+        key, node_key = public_key_of(operator.consensus_key), public_key_of(operator.node_key)
+        address = address_of_key(key)
+        call: Value = (registry.ID, 1, 0, (address, key, node_key, operator.name, "test"))
+        tx = build_transaction(self.genesis, address, (call,), 100_000)
+        return sign_transaction(self.genesis, tx, operator.consensus_key)
+
+    def decide(self, engine: EngineKind, *indexes: int) -> SignedTransaction:
+        """Decide as the board that these operators certify the next epoch."""
+        keys = sorted(public_key_of(self.operators[index].consensus_key) for index in indexes)
+        return self.sign_as_board((registry.ID, 2, 0, (int(engine), (0, *keys))))
+
+    def sign_as_board(self, call: Value) -> SignedTransaction:
+        """Sign a call with two of the three keys of the board."""
+        policy = board_policy()
+        tx = build_transaction(self.genesis, compute_address(policy), (call,), 200_000)
+        digest = Hash32(compute_tx_id(tx.encode(), self.genesis_hash))
+        signatures = tuple(
+            TxSignature(0, public_key_of(key), SCHEME_ECDSA, crypto.sign(key, digest))
+            for key in map(demo_key, BOARD[:BOARD_THRESHOLD])
+        )
+        return assemble(tx, self.genesis_hash, signatures, ((0, policy),))
+
+    def cross(self, engine: EngineKind, *indexes: int) -> None:
+        """Commit what it takes until these operators certify the next block by this engine."""
+        self.commit(*[self.say_ready(index) for index in indexes])
+        self.commit(self.decide(engine, *indexes))
+        number = self.executor.record.number
+        while self.executor.record.number == number:
+            self.commit()
+
     def commit(self, *transactions: SignedTransaction) -> Block:
         block = self.build(*transactions)
         prepared = self.executor.prepared(block.id)
@@ -87,9 +139,10 @@ class SmallChain:
     def certify_by(self, height: Height, block_id: BlockId, signers: Iterable[int]) -> Certificate:
         """Sign a block id as these validators do."""
         epoch = self.executor.record.number
+        kind = VoteKind.ACK if self.executor.record.engine is EngineKind.RAFT else VoteKind.PRECOMMIT
         votes = []
         for index in signers:
-            vote = Vote(epoch, VoteKind.ACK, height, View(1), block_id, None, index)
+            vote = Vote(epoch, kind, height, View(1), block_id, None, index)
             signature = crypto.sign(self.secret(index), Hash32(vote.compute_digest(self.genesis_hash)))
             votes.append(replace(vote, signature=signature))
         return certify(tuple(votes))

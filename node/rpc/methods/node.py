@@ -45,6 +45,8 @@ class NodeStatus(Form):
     last_commit_ms: int
     ready: bool
     warnings: list[str]
+    epoch: int
+    protocol: str
 
 
 class NodeLimits(Form):
@@ -85,7 +87,7 @@ class MempoolForm(Form):
 
 async def get_info(call: Call, params: NoParams) -> NodeInfo:
     """Say what this node and its chain are."""
-    record = epoch_form(call.store.epoch_at(max(1, call.height)))
+    record = epoch_form(call.store.epoch_at(call.height + 1))
     facts = call.facts
     return NodeInfo(
         VERSION,
@@ -120,6 +122,8 @@ async def get_status(call: Call, params: NoParams) -> NodeStatus:
         status.last_commit_ms,
         status.ready,
         list(status.warnings),
+        status.epoch,
+        status.protocol,
     )
 
 

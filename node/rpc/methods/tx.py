@@ -11,8 +11,9 @@ import msgspec
 from node.rpc.dispatch import Method, Scope
 from node.rpc.events import read_cursor
 from node.rpc.failure import RpcFailure, failure_of_rejection
-from node.rpc.forms import Form, ReceiptForm, TxForm, receipt_form, transaction_form
+from node.rpc.forms import Form, ReceiptForm, SealForm, TxForm, receipt_form, transaction_form
 from node.rpc.methods.chain import find_certificate, find_header
+from node.rpc.methods.epochs import find_seal
 from node.rpc.methods.params import AddressParam, CursorParam, Hex, Limit, Params, TxIdParam
 from node.rpc.service import Call
 from node.rpc.values import from_hex, read_address, to_hex
@@ -89,14 +90,6 @@ class TxState(Form):
     index: int | None
     transaction: TxForm | None
     receipt: ReceiptForm | None
-
-
-class SealForm(Form):
-    """The end of an epoch: its last header, the certificate of that, and the record that follows."""
-
-    header: str
-    certificate: str
-    record: str
 
 
 class ReceiptBundle(Form):
@@ -188,7 +181,7 @@ async def get_receipt(call: Call, params: ReceiptParams) -> ReceiptBundle:
         to_hex(header.encode()),
         certificate.raw,
         [to_hex(step) for step in prove_item(call.store.receipts(height), index).path],
-        [_seal_form(call, number) for number in range(1, header.epoch + 1)],
+        [find_seal(call, number) for number in range(1, header.epoch + 1)],
     )
 
 
@@ -277,15 +270,6 @@ def _find_any(call: Call, tx_id: TxId) -> TxState | None:
         transaction_form(signed, call.facts),
         receipt_form(receipt, call.facts),
     )
-
-
-def _seal_form(call: Call, number: int) -> SealForm:
-    record = call.store.epoch(number)
-    assert record is not None, "an epoch without its record"
-    height = record.first_height - 1
-    header, certificate = call.store.header_bytes(height), call.store.certificate_bytes(height)
-    assert header is not None and certificate is not None, "an epoch that nobody sealed"
-    return SealForm(to_hex(header), to_hex(certificate), to_hex(codec.encode(record.to_value())))
 
 
 def _load_receipt(call: Call, tx_id: TxId) -> Receipt:

@@ -131,6 +131,18 @@ def gateway(tmp_path: Path) -> Iterator[Caller]:
     chain.commit()
     chain.commit(chain.pay("ada", "bo", 2_500, "七月"), chain.pay("bo", "cy", 100))
     chain.commit(chain.nonsense("cy"))
+    yield from open_gateway(chain)
+
+
+@pytest.fixture
+def spare_gateway(tmp_path: Path) -> Iterator[Caller]:
+    """A gateway over a chain of three validators and a spare operator, at its first block."""
+    chain = SmallChain(tmp_path / "store", int(time.time() * 1_000) - 60_000, spare=1)
+    chain.commit(chain.pay("ada", "bo", 100))
+    yield from open_gateway(chain)
+
+
+def open_gateway(chain: SmallChain) -> Iterator[Caller]:
     daemon = FakeDaemon(chain)
     service = Service(chain.store, facts_of(chain.genesis, REGISTRY), daemon, News())  # type: ignore[arg-type]
     daemon.service = service

@@ -1,0 +1,339 @@
+"""`coopd consensus` and `coopd validator`: see which engine and validators certify, and change them.
+
+A change is a transaction like any other: operators say that they are ready, the council decides, and three
+blocks later the old epoch seals. Every rule is checked here first, so that a refusal names operators and
+numbers; the chain checks all of it again.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from cyclopts import App, Parameter
+
+from node.cli.session import session
+from node.cli.terminal import Exit, Failure
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from protocol.codec import Value
+
+consensus_app = App(name="consensus", help="Which engine and validators certify blocks.")
+migrate_app = App(name="migrate", help="Change engine or validators while the chain runs.")
+validator_app = App(name="validator", help="This node as a validator.")
+consensus_app.command(migrate_app)
+
+ENGINES: Final = {"raft": 1, "bft": 2}
+LAG_BLOCKS_MAX: Final = 10
+"""Further behind, a node is still catching up."""
+KEY_DIGITS_MIN: Final = 8
+"""So many hexadecimal digits of a consensus key name it."""
+
+
+@consensus_app.command(name="status")
+def consensus_status() -> None:
+    """Show the epoch in force, a decided change, who is ready, and all epochs before."""
+    from node.cli.place import find_place
+
+    answer = find_place().client().call("chain_getMigration")
+    session.terminal.show(answer, lambda: "\n".join([*_epoch_lines(answer), *_change_lines(answer)]))
+
+
+@migrate_app.command(name="status")
+def migrate_status() -> None:
+    """Show the decided change, and who is ready for one."""
+    from node.cli.place import find_place
+
+    answer = find_place().client().call("chain_getMigration")
+    shown = {name: answer[name] for name in ("height", "pending", "ready")}
+    session.terminal.show(shown, lambda: "\n".join(_change_lines(answer)))
+
+
+@migrate_app.command(name="propose")
+def migrate_propose(
+    *,
+    engine: Literal["raft", "bft"],
+    add: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    remove: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    board: Path | None = None,
+) -> None:
+    """Decide the next epoch, with the keys of the council: its engine, and who certifies.
+
+    Args:
+        engine: raft or bft.
+        add: Operator that is ready, or the first digits of its consensus key; may be given several times.
+        remove: Operator that certifies now; may be given several times.
+        board: Folder of the council's keys.
+    """
+    from node.cli.council import load_council, send_as_council
+    from node.cli.place import find_place
+    from protocol.contracts import registry
+
+    place = find_place()
+    client = place.client()
+    answer = client.call("chain_getMigration")
+    chosen = choose_validators(answer, engine, add, remove)
+    council = load_council(board or place.board)
+    was, names = answer["epoch"]["protocol"].upper(), ", ".join(one["operator"] for one in chosen)
+    session.terminal.note(f"Change the epoch: from {was} to {engine.upper()}, certified by {names}")
+    for one in chosen:
+        session.terminal.note(f"  {one['operator']:<10} consensus key {one['consensusKey'][2:]}")
+    if (was, engine) == ("BFT", "raft"):
+        session.terminal.note(
+            "Raft bears no liar. Programs of members refuse what it certifies until their owners accept it."
+        )
+    session.terminal.confirm("Sign as the council and send?")
+    keys = sorted(bytes.fromhex(one["consensusKey"][2:]) for one in chosen)
+    arguments: tuple[Value, ...] = (ENGINES[engine], (0, *keys))
+    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "propose", arguments)
+    seal = int(receipt["results"][0])
+    session.terminal.show(
+        {
+            "id": receipt["id"],
+            "height": receipt["height"],
+            "engine": engine,
+            "sealHeight": seal,
+            "firstHeight": seal + 1,
+            "validators": [one["operator"] for one in chosen],
+        },
+        f"Decided in block {receipt['height']:,}: block {seal:,} is the last one under {was}, "
+        f"block {seal + 1:,} the first one under {engine.upper()}, certified by {names}.\n"
+        "See it: coopd consensus status. Until the seal: coopd consensus migrate cancel",
+    )
+
+
+@migrate_app.command(name="cancel")
+def migrate_cancel(*, board: Path | None = None) -> None:
+    """Cancel a decided change before its seal, with the keys of the council.
+
+    Args:
+        board: Folder of the council's keys.
+    """
+    from node.cli.council import load_council, send_as_council
+    from node.cli.place import find_place
+    from protocol.contracts import registry
+
+    place = find_place()
+    client = place.client()
+    pending = client.call("chain_getMigration")["pending"]
+    if pending is None:
+        raise Failure(
+            "Nothing was cancelled: no change is decided.",
+            "rule: only a decided change can be cancelled, and only before its seal.",
+            "see: coopd consensus status",
+            "registry.no_change",
+        )
+    council = load_council(board or place.board)
+    session.terminal.note(
+        f"Cancel the change to {pending['protocol'].upper()} at the seal {pending['sealHeight']:,}, "
+        f"in {pending['blocksLeft']} blocks"
+    )
+    session.terminal.confirm("Sign as the council and send?")
+    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "cancel", ())
+    session.terminal.show(
+        {"id": receipt["id"], "height": receipt["height"], "cancelled": True},
+        f"Cancelled in block {receipt['height']:,}: the epoch goes on.",
+    )
+
+
+@validator_app.command(name="ready")
+def validator_ready(*, node: Annotated[tuple[str, ...], Parameter(negative=())] = ()) -> None:
+    """Say, signed with the consensus key of this node, that it could take part in a next epoch.
+
+    Args:
+        node: Of a local cluster only this one; may be given several times.
+    """
+    from node.cli.place import find_place
+
+    configs = find_place().configs
+    unknown = sorted(set(node) - {config.operator for config in configs})
+    if unknown:
+        raise Failure(
+            f"There is no node {unknown[0]} here.",
+            f"the nodes are: {', '.join(config.operator for config in configs)}.",
+            "name one of them",
+            "localnet.no_node",
+            Exit.USAGE,
+        )
+    said = [_say_ready(config) for config in configs if not node or config.operator in node]
+    session.terminal.show(
+        said,
+        lambda: "\n".join(f"{one['operator']} is ready, since block {one['height']:,}" for one in said),
+    )
+
+
+def _say_ready(config: "Config") -> dict[str, Any]:
+    from node.cli.council import send_call
+    from node.cli.payments import sign_transaction
+    from node.cli.place import client_of
+    from node.config import CONSENSUS_KEY, NODE_KEY, VERSION
+    from node.wallet.keyring import Keyring
+    from protocol.chain.genesis import decode_genesis
+    from protocol.contracts import registry
+    from protocol.contracts.policies import address_of_key
+
+    client = client_of(config)
+    status = client.call("node_getStatus")
+    if status["targetHeight"] - status["height"] > LAG_BLOCKS_MAX:
+        raise Failure(
+            f"{config.operator} did not say that it is ready: it lags.",
+            f"rule: who is ready is at most {LAG_BLOCKS_MAX} blocks behind; it has block "
+            f"{status['height']:,} of {status['targetHeight']:,}.",
+            "wait until it has caught up: coopd status",
+            "registry.not_synced",
+        )
+    ring = Keyring(config.keys_path)
+    sealed = ring.entry(CONSENSUS_KEY).encrypted
+    secret = ring.load(CONSENSUS_KEY, _passphrase(config) if sealed else None)
+    key, node_key = secret.public_key, ring.entry(NODE_KEY).public_key
+    genesis = decode_genesis(config.genesis_path.read_bytes())
+    address = address_of_key(key)
+    arguments = (address, key, node_key, config.operator, f"coopd {VERSION}")
+    receipt = send_call(
+        client,
+        genesis,
+        address,
+        registry.CONTRACT,
+        "ready",
+        arguments,
+        lambda tx: sign_transaction(genesis, tx, secret),
+    )
+    return {"operator": config.operator, "height": receipt["height"], "consensusKey": "0x" + key.hex()}
+
+
+def _passphrase(config: "Config") -> str:
+    if config.passphrase_file:
+        return Path(config.passphrase_file).read_text(encoding="utf-8").rstrip("\n")
+    return session.terminal.secret(f"passphrase of the consensus key of {config.operator}: ")
+
+
+def choose_validators(
+    answer: dict[str, Any], engine: str, add: tuple[str, ...], remove: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Return the validators of the next epoch, from what `chain_getMigration` answered.
+
+    Who stays keeps its consensus key. A name that somebody says of himself proves nothing: when two are
+    ready under one name, the key must be named.
+
+    Raises:
+        Failure: a rule of the registry would refuse it; names rule, limit and actual value.
+    """
+    pending = answer["pending"]
+    if pending is not None:
+        raise Failure(
+            "Nothing was decided: another change is decided already.",
+            f"rule: one change at a time; that to {pending['protocol'].upper()} seals at block "
+            f"{pending['sealHeight']:,}, in {pending['blocksLeft']} blocks.",
+            "wait for it, or cancel it: coopd consensus migrate cancel",
+            "registry.change_pending",
+        )
+    now = {one["operator"]: one for one in answer["epoch"]["validators"]}
+    for name in remove:
+        if now.pop(name, None) is None:
+            raise _no_such(
+                name, "certifies now", sorted(one["operator"] for one in answer["epoch"]["validators"])
+            )
+    chosen = list(now.values()) + [_find_ready(answer, name) for name in add]
+    _check_once(chosen)
+    low = 4 if engine == "bft" else 1
+    names = ", ".join(one["operator"] for one in chosen) or "nobody"
+    if len(chosen) < low:
+        raise Failure(
+            f"Nothing was decided: {engine.upper()} needs more validators.",
+            f"rule: at least {low}; this change has {len(chosen)}: {names}.",
+            "add operators that are ready: --add NAME. Who is: coopd consensus migrate status",
+            "registry.too_few",
+        )
+    ready = {one["consensusKey"]: one for one in answer["ready"]}
+    for one in chosen:
+        said = ready.get(one["consensusKey"])
+        if said is None or said["blocksLeft"] <= 0:
+            when = "never said so" if said is None else f"said so at block {said['height']:,}"
+            raise Failure(
+                f"Nothing was decided: {one['operator']} is not ready.",
+                f"rule: every validator says so at most 1,000 blocks before; {one['operator']} {when}, "
+                f"the chain is at {answer['height']:,}.",
+                f"on the node of {one['operator']}: coopd validator ready",
+                "registry.not_ready",
+            )
+    return chosen
+
+
+def _find_ready(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    digits = name.lower().removeprefix("0x")
+    is_key = len(digits) >= KEY_DIGITS_MIN and all(char in "0123456789abcdef" for char in digits)
+    found = [
+        one
+        for one in answer["ready"]
+        if one["operator"] == name or (is_key and one["consensusKey"][2:].startswith(digits))
+    ]
+    if len(found) > 1:
+        keys = ", ".join(one["consensusKey"][2:18] for one in found)
+        raise Failure(
+            f"Which {name} is meant?",
+            f"{len(found)} are ready under that name, with the keys {keys}...",
+            f"name the key: --add {found[0]['consensusKey'][2:18]}",
+            "registry.which",
+            Exit.USAGE,
+        )
+    if not found:
+        raise _no_such(name, "is ready", sorted(one["operator"] for one in answer["ready"]))
+    return dict(found[0])
+
+
+def _check_once(chosen: list[dict[str, Any]]) -> None:
+    names = [one["operator"] for one in chosen]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Failure(
+            "Nothing was decided: an operator would certify twice.",
+            f"rule: one operator, one vote; {twice} certifies already.",
+            f"leave out --add {twice}, or take its old key out: --remove {twice}",
+            "registry.twice",
+        )
+
+
+def _no_such(name: str, what: str, names: list[str]) -> Failure:
+    return Failure(
+        f"Nothing was decided: no operator {name[:70]} {what}.",
+        f"who {what}: {', '.join(names) or 'nobody'}.",
+        "name one of them, or on its node first: coopd validator ready",
+        "registry.no_operator",
+    )
+
+
+def _epoch_lines(answer: dict[str, Any]) -> list[str]:
+    epoch = answer["epoch"]
+    names = " ".join(sorted(one["operator"] for one in epoch["validators"]))
+    lines = [
+        f"{epoch['protocol'].upper()} since block {epoch['sinceHeight']:,}, epoch {epoch['number']}   "
+        f"height {answer['height']:,}",
+        f"validators  {names}   {epoch['quorum']} of {len(epoch['validators'])} certify",
+    ]
+    for item in answer["epochs"]:
+        end = "" if item["seal"] is None else f" to {item['seal']['height']:,}"
+        seal = "" if item["seal"] is None else f"   seal {item['seal']['id'][2:18]}"
+        lines.append(
+            f"epoch {item['number']:<5} {item['protocol'].upper():<5} from {item['sinceHeight']:,}{end}   "
+            f"{' '.join(sorted(item['operators']))}{seal}"
+        )
+    return lines
+
+
+def _change_lines(answer: dict[str, Any]) -> list[str]:
+    pending = answer["pending"]
+    if pending is None:
+        lines = ["change      none is decided"]
+    else:
+        names = " ".join(sorted(one["operator"] for one in pending["validators"]))
+        lines = [
+            f"change      to {pending['protocol'].upper()} after block {pending['sealHeight']:,}, "
+            f"{pending['blocksLeft']} blocks to go: {names}",
+            f"            decided by {pending['decidedBy']}",
+        ]
+    for one in sorted(answer["ready"], key=lambda one: (one["operator"], one["height"])):
+        place = "validator" if one["isValidator"] else "observer"
+        lines.append(
+            f"ready       {one['operator']:<10} {place:<10} said at {one['height']:,}, counts for "
+            f"{one['blocksLeft']:,} blocks more   {one['software']}"
+        )
+    return lines if answer["ready"] else [*lines, "ready       nobody; on each node: coopd validator ready"]

@@ -1,7 +1,7 @@
 """Plant one bug at a time in a copy of the project and run the check that must see it.
 
-A check is a test by name, or `sim N`: N seeds of the simulation. The text of a mutant must be found exactly
-once, so a mutant cannot silently lose its target when the code moves.
+A check is a test by name, or `sim ENGINE N`: N seeds of the simulation with its worlds. The text of a mutant
+must be found exactly once, so a mutant cannot silently lose its target when the code moves.
 """
 
 import argparse
@@ -13,12 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("protocol", "tests/protocol/consensus", "tests/protocol/sync", "tests/simulation")
+COPIED = (
+    "protocol",
+    "tests/protocol/consensus",
+    "tests/protocol/sync",
+    "tests/simulation",
+    "tests/vectors/consensus",
+)
 SINGLE_FILES = ("tests/conftest.py", "tests/protocol/test_light.py", "pyproject.toml")
 CHECK_SECONDS_MAX = 120
 
 RAFT = "protocol/consensus/raft.py"
 ENGINE = "protocol/consensus/engine.py"
+BFT = "protocol/consensus/bft.py"
+HEARD = "protocol/consensus/heard.py"
+POLKA = "protocol/consensus/polka.py"
+PROMISES = "protocol/consensus/promises.py"
+ROUNDS = "protocol/consensus/rounds.py"
+VALIDATORS = "protocol/chain/validators.py"
 VOTES = "protocol/consensus/votes.py"
 MESSAGES = "protocol/consensus/messages.py"
 CONVICTION = "protocol/consensus/conviction.py"
@@ -27,6 +39,8 @@ LIGHT = "protocol/light.py"
 CERTIFICATE = "protocol/chain/certificate.py"
 
 T_RAFT = "tests/protocol/consensus/test_raft.py::"
+T_BFT = "tests/protocol/consensus/test_bft.py::"
+T_ITF = "tests/protocol/consensus/test_itf.py::"
 T_ENGINE = "tests/protocol/consensus/test_engine.py::"
 T_MESSAGES = "tests/protocol/consensus/test_messages.py::"
 T_CONVICTION = "tests/protocol/consensus/test_conviction.py::"
@@ -58,7 +72,7 @@ MUTANTS = (
         ENGINE,
         "return self._engine.start(restored)",
         "return self._engine.start(None)",
-        "sim 100",
+        "sim raft 100",
     ),
     Mutant(
         "vote-dropped-with-its-height",
@@ -79,7 +93,7 @@ MUTANTS = (
         RAFT,
         "return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)",
         "return True",
-        "sim 400",
+        "sim raft 400",
     ),
     Mutant(
         "figure-8-acknowledgements-over-terms",
@@ -98,7 +112,7 @@ MUTANTS = (
         RAFT,
         "            self._out.append(CheckBlock(block))\n",
         "            self._out.append(CheckBlock(block))\n            self._accept(block)\n",
-        "sim 200",
+        "sim raft 200",
     ),
     Mutant(
         "invalid-block-acknowledged",
@@ -112,7 +126,7 @@ MUTANTS = (
         RAFT,
         "self._is_worthy(sender, claim) and self._voted_for in (None, sender)",
         "self._is_worthy(sender, claim)",
-        "sim 200",
+        "sim raft 200",
     ),
     Mutant(
         "no-pre-vote",
@@ -140,7 +154,7 @@ MUTANTS = (
         RAFT,
         "        self._persist()\n        self._out.append(Broadcast(self._make_ack()))\n",
         "        self._out.append(Broadcast(self._make_ack()))\n        self._persist()\n",
-        "sim 400",
+        "sim raft 400",
     ),
     Mutant(
         "persisted-after-the-grant",
@@ -183,14 +197,14 @@ MUTANTS = (
         VOTES,
         "if len(same) >= self._quorum else None",
         "if len(same) >= self._quorum - 1 else None",
-        "sim 20",
+        "sim raft 20",
     ),
     Mutant(
         "quorum-of-grants-one-short",
         VOTES,
         "return len(self._grants) >= self._quorum",
         "return len(self._grants) >= self._quorum - 1",
-        "sim 100",
+        "sim raft 100",
     ),
     Mutant(
         "decision-of-a-minority",
@@ -218,7 +232,7 @@ MUTANTS = (
         ENGINE,
         "        if event.next_record is not None:\n            assert",
         "        if event.next_record is None and False:\n            assert",
-        "sim 20",
+        "sim raft 20",
     ),
     Mutant(
         "unverified-message-over-the-seal",
@@ -239,7 +253,7 @@ MUTANTS = (
         RAFT,
         "                self._out.append(ServeDecided(sender, status.height))\n",
         "                pass\n",
-        "sim 100",
+        "sim raft 100",
     ),
     Mutant(
         "lost-proposal-not-repeated",
@@ -283,13 +297,304 @@ MUTANTS = (
         "if not seal.is_seal:",
         T_LIGHT + "test_no_other_header_crosses",
     ),
+    Mutant(
+        "bft-lock-ignored",
+        PROMISES,
+        "return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)",
+        "return True",
+        T_BFT + "test_lock_refuses_another_block",
+    ),
+    Mutant(
+        "bft-lock-ignored-simulated",
+        PROMISES,
+        "return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)",
+        "return True",
+        "sim bft 100",
+    ),
+    Mutant(
+        "bft-lock-ignored-modelled",
+        PROMISES,
+        "return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)",
+        "return True",
+        T_ITF + "test_states_and_votes_are_those_of_the_model",
+    ),
+    Mutant(
+        "bft-lock-yields-to-an-older-polka",
+        PROMISES,
+        "valid_view >= self.locked_view)",
+        "valid_view >= 0)",
+        T_BFT + "test_lock_yields_to_a_polka_that_is_not_older",
+    ),
+    Mutant(
+        "bft-locked-block-without-its-polka",
+        PROMISES,
+        "return self.locked_view is None or (",
+        "return self.locked_view is None or valid_view is None or (",
+        T_BFT + "test_even_the_locked_block_needs_a_polka_as_new_as_the_lock",
+    ),
+    Mutant(
+        "bft-polka-not-checked",
+        HEARD,
+        "            and self.is_ours(polka)\n",
+        "",
+        T_BFT + "test_b1_proposal_without_its_polka_is_absent",
+    ),
+    Mutant(
+        "bft-polka-not-checked-simulated",
+        HEARD,
+        "            and self.is_ours(polka)\n",
+        "",
+        "sim bft 200",
+    ),
+    Mutant(
+        "bft-polka-of-another-block",
+        HEARD,
+        "            place == (self._height, proposal.valid_view, proposal.block.id)\n",
+        "            place[:2] == (self._height, proposal.valid_view)\n",
+        "sim bft 400",
+    ),
+    Mutant(
+        "bft-precommit-without-polka",
+        ROUNDS,
+        "        if len(same) < self._quorum:\n            return\n",
+        "",
+        "sim bft 20",
+    ),
+    Mutant(
+        "bft-prevotes-on-different-polkas-add-up",
+        ROUNDS,
+        "        content = (vote.block_id, vote.valid_view)\n"
+        "        same = tuple(v for v in votes.values() if (v.block_id, v.valid_view) == content)\n",
+        "        same = tuple(v for v in votes.values() if v.block_id == vote.block_id)\n",
+        T_BFT + "test_prevotes_on_different_polkas_do_not_add_up",
+    ),
+    Mutant(
+        "bft-prevote-before-execution",
+        BFT,
+        "verdict = self._judge(proposal.block) if is_allowed else False",
+        "verdict = is_allowed",
+        T_BFT + "test_block_is_checked_before_the_prevote",
+    ),
+    Mutant(
+        "bft-prevote-before-execution-simulated",
+        BFT,
+        "verdict = self._judge(proposal.block) if is_allowed else False",
+        "verdict = is_allowed",
+        "sim bft 100",
+    ),
+    Mutant(
+        "bft-precommit-before-execution",
+        BFT,
+        "        if block is None or not self._judge(block):\n",
+        "        if block is None:\n",
+        T_BFT + "test_block_is_checked_before_the_precommit",
+    ),
+    Mutant(
+        "bft-no-unit-acceptance",
+        BFT,
+        "        self._heard.note_newest(polka)\n        if block is not None",
+        "        if block is not None",
+        T_BFT + "test_b3_polka_counts_as_a_whole",
+    ),
+    Mutant(
+        "bft-polka-forgotten-beside-votes",
+        BFT,
+        "                self._heard.rounds.add_polka(polka)\n",
+        "                pass\n",
+        T_BFT + "test_b3_no_nil_against_a_polka_whose_block_is_missing",
+    ),
+    Mutant(
+        "bft-quorum-of-a-majority",
+        VALIDATORS,
+        "2 * n // 3 + 1",
+        "n // 2 + 1",
+        T_BFT + "test_a_polka_is_more_than_two_thirds",
+    ),
+    Mutant(
+        "bft-quorum-of-a-majority-simulated",
+        VALIDATORS,
+        "2 * n // 3 + 1",
+        "n // 2 + 1",
+        "sim bft 100",
+    ),
+    Mutant(
+        "bft-valid-view-not-signed",
+        MESSAGES,
+        "                    message.block_id,\n                    message.valid_view,\n",
+        "                    message.block_id,\n                    None,\n",
+        T_MESSAGES + "test_signature_covers_every_field",
+    ),
+    Mutant(
+        "bft-safety-not-restored",
+        ENGINE,
+        "return bft.start(restored)",
+        "return bft.start(None)",
+        T_BFT + "test_lock_survives_a_restart",
+    ),
+    Mutant(
+        "bft-safety-not-restored-simulated",
+        ENGINE,
+        "return bft.start(restored)",
+        "return bft.start(None)",
+        "sim bft 50",
+    ),
+    Mutant(
+        "bft-lock-not-persisted",
+        PROMISES,
+        "            self.locked_view,\n            self.locked_id,\n            polka,",
+        "            None,\n            None,\n            polka,",
+        T_BFT + "test_lock_survives_a_restart",
+    ),
+    Mutant(
+        "bft-persisted-after-the-prevote",
+        BFT,
+        "        self._note_prevote(block_id, valid_view)\n"
+        "        self._persist()\n"
+        "        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))\n",
+        "        self._note_prevote(block_id, valid_view)\n"
+        "        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))\n"
+        "        self._persist()\n",
+        "sim bft 50",
+    ),
+    Mutant(
+        "bft-persisted-after-the-precommit",
+        BFT,
+        "        self._persist()\n        self._send_precommit()\n",
+        "        self._send_precommit()\n        self._persist()\n",
+        "sim bft 200",
+    ),
+    Mutant(
+        "bft-two-proposals-over-a-crash",
+        PROMISES,
+        "return self.proposed_view is None or self.proposed_view < view",
+        "return True",
+        "sim bft 50",
+    ),
+    Mutant(
+        "bft-nil-precommit-missing",
+        BFT,
+        "                if self._phase is Phase.PREVOTE:\n                    self._say_precommit(None)\n",
+        "                pass\n",
+        T_BFT + "test_the_wait_for_prevotes_ends_in_nil",
+    ),
+    Mutant(
+        "bft-nil-precommit-missing-simulated",
+        BFT,
+        "                if self._phase is Phase.PREVOTE:\n                    self._say_precommit(None)\n",
+        "                pass\n",
+        "sim bft 100",
+    ),
+    Mutant(
+        "bft-lock-kept-over-the-height",
+        BFT,
+        "        self._promises = Promises(self._record.number, height, self._own)\n",
+        '        if not hasattr(self, "_promises"):\n'
+        "            self._promises = Promises(self._record.number, height, self._own)\n"
+        "        self._promises._height = height\n",
+        T_BFT + "test_locks_end_with_their_height",
+    ),
+    Mutant(
+        "bft-engine-kept-over-the-seal",
+        ENGINE,
+        "            self._record, self._engine = event.next_record, None\n",
+        "            self._record = event.next_record\n"
+        "            if self._engine is not None:\n"
+        "                return self._engine.advance(self.height, self._block_id)\n",
+        "sim migrate 20",
+    ),
+    Mutant(
+        "bft-hidden-lock",
+        BFT,
+        "            self._out.append(Broadcast(PolkaShown(valid[0])))\n",
+        "            pass\n",
+        T_BFT + "test_b2_precommit_travels_with_its_polka",
+    ),
+    Mutant(
+        "bft-precommit-wait-shortened",
+        BFT,
+        "            self._set_timer(TimerKind.PRECOMMIT, delay_ms)\n",
+        "            self._begin_view(View(self._view + 1))\n",
+        T_BFT + "test_b8_wait_for_precommits_is_never_shortened",
+    ),
+    Mutant(
+        "bft-hopeless-round-waits",
+        BFT,
+        "if polka is None and self._heard.rounds.is_hopeless(self._view):",
+        "if False:",
+        T_BFT + "test_b8_nil_at_once_when_no_polka_can_come",
+    ),
+    Mutant(
+        "bft-no-round-skip",
+        BFT,
+        "        self._begin_view(view)\n        return True\n",
+        "        return False\n",
+        T_BFT + "test_decision_in_a_past_round",
+    ),
+    Mutant(
+        "bft-skip-by-one-liar",
+        ROUNDS,
+        "self.blocking = (self._n - 1) // 3 + 1",
+        "self.blocking = 1",
+        T_BFT + "test_b9_votes_of_more_than_a_third_in_one_bundle_take_us_along",
+    ),
+    Mutant(
+        "bft-same-proposer-in-every-round",
+        HEARD,
+        "return self._proposers[(height + view) % len(self._proposers)]",
+        "return self._proposers[height % len(self._proposers)]",
+        "sim bft 50",
+    ),
+    Mutant(
+        "bft-lost-votes-not-handed-on",
+        HEARD,
+        "            found.append(VoteBundle(status.epoch, self._height, votes))\n",
+        "            pass\n",
+        "sim bft 50",
+    ),
+    Mutant(
+        "bft-newest-polka-not-shown",
+        HEARD,
+        "            found.append(PolkaShown(newest, self.blocks.find(newest.block_id) "
+        "if is_asked else None))\n",
+        "            pass\n",
+        T_BFT + "test_newest_polka_spreads_by_status",
+    ),
+    Mutant(
+        "bft-laggards-not-helped",
+        BFT,
+        "            self._out.append(ServeDecided(sender, status.height))\n",
+        "            pass\n",
+        "sim bft 50",
+    ),
+    Mutant(
+        "bft-votes-without-bound",
+        ROUNDS,
+        "    return current - VIEWS_BEHIND_MAX <= view <= current + VIEWS_AHEAD_MAX\n",
+        "    return current - VIEWS_BEHIND_MAX <= view\n",
+        T_BFT + "test_b5_votes_too_far_ahead_are_dropped",
+    ),
+    Mutant(
+        "bft-amnesia-not-seen",
+        CONVICTION,
+        "    return is_later and (prevote.valid_view is None or prevote.valid_view < precommit.view)\n",
+        "    return False\n",
+        T_CONVICTION + "test_guilty",
+    ),
+    Mutant(
+        "bft-amnesia-of-the-innocent",
+        CONVICTION,
+        "prevote.valid_view < precommit.view)",
+        "prevote.valid_view <= precommit.view)",
+        T_CONVICTION + "test_innocent",
+    ),
 )
 
 
 def run_check(folder: Path, check: str) -> bool:
     """Run a check in a copy and tell whether it passed."""
     if check.startswith("sim "):
-        command = [sys.executable, "-m", "tests.simulation.run", "--seeds", check.removeprefix("sim ")]
+        _, engine, seeds = check.split()
+        command = [sys.executable, "-m", "tests.simulation.run", "--engine", engine, "--seeds", seeds]
     else:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", check]
     try:

@@ -188,6 +188,36 @@ def test_two_prevotes_are_no_polka() -> None:
     assert play.nodes[node].bft.phase is Phase.PRECOMMIT
 
 
+@pytest.mark.parametrize(("nodes", "quorum"), [(4, 3), (5, 4), (7, 5)])
+def test_a_polka_is_more_than_two_thirds(nodes: int, quorum: int) -> None:
+    play = Play(nodes)
+    node = play.order[1]
+    block = play.make_block()
+    play.propose(node, 0, block)
+    play.say(node, play.others(node)[: quorum - 2], PREVOTE, 0, block.id)
+    assert play.nodes[node].bft.locked is None
+    play.say(node, play.others(node)[quorum - 2 : quorum - 1], PREVOTE, 0, block.id)
+    assert play.nodes[node].bft.locked == (0, block.id)
+    play.say(node, play.others(node)[: quorum - 2], PRECOMMIT, 0, block.id)
+    assert play.heights[node] == 0
+    play.say(node, play.others(node)[quorum - 2 : quorum - 1], PRECOMMIT, 0, block.id)
+    assert play.heights[node] == 1
+
+
+def test_the_wait_for_prevotes_ends_in_nil() -> None:
+    """A quorum prevoted and a polka is still possible: then the timer decides."""
+    play = Play()
+    node = play.order[1]
+    block = play.make_block()
+    play.propose(node, 0, block)
+    assert TimerKind.PREVOTE not in play.nodes[node].timers
+    play.say(node, [play.order[0]], PREVOTE, 0, block.id)
+    play.say(node, [play.order[2]], PREVOTE, 0, None)
+    assert not said(play.nodes[node].trace, PRECOMMIT)
+    play.fire(node, TimerKind.PREVOTE)
+    assert [vote.block_id for vote in said(play.nodes[node].trace, PRECOMMIT)] == [None]
+
+
 def test_prevotes_on_different_polkas_do_not_add_up() -> None:
     play = Play()
     node = play.order[1]
@@ -379,6 +409,20 @@ def test_b3_polka_counts_as_a_whole() -> None:
     play.receive(node, fourth, PolkaShown(polka))
     assert play.nodes[node].bft.locked == (0, block.id)
     assert [e.kind for e in play.nodes[node].evidence] == [EvidenceKind.DUPLICATE_VOTE]
+
+
+def test_b3_no_nil_against_a_polka_whose_block_is_missing() -> None:
+    """By the votes that we counted one by one no polka can come any more; but there is one."""
+    play = Play()
+    node, twin, third, fourth = play.order[1], play.order[0], play.order[2], play.order[3]
+    block = play.make_block()
+    play.propose(node, 0, play.make_block())
+    play.say(node, [twin], PREVOTE, 0, None)
+    polka = play.polka([twin, third, fourth], 0, block.id)
+    play.receive(node, fourth, PolkaShown(polka))
+    assert not said(play.nodes[node].trace, PRECOMMIT)
+    play.receive(node, fourth, PolkaShown(polka, block))
+    assert play.nodes[node].bft.locked == (0, block.id)
 
 
 def test_b3_certificate_counts_as_a_whole() -> None:
@@ -578,19 +622,23 @@ def test_lost_messages_are_found_by_status(kind: type[Message]) -> None:
 
 
 def test_newest_polka_spreads_by_status() -> None:
+    """It comes at once; its block, which is large, from whoever is asked."""
     play = Play()
     owner, other = play.order[0], play.order[2]
     play.go(owner, 1)
-    play.go(other, 1)
     block = play.lock(owner, view=1)
+    play.go(owner, 3)
+    play.go(other, 3)
     play.drop()
-    assert play.nodes[other].bft.valid is None
+    assert play.nodes[other].bft._heard.newest is None
+    shown = []
     for _ in range(3):
         play.fire(other, TimerKind.STATUS)
+        play.deliver(other, owner, BftStatus)
+        shown += [m.block is not None for m in play.links[owner, other] if isinstance(m, PolkaShown)]
         play.deliver_all(among=[owner, other])
-    # The polka came, with its block from whoever was asked.
-    assert play.nodes[other].bft._heard.newest is not None
-    assert play.nodes[other].bft._heard.blocks.find(block.id) is not None
+    assert play.nodes[other].bft.valid == (1, block.id)
+    assert shown[-1] and shown.count(True) == 1
 
 
 def test_who_is_behind_is_given_the_decision() -> None:

@@ -125,3 +125,10 @@ PENDING_APPROVALS_MAX: Final = 64
 """Twice the leaves of a policy: a role may be held by several signers."""
 PROGRAM_NESTING_MAX: Final = 3
 """Programs inside programs: an account whose signer is an account whose signer is an account."""
+
+# --- format: pauses (contracts.md D10)
+PAUSE_SECONDS_MAX: Final = 7 * 86_400
+PAUSE_EXIT_SECONDS_MAX: Final = 72 * 3_600
+"""Longest pause of what lets members take their own money out."""
+PAUSE_REST_SECONDS: Final = 7 * 86_400
+"""A method that was paused works for so long before it can be paused again."""

@@ -23,4 +23,4 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     shares.CONTRACT,
 )
 
-REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants)
+REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, registry.paused_until)

@@ -30,6 +30,7 @@ from protocol.params import (
     ASSET_DECIMALS_MAX,
     CASH_CONFIRM_SECONDS,
     MEMO_BYTES_MAX,
+    PAUSE_EXIT_SECONDS_MAX,
     QUERY_ITEMS_MAX,
     SYMBOL_CHARS_MAX,
 )
@@ -521,6 +522,7 @@ CONTRACT: Final = Contract(
             20,
             _cash_out,
             _CASH_OUT_DOC,
+            PAUSE_EXIT_SECONDS_MAX,
         ),
         Method(
             6,

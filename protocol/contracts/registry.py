@@ -1,10 +1,14 @@
-"""registry: who may validate next, and the change of epoch that a configured authority decides.
+"""registry: who may validate next, the change of epoch, and methods that are paused for a while.
 
 A validator-to-be says `ready` under its new consensus key. Whoever holds the role `council` (the founding
 board; later the members' vote through the same door) proposes the next epoch: engine and validators. Three
 blocks later the old epoch seals, and the next record takes over. One change at a time; until the seal it
 can be cancelled, and everybody sees it coming. This contract only writes records; what a seal means is
 known by consensus, which never hears of this contract.
+
+The council may also pause one method of a contract above the kernel, for seven days at most, and what lets
+members take their money out for three. A pause ends by itself, cannot be prolonged, and must be followed by
+seven days without one. A pause moves nothing.
 
 *Source*: consensus.md 1.2, 1.3 (M1, M2, M11); contracts.md 3.12.
 """
@@ -15,9 +19,12 @@ from typing import Final, TypeAlias
 from protocol.chain.validators import OPERATOR_BYTES_MAX, EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
 from protocol.contracts import policies
+from protocol.errors import Code
 from protocol.params import (
     BFT_VALIDATORS_MIN,
     EPOCH_DELAY_BLOCKS,
+    PAUSE_REST_SECONDS,
+    PAUSE_SECONDS_MAX,
     QUERY_ITEMS_MAX,
     READY_BLOCKS_MAX,
     VALIDATORS_MAX,
@@ -25,13 +32,15 @@ from protocol.params import (
 from protocol.types import Address, ContractId, EpochNumber, Hash32, Height, PublicKey
 from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import GOV, Contract, ErrorType, EventType, Method, Owner, Query, Role
-from protocol.vm.keys import data_key
+from protocol.vm.keys import data_key, uint_key
 from protocol.vm.kinds import (
     ADDRESS,
     BOOL,
     HASH,
     HEIGHT,
     PUBLIC_KEY,
+    SECONDS,
+    U16,
     Field,
     Fields,
     Integer,
@@ -51,11 +60,14 @@ TOO_FEW: Final = 403
 NOT_READY: Final = 404
 TWICE: Final = 405
 OTHER_KEY: Final = 406
+PAUSE_TERMS: Final = 407
+NOT_PAUSED: Final = 408
 
 ReadyRow: TypeAlias = tuple[int, str, PublicKey, str, int]
 """(schema, operator, node key, software, height at which it was said)"""
 PendingRow: TypeAlias = tuple[int, int, int, Hash32]
 """(schema, engine, seal height, id of the program that decided)"""
+PauseRow: TypeAlias = tuple[int, int]
 NextRow: TypeAlias = tuple[int, str, PublicKey]
 """(schema, operator, node key)"""
 
@@ -96,6 +108,14 @@ NEXT: Final[Table[NextRow]] = Table(
     (Field("operator", OPERATOR), Field("node_key", PUBLIC_KEY)),
     doc="Validators of the change that is decided.",
 )
+PAUSES: Final[Table[PauseRow]] = Table(
+    ID,
+    4,
+    "pause",
+    (uint_key("contract", 16), uint_key("method", 16)),
+    (Field("until", SECONDS, "when it ends, or ended"),),
+    doc="Methods that are paused, or were.",
+)
 
 SAID_READY: Final = EventType(
     ID,
@@ -114,6 +134,11 @@ DECIDED: Final = EventType(
 CANCELLED: Final = EventType(
     ID, 3, "epoch_cancelled", (_CHANGE_FIELDS[1],), "A decided change will not happen."
 )
+_OF_METHOD: Final = (Field("contract", U16), Field("method", U16))
+PAUSED: Final = EventType(
+    ID, 4, "paused", (*_OF_METHOD, Field("until", SECONDS)), "A method cannot be called until a time."
+)
+RESUMED: Final = EventType(ID, 5, "resumed", _OF_METHOD, "A pause has ended before its time.")
 
 
 # --- methods
@@ -188,6 +213,44 @@ def _key_of(table: Table[NextRow] | Table[ReadyRow], key: bytes) -> bytes:
     return consensus_key
 
 
+def _pause(ctx: Context, contract_id: int, method_id: int, seconds: int) -> Value:
+    view, time = ctx.view, int(ctx.environment.time)
+    found = ctx.registry.methods.get((contract_id, method_id))
+    if found is None:
+        fail(Code.UNKNOWN_METHOD, "registry.method", None, method_id)
+    contract, method = found
+    limit = method.pause_seconds_max if contract.layer > 0 else 0
+    if seconds > limit:
+        fail(PAUSE_TERMS, "registry.pause_seconds", limit, seconds)
+    key = PAUSES.key(contract_id, method_id)
+    last = PAUSES.get(view, key)
+    if last is not None and time < last[1] + PAUSE_REST_SECONDS:
+        fail(PAUSE_TERMS, "registry.pause_rest", last[1] + PAUSE_REST_SECONDS, time)
+    PAUSES.put(view, key, (SCHEMA, time + seconds))
+    ctx.emit(PAUSED, contract_id, method_id, time + seconds)
+    return time + seconds
+
+
+def _resume(ctx: Context, contract_id: int, method_id: int) -> Value:
+    view, time = ctx.view, int(ctx.environment.time)
+    key = PAUSES.key(contract_id, method_id)
+    row = PAUSES.get(view, key)
+    if row is None or row[1] <= time:
+        fail(NOT_PAUSED, "registry.paused", None, method_id)
+    PAUSES.put(view, key, (SCHEMA, time))
+    ctx.emit(RESUMED, contract_id, method_id)
+    return True
+
+
+# --- kernel: pauses
+
+
+def paused_until(view: View, contract: int, method: int) -> int:
+    """Return the time at which the pause of a method ends; 0 when it has never been paused."""
+    row = PAUSES.peek(view, PAUSES.prefix + (contract << 16 | method).to_bytes(4, "big"))
+    return 0 if row is None else row[1]
+
+
 # --- kernel: the seal
 
 
@@ -237,13 +300,21 @@ def _query_ready(query: QueryContext) -> Value:
     return tuple(found)
 
 
+def _query_paused(query: QueryContext) -> Value:
+    found: list[Value] = []
+    for key, row in PAUSES.scan(query.view):
+        if row[1] > query.time and len(found) < QUERY_ITEMS_MAX:
+            found.append((*PAUSES.parts(key), row[1]))
+    return tuple(found)
+
+
 CONTRACT: Final = Contract(
     ID,
     "registry",
     layer=0,
     version=1,
-    doc="Who may validate next, and the change of epoch.",
-    tables=(READY, PENDING, NEXT),
+    doc="Who may validate next, the change of epoch, and paused methods.",
+    tables=(READY, PENDING, NEXT, PAUSES),
     methods=(
         Method(
             1,
@@ -284,6 +355,26 @@ CONTRACT: Final = Contract(
             _cancel,
             "Cancel a decided change before its seal.",
         ),
+        Method(
+            4,
+            "pause",
+            (*_OF_METHOD, Field("seconds", Integer("seconds", 1, PAUSE_SECONDS_MAX))),
+            SECONDS,
+            (GOV, Role(COUNCIL)),
+            20,
+            _pause,
+            "Let nobody call a method for a while; returns when that ends.",
+        ),
+        Method(
+            5,
+            "resume",
+            _OF_METHOD,
+            BOOL,
+            (GOV, Role(COUNCIL)),
+            20,
+            _resume,
+            "End a pause before its time.",
+        ),
     ),
     queries=(
         Query(
@@ -300,14 +391,23 @@ CONTRACT: Final = Contract(
             _query_ready,
             "List who could take part in a next epoch.",
         ),
+        Query(
+            "paused",
+            (),
+            Many(Fields((*_OF_METHOD, Field("until", SECONDS))), QUERY_ITEMS_MAX),
+            _query_paused,
+            "List the methods that are paused.",
+        ),
     ),
-    events=(SAID_READY, DECIDED, CANCELLED),
+    events=(SAID_READY, DECIDED, CANCELLED, PAUSED, RESUMED),
     errors=(
         ErrorType(CHANGE_PENDING, "CHANGE_PENDING", "Another change of epoch is decided already."),
         ErrorType(NO_CHANGE, "NO_CHANGE", "No change of epoch is decided."),
         ErrorType(TOO_FEW, "TOO_FEW", "BFT needs at least four validators."),
         ErrorType(NOT_READY, "NOT_READY", "A validator has not said that it is ready, or too long ago."),
         ErrorType(TWICE, "TWICE", "Two validators have one operator, consensus key or node key."),
+        ErrorType(PAUSE_TERMS, "PAUSE_TERMS", "The method cannot be paused for so long, or so soon again."),
+        ErrorType(NOT_PAUSED, "NOT_PAUSED", "The method is not paused."),
         ErrorType(OTHER_KEY, "OTHER_KEY", "The address is not that of the consensus key."),
     ),
 )

@@ -226,9 +226,14 @@ def run_method(context: Context, method: Method, arguments: tuple[Value, ...]) -
     """Check the capability and run a method; the arguments are already typed.
 
     Raises:
-        CallFailed: GAS, POLICY_UNMET, ROLE, or what the method raises.
+        CallFailed: GAS, PAUSED, POLICY_UNMET, ROLE, or what the method raises.
     """
     context.view.charge(method.call_gas)
+    paused_until = context.registry.paused_until
+    if paused_until is not None:
+        until = paused_until(context.view, context.contract.id, method.id)
+        if context.environment.time < until:
+            fail(Code.PAUSED, "registry.paused", until, method.name)
     at = method.owner_at
     if at < 0 or arguments[at] != context.actor:
         _check_capability(context, method)

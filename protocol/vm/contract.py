@@ -15,12 +15,12 @@ from protocol import crypto
 from protocol.codec import Value
 from protocol.crypto import Domain
 from protocol.errors import CallFailed, Code, Reason, Rejected
-from protocol.params import RESULT_BYTES_MAX
+from protocol.params import PAUSE_SECONDS_MAX, RESULT_BYTES_MAX
 from protocol.types import Address, ContractId, Seconds
 from protocol.vm import gas
 from protocol.vm.kinds import Field, Fields, Kind
 from protocol.vm.tables import Table
-from protocol.vm.view import View
+from protocol.vm.view import Row, View
 
 ADDRESS_BYTES: Final = 20
 
@@ -64,6 +64,7 @@ class Method:
         run: called with the context and the typed arguments; returns a value of kind `result`.
         capabilities: any one of them suffices.
         base_gas: work beside tables and events, which count by themselves.
+        pause_seconds_max: longest time for which it can be paused; 0: never.
     """
 
     id: int
@@ -74,6 +75,7 @@ class Method:
     base_gas: int
     run: Callable[..., Value]
     doc: str
+    pause_seconds_max: int = PAUSE_SECONDS_MAX
     owner_at: int = field(init=False)
     call_gas: int = field(init=False)
     holds: tuple[Callable[[Value], bool], ...] = field(init=False)
@@ -124,6 +126,24 @@ class ErrorType:
     doc: str
 
 
+Change: TypeAlias = tuple[bytes, Row | None, Row | None]
+"""(key, record before the program, record after it)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What every program must leave true of the records of a table that it has touched.
+
+    Args:
+        holds: told all changes of the table by one program; false aborts the program, never the chain.
+    """
+
+    name: str
+    table: Table[Any]
+    holds: Callable[[list[Change]], bool]
+    doc: str
+
+
 @dataclass(frozen=True, slots=True)
 class Contract:
     """A builtin contract.
@@ -143,6 +163,7 @@ class Contract:
     queries: tuple[Query, ...] = ()
     events: tuple[EventType, ...] = ()
     errors: tuple[ErrorType, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
     address: Address = field(init=False)
 
     def __post_init__(self) -> None:
@@ -188,19 +209,35 @@ class Registry:
     Args:
         has_role: whether an account holds a role.
         grants: the contract that keeps grants.
+        paused_until: time at which the pause of a method ends; 0: it is not paused.
     """
 
-    __slots__ = ("by_id", "by_name", "contracts", "grants", "has_role", "methods")
+    __slots__ = (
+        "by_id",
+        "by_name",
+        "contracts",
+        "grants",
+        "has_role",
+        "invariants",
+        "methods",
+        "paused_until",
+    )
 
     def __init__(
         self,
         contracts: tuple[Contract, ...],
         has_role: Callable[[View, Address, str], bool],
         grants: GrantKeeper | None = None,
+        paused_until: Callable[[View, int, int], int] | None = None,
     ) -> None:
         self.contracts = contracts
         self.has_role = has_role
         self.grants: GrantKeeper = _NoGrants() if grants is None else grants
+        self.paused_until = paused_until
+        self.invariants: dict[bytes, tuple[Invariant, ...]] = {}
+        for invariant in [i for c in contracts for i in c.invariants]:
+            prefix = invariant.table.prefix
+            self.invariants[prefix] = (*self.invariants.get(prefix, ()), invariant)
         self.by_id: dict[int, Contract] = {c.id: c for c in contracts}
         self.by_name = {c.name: c for c in contracts}
         self.methods: dict[tuple[int, int], tuple[Contract, Method]] = {

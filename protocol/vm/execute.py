@@ -14,7 +14,8 @@ from protocol.errors import USER_ASSERT_BASE, CallFailed, Code, Reason, Rejected
 from protocol.types import Address
 from protocol.vm import gas
 from protocol.vm.context import Context, Environment, run_method
-from protocol.vm.contract import Registry
+from protocol.vm.contract import Change, Invariant, Registry
+from protocol.vm.keys import PREFIX_BYTES
 from protocol.vm.program import (
     NO_ACTOR,
     Argument,
@@ -28,7 +29,7 @@ from protocol.vm.program import (
     ResultOf,
     parse_template,
 )
-from protocol.vm.view import View
+from protocol.vm.view import Mark, View
 
 
 class Outcome:
@@ -55,7 +56,7 @@ _OK: Final = int(Code.OK)
 
 
 def run_program(view: View, registry: Registry, environment: Environment, program: Program) -> Outcome:
-    """Run a program; when it fails, the view is as it was, except for the gas.
+    """Run a program; when it fails, or breaks an invariant, the view is as it was, except for the gas.
 
     Cost: about 6 us for one transfer.
     """
@@ -80,7 +81,27 @@ def run_program(view: View, registry: Registry, environment: Environment, progra
     except CallFailed as failure:
         view.rewind(mark)
         return Outcome(int(failure.code), (), len(results), failure.reason)
+    if registry.invariants:
+        broken = _find_broken(view, registry, mark)
+        if broken is not None:
+            view.rewind(mark)
+            return Outcome(int(Code.INVARIANT), (), None, Reason(broken.name))
     return Outcome(_OK, tuple(results))
+
+
+def _find_broken(view: View, registry: Registry, mark: Mark) -> Invariant | None:
+    """Return an invariant that a program has broken: looked for among the records that it touched."""
+    invariants = registry.invariants
+    touched: dict[bytes, list[Change]] = {}
+    for key, before in view.list_changes(mark).items():
+        prefix = key[:PREFIX_BYTES]
+        if prefix in invariants:
+            touched.setdefault(prefix, []).append((key, before, view.get(key)))
+    for prefix, changes in touched.items():
+        for invariant in invariants[prefix]:
+            if not invariant.holds(changes):
+                return invariant
+    return None
 
 
 def run_stored(view: View, registry: Registry, environment: Environment, raw: bytes) -> Outcome:

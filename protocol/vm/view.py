@@ -201,6 +201,13 @@ class View:
         del self.events[events:]
         del self.journal[journal:]
 
+    def list_changes(self, mark: Mark) -> dict[bytes, Row | None]:
+        """Return the keys written since the mark, each with its row as it was at the mark."""
+        before: dict[bytes, Row | None] = {}
+        for key, old in self._undo[mark[0] :]:
+            before.setdefault(key, old)
+        return before
+
     def forget_undo(self) -> None:
         """Drop the undo log: nothing before this point will be taken back."""
         self._undo.clear()

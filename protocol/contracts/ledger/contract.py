@@ -30,6 +30,7 @@ from protocol.contracts.ledger.accounts import (
     read_account_key,
 )
 from protocol.contracts.ledger.holds import HELD, RESOLVED, capture, get_hold, hold, release
+from protocol.contracts.ledger.invariants import INVARIANTS
 from protocol.contracts.ledger.legs import leg
 from protocol.errors import Code
 from protocol.params import JOURNAL_ROW_BYTES_MAX, QUERY_ITEMS_MAX
@@ -365,4 +366,5 @@ CONTRACT: Final = Contract(
         ),
     ),
     events=(HELD, RESOLVED, FLAGS_SET),
+    invariants=INVARIANTS,
 )

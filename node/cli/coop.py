@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import App, Parameter
 
 from node.catalog import fill
+from node.cli.epoch_chain import EpochChain, Seal
 from node.cli.member_home import Connection, MemberHome
 from node.cli.payments import (
     Asset,
@@ -41,6 +43,8 @@ from protocol.contracts import REGISTRY
 from protocol.contracts.policies import address_of_key
 from protocol.errors import Rejected
 from protocol.types import TxId
+
+EPOCHS_PAGE = 30
 
 app = App(name="coop", help="Your account in a financial co-operative.", version=VERSION)
 key_app = App(name="key", help="Keys of this machine.")
@@ -162,7 +166,11 @@ def pay(
     took_ms = round((time.monotonic() - began) * 1_000)
     if not receipt["ok"]:
         raise _failed_receipt(decode_receipt(bytes.fromhex(str(receipt["raw"])[2:])), asset)
-    proven, file = _prove(client, signed.id, "0x" + signed.raw.hex())
+    try:
+        proven, file = _prove(client, signed.id, "0x" + signed.raw.hex(), home.epochs())
+    except Failure:
+        terminal.note(f"committed {ref}, says the node, at height {receipt['height']:,}; but its receipt:")
+        raise
     signers = f"{len(proven.signers)} of {len(proven.record.validators)} operators"
     terminal.show(
         {
@@ -244,25 +252,71 @@ def tx_wait(tx_id: str, /, *, seconds: int = 20) -> None:
         raise SystemExit(Exit.UNKNOWN)
 
 
+@verify_app.command(name="chain")
+def verify_chain(*, accept_raft: bool = False) -> None:
+    """Follow the chain of epochs from genesis to the newest block of the node, and remember it.
+
+    Args:
+        accept_raft: Accept that the chain went back from BFT to Raft.
+    """
+    home, client = session.home, session.client()
+    epochs = home.epochs()
+    _fetch_epochs(client, epochs)
+    if accept_raft:
+        epochs.accept_raft()
+    header = client.call("chain_getHeader", block="latest")
+    certificate = client.call("chain_getCertificate", height=header["height"])
+    newest = epochs.see_newest(str(header["raw"]), str(certificate["raw"]))
+    home.save_epochs(epochs)
+    record = epochs.records[newest.header.epoch]
+    signers = [record.validators[i].operator for i in newest.certificate.signer_indexes()]
+    ends = [f" to {seal.header.height:,}" for seal in epochs.seals]
+    lines = [
+        f"epoch {one.number:<4} {one.engine.name:<5} from {one.first_height:,}{end}   "
+        f"{', '.join(sorted(v.operator for v in one.validators))}"
+        for one, end in zip(epochs.records, [*ends, ""], strict=True)
+    ]
+    session.terminal.show(
+        {
+            "valid": True,
+            "height": newest.header.height,
+            "epoch": record.number,
+            "protocol": record.engine.name.lower(),
+            "signers": signers,
+        },
+        "\n".join(
+            [
+                *lines,
+                f"block {newest.header.height:,} is final: {len(signers)} of {len(record.validators)} "
+                f"operators signed it: {', '.join(signers)}",
+                "The chain is proved from genesis on. No node was trusted for this.",
+            ]
+        ),
+    )
+
+
 @verify_app.command(name="receipt")
-def verify_receipt(receipt: str = "", /) -> None:
+def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
     """Check a receipt on this machine: certificate, Merkle proof, result.
 
     Args:
         receipt: A file that `coop pay` saved, or the id of a transaction; the newest saved one without it.
+        accept_raft: Accept that the chain went back from BFT to Raft.
     """
-    home, chain = session.home, session.home.chain()
+    home, epochs = session.home, session.home.epochs()
     path = Path(receipt) if receipt else home.newest_receipt()
     if not path.is_file() and receipt.startswith(("tx1", "0x")):
         path = home.receipt_file(_read_id(receipt))
     if path.is_file():
         with path.open("rb") as file:
-            proven = verify_bundle(decode_bundle(file.read(8 * 1024 * 1024)), chain.genesis)
+            bundle = decode_bundle(file.read(8 * 1024 * 1024))
+        proven = _verify(bundle, epochs, accept_raft=accept_raft)
     elif receipt.startswith(("tx1", "0x")):
         client = session.client()
         state = client.call("tx_get", id=receipt)
         raw = state["transaction"]["raw"]
-        proven, path = _prove(client, _read_id(receipt), raw)
+        _fetch_epochs(client, epochs)
+        proven, path = _prove(client, _read_id(receipt), raw, epochs, accept_raft=accept_raft)
     else:
         raise Failure(
             "There is no such receipt.",
@@ -278,6 +332,8 @@ def verify_receipt(receipt: str = "", /) -> None:
             "id": format_tx_id(proven.signed.id),
             "height": proven.header.height,
             "ok": proven.receipt.is_ok,
+            "epoch": proven.record.number,
+            "protocol": proven.record.engine.name.lower(),
             "signers": list(proven.signers),
         },
         "\n".join([*lines, "The receipt is valid. No node was trusted for this."]),
@@ -370,15 +426,37 @@ def _read_request(
     return who, amount, memo, currency
 
 
-def _prove(client: RpcClient, tx_id: TxId, raw: str) -> tuple[Proven, Path]:
+def _prove(
+    client: RpcClient, tx_id: TxId, raw: str, epochs: EpochChain, *, accept_raft: bool = False
+) -> tuple[Proven, Path]:
     """Fetch a receipt with its proof, check it here, and save it."""
     answer = client.call("tx_getReceipt", id="0x" + tx_id.hex(), prove=True)
     bundle: Bundle = make_bundle(answer, raw)
     try:
-        proven = verify_bundle(bundle, session.home.chain().genesis)
+        proven = _verify(bundle, epochs, accept_raft=accept_raft)
     except Rejected as rejected:
         raise failure_of_rejection(rejected, session.terminal.language) from None
     return proven, session.home.save_receipt(tx_id, bundle)
+
+
+def _verify(bundle: Bundle, epochs: EpochChain, *, accept_raft: bool) -> Proven:
+    """Check a receipt against what is known of the chain, and remember what it adds to that."""
+    if accept_raft:
+        epochs.follow(bundle.seals)
+        epochs.accept_raft()
+    proven = verify_bundle(bundle, epochs)
+    session.home.save_epochs(epochs)
+    return proven
+
+
+def _fetch_epochs(client: RpcClient, epochs: EpochChain) -> None:
+    """Follow the epochs that a node knows, from the last one on that was proved before."""
+    number: int | None = max(1, len(epochs.records) - 1)
+    while number is not None:
+        page = client.call("chain_getEpochs", first=number, limit=EPOCHS_PAGE)
+        seals = msgspec.convert(page["seals"], list[Seal])
+        epochs.follow(seals, number)
+        number = page["next"] if seals else None
 
 
 def _show_trial(receipt: dict[str, Any], asset: Asset) -> None:

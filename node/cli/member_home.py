@@ -1,4 +1,4 @@
-"""What a member's program keeps on disk: the chain it is pinned to, contacts, keys, receipts.
+"""What a member's program keeps on disk: the chain it is pinned to, its epochs, contacts, keys, receipts.
 
 The genesis document is pinned once, at `coop connect`; from then on no node can pass off another chain. It
 does not talk to a node.
@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from node.cli.epoch_chain import EpochChain, Seen
 from node.cli.receipts import Bundle
 from node.cli.terminal import Exit, Failure
 from node.wallet.keyring import Keyring
@@ -76,6 +77,8 @@ class MemberHome:
                 "member.other_chain",
             )
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if file.exists() and file.read_bytes() != document:
+            (self.path / "epochs.json").unlink(missing_ok=True)
         _write(file, document)
         _write(self.path / "connection.json", msgspec.json.encode(connection))
 
@@ -100,6 +103,29 @@ class MemberHome:
             return Chain(decode_genesis((self.path / "genesis.bin").read_bytes()))
         except (FileNotFoundError, Rejected):
             raise _not_connected(self.path) from None
+
+    def epochs(self) -> EpochChain:
+        """Return the epochs that were proved before, proved again.
+
+        Raises:
+            Failure: not connected yet, or what was remembered does not hold.
+        """
+        genesis, file = self.chain().genesis, self.path / "epochs.json"
+        try:
+            return EpochChain.restore(genesis, msgspec.json.decode(file.read_bytes(), type=Seen))
+        except FileNotFoundError:
+            return EpochChain(genesis)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, Rejected) as broken:
+            raise Failure(
+                "What was proved of this chain before cannot be read.",
+                f"{file}: {broken}.",
+                "restore it from a backup, or remove it; without it a node could hide a fork from you",
+                "member.epochs_damaged",
+            ) from None
+
+    def save_epochs(self, epochs: EpochChain) -> None:
+        """Remember what is proved of the chain's epochs."""
+        _write(self.path / "epochs.json", msgspec.json.format(msgspec.json.encode(epochs.remember())) + b"\n")
 
     def contacts(self) -> dict[str, str]:
         """Return names and addresses."""

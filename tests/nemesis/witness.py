@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from node.cli.epoch_chain import EpochChain
 from node.cli.money_check import find_money_faults
 from node.cli.receipts import make_bundle, verify_bundle
 from node.cluster.founding import CURRENCY_NUMBER
@@ -105,7 +106,7 @@ def _prove(cluster: Cluster, url: str, payments: Sequence[Payment]) -> Iterator[
     asked = [("tx_getReceipt", {"id": payment.id, "prove": True}) for payment in payments]
     for payment, answer in zip(payments, _ask(url, asked), strict=True):
         try:
-            proven = verify_bundle(make_bundle(answer, payment.raw), genesis)
+            proven = verify_bundle(make_bundle(answer, payment.raw), EpochChain(genesis))
         except Rejected as refusal:
             yield f"the receipt of {payment.id} does not verify: {refusal}"
             continue

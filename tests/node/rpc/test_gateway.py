@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from node.cli.epoch_chain import EpochChain
 from node.cli.receipts import explain, make_bundle, verify_bundle
 from node.cluster.founding import demo_address
 from node.ipc.messages import Verdict
@@ -68,8 +69,8 @@ def test_a_receipt_proves_itself(gateway: Any) -> None:
     tx_id = first_payment(gateway)
     answer = gateway.call("tx_getReceipt", id=tx_id, prove=True)
     raw = gateway.call("tx_get", id=tx_id)["transaction"]["raw"]
-    proven = verify_bundle(make_bundle(answer, raw), gateway.chain.genesis)
-    assert proven.receipt.is_ok and len(list(explain(proven))) == 5
+    proven = verify_bundle(make_bundle(answer, raw), EpochChain(gateway.chain.genesis))
+    assert proven.receipt.is_ok and len(list(explain(proven))) == 6
 
 
 def test_lists_go_backwards_page_by_page(gateway: Any) -> None:
@@ -327,12 +328,12 @@ def test_a_forged_bundle_is_refused_whatever_is_forged(gateway: Any) -> None:
     }
     for name, value in swapped.items():
         with pytest.raises(Rejected):
-            verify_bundle(msgspec.structs.replace(bundle, **{name: value}), gateway.chain.genesis)
+            verify_bundle(msgspec.structs.replace(bundle, **{name: value}), EpochChain(gateway.chain.genesis))
     for name in ("transaction", "receipt", "header", "certificate", "genesis_hash"):
         text = getattr(bundle, name)
         for at in range(2, len(text), 37):
             digit = "0" if text[at] != "0" else "1"
             forged = msgspec.structs.replace(bundle, **{name: text[:at] + digit + text[at + 1 :]})
             with pytest.raises(Rejected):
-                verify_bundle(forged, gateway.chain.genesis)
-    assert verify_bundle(bundle, gateway.chain.genesis).receipt.is_ok
+                verify_bundle(forged, EpochChain(gateway.chain.genesis))
+    assert verify_bundle(bundle, EpochChain(gateway.chain.genesis)).receipt.is_ok

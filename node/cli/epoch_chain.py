@@ -1,0 +1,242 @@
+"""The epochs of a chain as far as a member has proved them, and what no node may tell the member any more.
+
+Each step from one epoch to the next is a final header that names the next record (`protocol/light.py`). What
+was proved once is kept: a node that later shows another history has at least one quorum that signed twice,
+and the names of those are said. A step from BFT back to Raft is refused until its owner accepts it, however
+well it is certified: Raft bears no liar. It knows neither network nor files.
+
+*Source*: consensus.md 1.3 (M4), 1.6, 2.7, 2.8.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from node.cli.terminal import Failure
+from protocol import codec
+from protocol.chain.block import HEADER_BYTES_MAX, Header, decode_header
+from protocol.chain.certificate import CERTIFICATE_BYTES_MAX, Certificate, decode_certificate
+from protocol.chain.genesis import Genesis
+from protocol.chain.validators import EPOCH_BYTES_MAX, EngineKind, EpochRecord, read_epoch
+from protocol.errors import Code, Rejected
+from protocol.light import Trust, cross_epoch, trust_genesis, verify_header
+from protocol.types import Hash32
+
+EPOCHS_MAX: Final = 10_000
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """The end of an epoch: its last header, the certificate of that, and the record that follows."""
+
+    header: str
+    certificate: str
+    record: str
+
+
+class Seen(msgspec.Struct, frozen=True, rename="camel"):
+    """What a member's folder remembers of a chain: its seals, the newest header, what the owner accepted."""
+
+    seals: list[Seal]
+    newest: tuple[str, str] | None = None
+    accepted_raft: list[int] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A header and the votes that made it final."""
+
+    header: Header
+    certificate: Certificate
+
+
+class EpochChain:
+    """Follow the epochs of one chain from genesis on."""
+
+    __slots__ = ("_accepted", "_ends", "_newest", "_newest_text", "_seals", "_trusts")
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._trusts = [trust_genesis(genesis)]
+        self._seals: list[Seal] = []
+        self._ends: list[Proof] = []
+        self._newest: Proof | None = None
+        self._newest_text: tuple[str, str] | None = None
+        self._accepted: set[int] = set()
+
+    @classmethod
+    def restore(cls, genesis: Genesis, seen: Seen) -> "EpochChain":
+        """Prove again what was remembered; nothing that lies on a disk is trusted.
+
+        Raises:
+            Rejected: it does not hold.
+        """
+        chain = cls(genesis)
+        chain._accepted.update(seen.accepted_raft)
+        chain.follow(seen.seals)
+        if seen.newest is not None:
+            chain.see_newest(*seen.newest)
+        return chain
+
+    def remember(self) -> Seen:
+        """Return what is worth remembering."""
+        return Seen(list(self._seals), self._newest_text, sorted(self._accepted))
+
+    @property
+    def genesis_hash(self) -> Hash32:
+        """Return the identity of the chain."""
+        return self._trusts[0].genesis_hash
+
+    @property
+    def records(self) -> tuple[EpochRecord, ...]:
+        """List the epochs that are proved, in order."""
+        return tuple(trust.record for trust in self._trusts)
+
+    @property
+    def seals(self) -> tuple[Proof, ...]:
+        """List the last headers of the epochs that have ended, in order."""
+        return tuple(self._ends)
+
+    def follow(self, seals: Sequence[Seal], first: int = 1) -> None:
+        """Take proofs of epochs in order; those that are known must lead to the same epochs.
+
+        Args:
+            first: the epoch that the first proof leads to.
+
+        Raises:
+            Rejected: MALFORMED, BAD_PROOF.
+            Failure: two final headers end one epoch; whoever signed both is named.
+        """
+        if not 1 <= first <= len(self._trusts) or first + len(seals) > EPOCHS_MAX:
+            raise Rejected(
+                Code.BAD_PROOF, f"seals from epoch {first} on do not go on from {len(self._trusts)}"
+            )
+        for number, seal in enumerate(seals, first):
+            proof = read_proof(seal.header, seal.certificate)
+            data = read_hex(seal.record, EPOCH_BYTES_MAX)
+            record = read_epoch(codec.decode(data, EPOCH_BYTES_MAX))
+            trust = cross_epoch(self._trusts[number - 1], proof.header, proof.certificate, record)
+            if number == len(self._trusts):
+                self._trusts.append(trust)
+                self._seals.append(seal)
+                self._ends.append(proof)
+            elif proof.header.compute_id() != self._ends[number - 1].header.compute_id():
+                raise self._fork(self._ends[number - 1], proof)
+
+    def check(self, proof: Proof) -> Trust:
+        """Check that a header is final and in no conflict with what is known; return what it stands on.
+
+        *Rules*: 1. its epoch is proved and has not ended below it (M4). 2. at the height of a seal, or of the
+        newest header known, it is that header. 3. no step from BFT to Raft on the way that the owner has not
+        accepted.
+
+        Raises:
+            Rejected: BAD_PROOF.
+            Failure: a fork, or a step back that is not accepted.
+        """
+        header = proof.header
+        if header.epoch >= len(self._trusts):
+            raise Rejected(Code.BAD_PROOF, f"epoch {header.epoch}: no proof leads there")
+        trust = self._trusts[header.epoch]
+        verify_header(trust, header, proof.certificate)
+        if header.height < trust.record.first_height:
+            raise Rejected(Code.BAD_PROOF, f"block {header.height} is below its epoch {header.epoch}")
+        if header.epoch < len(self._ends):
+            end = self._ends[header.epoch]
+            is_same = header.compute_id() == end.header.compute_id()
+            if header.height > end.header.height or (header.height == end.header.height and not is_same):
+                raise self._fork(end, proof)
+        newest = self._newest
+        is_at_newest = newest is not None and newest.header.height == header.height
+        if newest is not None and is_at_newest and newest.header.compute_id() != header.compute_id():
+            raise self._fork(newest, proof)
+        self._check_engines(header.epoch)
+        return trust
+
+    def see_newest(self, header: str, certificate: str) -> Proof:
+        """Take the newest header of a node.
+
+        Raises:
+            Rejected: BAD_PROOF.
+            Failure: as `check`, or it is older than the newest one known.
+        """
+        proof = read_proof(header, certificate)
+        self.check(proof)
+        if self._newest is not None and proof.header.height < self._newest.header.height:
+            raise Failure(
+                "The node shows an old state of the chain.",
+                f"its newest block is {proof.header.height:,}; you have proof of "
+                f"{self._newest.header.height:,}.",
+                "wait until it has caught up, or ask another node: coop connect URL",
+                "member.stale",
+            )
+        self._newest, self._newest_text = proof, (header, certificate)
+        return proof
+
+    def accept_raft(self) -> None:
+        """Take note that the owner accepts every step from BFT to Raft that is proved now."""
+        self._accepted.update(self._steps_back())
+
+    def _steps_back(self) -> list[int]:
+        engines = [trust.record.engine for trust in self._trusts]
+        return [
+            number
+            for number in range(1, len(engines))
+            if engines[number - 1] is EngineKind.BFT and engines[number] is EngineKind.RAFT
+        ]
+
+    def _check_engines(self, epoch: int) -> None:
+        for number in self._steps_back():
+            if number <= epoch and number not in self._accepted:
+                raise Failure(
+                    "Not accepted: the chain went back from BFT to Raft.",
+                    f"from block {self._trusts[number].record.first_height:,} on, under epoch {number}, one "
+                    "operator who lies is enough to deceive you; before, it took two of four.",
+                    "ask the co-operative whether it decided so; if it did: coop verify chain --accept-raft",
+                    "member.fell_back",
+                )
+
+    def _fork(self, known: Proof, shown: Proof) -> Failure:
+        """Name who signed both histories: the evidence that a quorum of one epoch cannot deny."""
+        record = self._trusts[known.header.epoch].record
+        first, second = (set(proof.certificate.signer_indexes()) for proof in (known, shown))
+        is_one_epoch = known.header.epoch == shown.header.epoch
+        guilty = sorted(record.validators[i].operator for i in first & second) if is_one_epoch else []
+        return Failure(
+            "The chain is forked: do not trust this node, and keep both proofs.",
+            f"final are {_name(known.header)} and, as this node shows, {_name(shown.header)}; "
+            f"both are signed by: {', '.join(guilty) or 'different epochs'}.",
+            "show this to the other members and operators; pay nothing until it is cleared up",
+            "member.fork",
+        )
+
+
+def _name(header: Header) -> str:
+    block = f"block {header.height:,} {header.compute_id().hex()[:16]}... of epoch {header.epoch}"
+    return block + (", its seal" if header.is_seal else "")
+
+
+def read_proof(header: str, certificate: str) -> Proof:
+    """Read a header and its certificate.
+
+    Raises:
+        Rejected: MALFORMED and others of the decoders.
+    """
+    return Proof(
+        decode_header(read_hex(header, HEADER_BYTES_MAX)),
+        decode_certificate(read_hex(certificate, CERTIFICATE_BYTES_MAX)),
+    )
+
+
+def read_hex(text: str, size_bytes_max: int) -> bytes:
+    """Read bytes that are written as 0x-hex.
+
+    Raises:
+        Rejected: MALFORMED.
+    """
+    if not text.startswith("0x") or len(text) > 2 + 2 * size_bytes_max:
+        raise Rejected(Code.MALFORMED, "a part is not 0x-hex, or too long")
+    try:
+        return bytes.fromhex(text[2:])
+    except ValueError:
+        raise Rejected(Code.MALFORMED, "a part is not 0x-hex") from None

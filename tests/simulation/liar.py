@@ -10,9 +10,9 @@ from random import Random
 from typing import Final, TypeVar
 
 from protocol.chain.block import Block
-from protocol.chain.certificate import Vote, VoteKind
+from protocol.chain.certificate import UNSIGNED, Vote, VoteKind
 from protocol.consensus.messages import Message, PolkaShown, Proposal
-from protocol.consensus.polka import Polka
+from protocol.consensus.polka import Polka, form_polka, list_votes
 from protocol.types import BlockId, View
 
 KEPT: Final = 16
@@ -38,12 +38,29 @@ class Liar:
         """Remember what may be of use."""
         if isinstance(message, Vote) and message.block_id is not None:
             _remember(self._ids, message.block_id)
+            if message.kind is VoteKind.PREVOTE:
+                self._learn_prevote(message)
         elif isinstance(message, Proposal):
             _remember(self._blocks, message.block)
             if message.polka is not None:
                 _remember(self._polkas, message.polka)
         elif isinstance(message, PolkaShown):
             _remember(self._polkas, message.polka)
+
+    def _learn_prevote(self, vote: Vote) -> None:
+        """Make a polka of what there is: of one vote, if need be."""
+        if vote.signature == UNSIGNED:
+            return
+        same = [
+            polka
+            for polka in self._polkas
+            if (polka.height, polka.view, polka.block_id, polka.valid_view)
+            == (vote.height, vote.view, vote.block_id, vote.valid_view)
+        ]
+        votes = {vote.validator: vote}
+        for polka in same:
+            votes |= {known.validator: known for known in list_votes(polka.votes, polka.valid_view)}
+        _remember(self._polkas, form_polka(tuple(votes.values())))
 
     def twist(self, message: Message) -> Message | None:
         """Return what one receiver gets instead; None for nothing."""
@@ -71,6 +88,9 @@ class Liar:
         polkas = [polka for polka in self._polkas if polka.height == proposal.height]
         block = self._random.choice([proposal.block, *blocks])
         polka = self._random.choice([proposal.polka, None, *polkas])
+        fitting = [block for block in blocks if polka is not None and block.id == polka.block_id]
+        if fitting and self._random.random() < 0.7:
+            block = fitting[0]
         if polka is not None and self._random.random() < 0.5:
             polka = weaken(polka)
         valid_view = None if polka is None else polka.view

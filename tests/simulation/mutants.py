@@ -351,7 +351,7 @@ MUTANTS = (
         HEARD,
         "            place == (self._height, proposal.valid_view, proposal.block.id)\n",
         "            place[:2] == (self._height, proposal.valid_view)\n",
-        "sim bft 400",
+        T_BFT + "test_b1_proposal_without_its_polka_is_absent",
     ),
     Mutant(
         "bft-precommit-without-polka",
@@ -392,8 +392,8 @@ MUTANTS = (
     Mutant(
         "bft-no-unit-acceptance",
         BFT,
-        "        self._heard.note_newest(polka)\n        if block is not None",
-        "        if block is not None",
+        "        self._hear_polka(polka)\n        self._heard.note_newest(polka)\n",
+        "        for vote in list_votes(polka.votes, polka.valid_view):\n            self._hear(vote)\n",
         T_BFT + "test_b3_polka_counts_as_a_whole",
     ),
     Mutant(
@@ -507,7 +507,7 @@ MUTANTS = (
         BFT,
         "            self._out.append(Broadcast(PolkaShown(valid[0])))\n",
         "            pass\n",
-        T_BFT + "test_b2_precommit_travels_with_its_polka",
+        T_BFT + "test_a_hidden_lock_is_over_in_three_rounds",
     ),
     Mutant(
         "bft-precommit-wait-shortened",

@@ -1,0 +1,220 @@
+"""A program for each method, on a world in which it succeeds: what `scripts/calibrate_gas` measures.
+
+A method that needs another one before it (a hold to capture) is measured together with it. Contracts whose
+methods have no case yet are named in `WITHOUT_CASES`; a test holds that every other method has one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocol import crypto
+from protocol.codec import Value, encode
+from protocol.contracts import BUILTINS, REGISTRY, registry, sched
+from protocol.contracts.ledger.accounts import CUSTODY, MEMBER_FREE
+from protocol.contracts.policies import compute_address
+from protocol.money import compute_day
+from protocol.types import Address, Height, PublicKey
+from protocol.vm.context import Environment
+from protocol.vm.execute import Outcome, run_program
+from protocol.vm.program import literal, parse_program
+from protocol.vm.view import MemoryState, View
+from tests.protocol.ledger_world import (
+    ALICE,
+    ASSETS,
+    AUTH,
+    BOB,
+    CAROL,
+    COOP,
+    LEDGER,
+    NONE,
+    STRANGER,
+    TILL,
+    Person,
+    World,
+    founding,
+    person,
+    program,
+)
+
+WITHOUT_CASES: Final = ("members", "shares", "treasury")
+SCHED, REGISTER, GRANTS, MULTISIG = 3, 4, 6, 21
+
+NODE = person("gas node")
+TWO: Value = (2, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
+HIDDEN: Value = (1, ((0, ALICE.key, 1), (0, TILL.key, 1)))
+CLUB = Person(PublicKey(b""), compute_address(TWO))
+SHY = Person(PublicKey(b""), compute_address(HIDDEN))
+PINS: Value = ((ASSETS, 1),)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One program and the authority that it has."""
+
+    calls: tuple[Value, ...]
+    actors: tuple[Address, ...] = (ALICE.address,)
+    system: str | None = None
+
+
+def tagged(value: Value) -> Value:
+    return (0, *[tagged(item) for item in value]) if type(value) is tuple else value
+
+
+def account(who: Person, account_class: int, sub: int = 0) -> Value:
+    return (0, who.address, account_class, COOP, sub)
+
+
+def make_world() -> World:
+    """Found the world in which every case succeeds."""
+    roles = [(AUTH, 4, NONE, (ALICE.address, role)) for role in (registry.COUNCIL, sched.SCHEDULER)]
+    opened = [(AUTH, 1, NONE, (who.address,)) for who in (CLUB, SHY, NODE)]
+    custody = (LEDGER, 1, NONE, (account(ALICE, CUSTODY), None))
+    world = World((*founding(), program(*roles, *opened, custody)))
+    world.ok(*[world.cash_in(who, 10_000) for who in (ALICE, BOB, CLUB)])
+    world.ok(world.tx((MULTISIG, 7, 0, (CLUB.address, tagged(TWO)))))
+    slow = world.tx((MULTISIG, 6, 0, (CLUB.address, True, False, 2)), actors=(CLUB,))
+    world.ok(world.sign(slow.tx, (0, ALICE.key), (0, BOB.key)))
+    world.ok(
+        world.tx(propose(int(world.time)), actors=(ALICE,)),
+        world.tx(propose(int(world.time)), actors=(ALICE,)),
+    )
+    approve = (MULTISIG, 2, 0, (BOB.address, 1, crypto.sha256(PAY_OUT)))
+    world.ok(world.tx(approve, actors=(BOB,)))
+    raw = encode((PINS, ((0, 0, 0, 1, 2, 3),)))
+    failing = (SCHED, 1, 0, (ALICE.address, raw, encode(()), int(world.time) + 1, 0, 1, 0, True, 1_000))
+    world.ok(world.tx(failing))
+    for seconds in (1, 1, 2, 4, 8, 3_600, 6 * 3_600, 24 * 3_600):
+        world.run(seconds=seconds)
+    return world
+
+
+PAY_OUT: Final = encode((PINS, ((ASSETS, 7, 0, (CLUB.address, CAROL.address, COOP, 1, None)),)))
+
+
+def propose(time: int) -> Value:
+    return (MULTISIG, 1, 0, (ALICE.address, CLUB.address, PAY_OUT, time + 20 * 86_400))
+
+
+def _ledger_cases() -> dict[int, Case]:
+    alice, bob = account(ALICE, MEMBER_FREE), account(BOB, MEMBER_FREE)
+    new, gov = account(ALICE, 2030, 1), "gov"
+    hold = (LEDGER, 3, NONE, (alice, bob, 10, 0, 0, 0, 1, b"ref"))
+    calls: dict[int, tuple[Value, ...]] = {
+        1: ((LEDGER, 1, NONE, (new, None)),),
+        2: ((LEDGER, 2, NONE, (alice, bob, 10, 0, 1, b"ref")),),
+        3: (hold,),
+        4: (hold, (LEDGER, 4, NONE, ((1, 0), None))),
+        5: (hold, (LEDGER, 5, NONE, ((1, 0),))),
+        6: ((LEDGER, 6, NONE, (alice, 4)),),
+        7: ((LEDGER, 7, NONE, (alice, 4)),),
+        8: ((LEDGER, 1, NONE, (new, None)), (LEDGER, 8, NONE, (new,))),
+    }
+    return {method: Case(program, (), gov) for method, program in calls.items()}
+
+
+def _auth_cases() -> dict[int, Case]:
+    give = (AUTH, 4, NONE, (BOB.address, "board"))
+    return {
+        1: Case(((AUTH, 1, NONE, (STRANGER.address,)),), (), "gov"),
+        2: Case(((AUTH, 2, 0, (ALICE.address, tagged(TWO))),)),
+        3: Case(((AUTH, 3, 0, (ALICE.address, BOB.key)),)),
+        4: Case((give,), (), "gov"),
+        5: Case((give, (AUTH, 5, NONE, (BOB.address, "board"))), (), "gov"),
+        6: Case(((AUTH, 6, NONE, (COOP, 5)),), (), "gov"),
+    }
+
+
+def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
+    pay = (ASSETS, 7, (0, 1), (ALICE.address, BOB.address, COOP, 5, None))
+    job = (ALICE.address, encode((PINS, (pay,))), encode(()), time + 1_000, 3, 1, 0, True, 20_000)
+    create = (SCHED, 1, 0, job)
+    terms: tuple[Value, ...] = (((ASSETS, 7),), ((COOP, 10, 10),), (), None, 0, (3, 1, 20_000), 0)
+    grant = (GRANTS, 1, 0, (ALICE.address, BOB.address, *[literal(t) for t in terms]))
+    ready = (REGISTER, 1, 0, (NODE.address, NODE.key, ALICE.key, "north", "1.0"))
+    change = (REGISTER, 2, 1, (1, (0, NODE.key)))
+    both = (NODE.address, ALICE.address)
+    pause = (REGISTER, 4, 0, (ASSETS, 7, 60))
+    return {
+        (SCHED, 1): Case((create,)),
+        (SCHED, 2): Case((create, (SCHED, 2, 0, (ALICE.address, (1, 0))))),
+        (SCHED, 3): Case(((SCHED, 3, 0, (ALICE.address, 1)),)),
+        (REGISTER, 1): Case((ready,), both),
+        (REGISTER, 2): Case((ready, change), both),
+        (REGISTER, 3): Case((ready, change, (REGISTER, 3, 1, ())), both),
+        (REGISTER, 4): Case((pause,)),
+        (REGISTER, 5): Case((pause, (REGISTER, 5, 0, (ASSETS, 7)))),
+        (GRANTS, 1): Case((grant,)),
+        (GRANTS, 2): Case((grant, (GRANTS, 2, 0, (ALICE.address, (1, 0))))),
+    }
+
+
+def _assets_cases() -> dict[int, Case]:
+    till = (TILL.address,)
+    out = (ASSETS, 5, 0, (ALICE.address, TILL.address, COOP, 10, b"gas"))
+    many = tagged(tuple((who.address, 5) for who in (BOB, CAROL) * 4))
+    return {
+        1: Case(((ASSETS, 1, NONE, ("GAS", "Gas", 2, 1, 1_000)),), (), "gov"),
+        2: Case(((ASSETS, 2, NONE, (COOP, 2)),), (), "gov"),
+        3: Case(((ASSETS, 3, NONE, (BOB.address, COOP, 10, 10, 10)),), (), "gov"),
+        4: Case(((ASSETS, 4, 0, (TILL.address, BOB.address, COOP, 10, b"gas")),), till),
+        5: Case((out,)),
+        6: Case((out, (ASSETS, 6, 1, ((1, 0),))), (ALICE.address, TILL.address)),
+        7: Case(((ASSETS, 7, 0, (ALICE.address, BOB.address, COOP, 10, None)),)),
+        8: Case(((ASSETS, 8, 0, (ALICE.address, COOP, many)),)),
+    }
+
+
+def _multisig_cases(time: int) -> dict[int, Case]:
+    digest = crypto.sha256(PAY_OUT)
+    shy = tagged(HIDDEN)
+    return {
+        1: Case((propose(time),)),
+        2: Case(((MULTISIG, 2, 0, (BOB.address, 2, digest)),), (BOB.address,)),
+        3: Case(((MULTISIG, 3, 0, (BOB.address, 1)),), (BOB.address,)),
+        4: Case(((MULTISIG, 4, 0, (CAROL.address, 1)),), (CAROL.address,)),
+        5: Case(((MULTISIG, 5, 0, (CAROL.address, 1)),), (CAROL.address,)),
+        6: Case(((MULTISIG, 6, 0, (CLUB.address, True, True, 9)),), (CLUB.address,)),
+        7: Case(((MULTISIG, 7, 0, (SHY.address, shy)),)),
+    }
+
+
+def make_cases(time: int) -> dict[tuple[int, int], Case]:
+    """Return the case of each (contract, method) for a block of this time."""
+    cases = _kernel_cases(time)
+    for contract, found in (
+        (LEDGER, _ledger_cases()),
+        (AUTH, _auth_cases()),
+        (ASSETS, _assets_cases()),
+        (MULTISIG, _multisig_cases(time)),
+    ):
+        cases |= {(contract, method): case for method, case in found.items()}
+    return cases
+
+
+def list_missing(cases: dict[tuple[int, int], Case]) -> list[str]:
+    """List the methods that have no case, of contracts that should have."""
+    return [
+        f"{contract.name}.{method.name}"
+        for contract in BUILTINS
+        if contract.name not in WITHOUT_CASES
+        for method in contract.methods
+        if (int(contract.id), method.id) not in cases
+    ]
+
+
+def prepare(case: Case, world: World) -> tuple[Environment, Value]:
+    """Return the environment of a case and its program."""
+    time = world.time
+    environment = Environment(
+        time, compute_day(time, 0), Height(world.height + 1), 0, bytes(32), case.actors, case.system
+    )
+    return environment, ((), case.calls)
+
+
+def run_case(state: MemoryState, environment: Environment, value: Value) -> tuple[Outcome, int]:
+    """Type and run a case and pack what it wrote; returns outcome and gas."""
+    view = View(state)
+    typed = parse_program(value, REGISTRY, len(environment.actors))
+    outcome = run_program(view, REGISTRY, environment, typed)
+    view.collect_writes()
+    return outcome, view.gas_used

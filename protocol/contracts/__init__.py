@@ -9,6 +9,7 @@ from protocol.contracts import assets, auth, grants, multisig, registry, sched
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
 from protocol.contracts.shares import contract as shares
+from protocol.contracts.treasury import contract as treasury
 from protocol.vm.contract import Contract, Registry
 
 BUILTINS: Final[tuple[Contract, ...]] = (
@@ -21,6 +22,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     members.CONTRACT,
     multisig.CONTRACT,
     shares.CONTRACT,
+    treasury.CONTRACT,
 )
 
 REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, registry.paused_until)

@@ -423,7 +423,7 @@ def calls(draw: st.DrawFn) -> Value:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(actors, st.lists(calls(), min_size=1, max_size=2)), min_size=1, max_size=40),
+    st.lists(st.tuples(actors, st.lists(calls(), min_size=1, max_size=2)), min_size=20, max_size=60),
     st.sampled_from([1, 10 * DAY]),
 )
 def test_invariants(drafts: list[tuple[Person, list[Value]]], pause: int) -> None:

@@ -443,7 +443,7 @@ class _Block:
         """Run due jobs in order, until the next one could pass the gas budget; the rest waits for a block."""
         gas = 0
         for number in sched.list_due(self.view, self._time):
-            row = sched.get_due_job(self.view, number, self._time)
+            row = sched.get_job(self.view, number)
             if row is None:
                 continue
             if gas + row[10] > JOBS_BLOCK_GAS_MAX:

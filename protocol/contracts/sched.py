@@ -3,7 +3,7 @@
 A job has an owner, a program with parameters, a due time, perhaps a calendar period, and its own gas limit.
 Due jobs run as a block starts, in the order of due time and number. A run that fails leaves no trace but its
 receipt; it is tried again after 1, 2, 4, 8 seconds, 1, 6 and 24 hours, and after the eighth failure the job
-is quarantined until somebody with the role, or nobody, retries it. So a job cannot stop a block.
+is quarantined until its owner or the role `scheduler` retries it. So a job cannot stop a block.
 
 A member's job never has its owner's full power: each of its calls uses a grant. A contract's job acts as the
 contract, with authority `sched:<name>`. What a run did is a receipt like any other; the record `history`
@@ -311,10 +311,9 @@ def next_due(view: View) -> Seconds | None:
     return None
 
 
-def get_due_job(view: View, number: int, time: Seconds) -> JobRow | None:
-    """Return a job if it is still there and due: an earlier one of the block may have changed that."""
-    row = JOBS.peek(view, JOBS.key(number))
-    return row if row is not None and row[11] == WAITING and row[4] <= time else None
+def get_job(view: View, number: int) -> JobRow | None:
+    """Return a job, or None: an earlier one of the block may have taken it back."""
+    return JOBS.peek(view, JOBS.key(number))
 
 
 def read_parameters(row: JobRow) -> tuple[Value, ...]:

@@ -351,6 +351,19 @@ def test_full_power_is_not_for_jobs() -> None:
     )
 
 
+def test_a_members_job_has_no_authority_of_the_kernel() -> None:
+    world = saver_world()
+    calls: tuple[Value, ...] = (
+        (ASSETS, 1, NONE, ("NEW", "New", 2, 1, 5)),
+        (SCHED, 3, NONE, (BOB.address, 1)),
+        (ASSETS, 7, NONE, (BOB.address, ALICE.address, COOP, 1, None)),
+    )
+    for call in calls:
+        world.ok(world.tx(create(ALICE, call, due=world.time + 5, pins=((SCHED, 1), (ASSETS, 1)))))
+    codes = [r.code for r in world.run(seconds=10).job_receipts]
+    assert codes == [Code.ROLE, Code.POLICY_UNMET, Code.POLICY_UNMET]
+
+
 def test_due_time_at_the_limits_and_one_beyond() -> None:
     for ahead, is_fine in (
         (0, False),

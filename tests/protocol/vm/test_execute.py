@@ -8,7 +8,16 @@ from protocol.params import CALL_DEPTH_MAX, RESULT_BYTES_MAX
 from protocol.types import Address, ContractId
 from protocol.vm import gas
 from protocol.vm.context import Context, run_method
-from protocol.vm.contract import GOV, Contract, Method, Owner, Registry, Signed, compute_contract_address
+from protocol.vm.contract import (
+    GOV,
+    Contract,
+    Method,
+    Owner,
+    Registry,
+    Role,
+    Signed,
+    compute_contract_address,
+)
 from protocol.vm.execute import Outcome, run_program
 from protocol.vm.kinds import ADDRESS, U8, Anything, Field
 from protocol.vm.program import NO_ACTOR, parse_program
@@ -219,6 +228,28 @@ def test_a_token_reaches_the_call_and_counts_against_the_grant_behind_it() -> No
     program = parse_program(((), ((201, 1, (1, 9), (ACTOR,)),)), registry, 2)
     assert run_program(View(MemoryState()), registry, environment(), program).code == Code.OK
     assert spent == [(9, 20, 20), (9, 30, 50)]
+
+
+def test_a_grant_gives_no_role_of_its_grantor() -> None:
+    class Grants:
+        def use(self, *_: object) -> Address:
+            return OTHER  # the king
+
+        def spend(self, *_: object) -> None:
+            raise AssertionError
+
+    owner = (Field("owner", ADDRESS),)
+    either = Method(1, "m", owner, U8, (Owner("owner"), Role("king"), Signed()), 1, lambda ctx, owner: 0, "")
+    registry = Registry(
+        (Contract(ContractId(200), "low", 0, 1, "", methods=(either,)),), REGISTRY.has_role, Grants()
+    )
+    for actor, whose, code in (
+        (1, ACTOR, Code.OK),
+        ((0, 9), OTHER, Code.OK),
+        ((0, 9), ACTOR, Code.POLICY_UNMET),
+    ):
+        program = parse_program(((), ((200, 1, actor, (whose,)),)), registry, 2)
+        assert run_program(View(MemoryState()), registry, environment(), program).code == code
 
 
 def test_without_a_contract_that_keeps_grants_there_are_none() -> None:

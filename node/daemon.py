@@ -44,7 +44,7 @@ from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.engine import Consensus
-from protocol.consensus.inputs import HandOverAsked, Start
+from protocol.consensus.inputs import HandOverAsked, Start, WorkWaiting
 from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
@@ -97,7 +97,7 @@ class Daemon:
             self.spread or self.network,
             self._admit,
             lambda tx_id: store.place_of(tx_id) is not None,
-            lambda: self.builder.wake(),
+            self._on_pending,
         )
         pace = Pace(config.batch_window_ms, BLOCK_INTERVAL_MS_MIN, config.block_txs_max)
         self.builder = Builder(self.executor, self.mempool, clock, consensus_key.public_key, pace)
@@ -137,6 +137,7 @@ class Daemon:
 
     async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Run until stopped by a signal or an operator's command."""
+        self.driver.feed(Start(self._restored()))
         async with trio.open_nursery() as nursery:
             await nursery.start(self.links.run)
             await nursery.start(self.ipc.run)
@@ -147,7 +148,6 @@ class Daemon:
                 nursery.start_soon(self.spread.run)
             nursery.start_soon(self._listen)
             nursery.start_soon(self._take_batches)
-            self.driver.feed(Start(self._restored()))
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
             task_status.started()
             await self.stopping.wait()
@@ -223,6 +223,11 @@ class Daemon:
                 self._batches.put(peer, decode_batch(payload))
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
+
+    def _on_pending(self) -> None:
+        """Tell those who make blocks, and those who wait for one, that transactions are there."""
+        self.builder.wake()
+        self.driver.feed(WorkWaiting())
 
     def _on_gossip(self, data: bytes) -> None:
         try:

@@ -54,6 +54,7 @@ from protocol.consensus.inputs import (
     Input,
     Received,
     TimerFired,
+    WorkWaiting,
 )
 from protocol.consensus.messages import (
     Decided,
@@ -409,6 +410,8 @@ class Driver:
                 prepared.execution.next_record,
             )
         )
+        if len(self._mempool):
+            self.feed(WorkWaiting())
 
     def _serve_decided(self, validator: int, height: Height) -> None:
         """Send a decided block, unless this validator has had its share of our time; then it asks again."""

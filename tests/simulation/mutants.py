@@ -40,6 +40,7 @@ CERTIFICATE = "protocol/chain/certificate.py"
 
 T_RAFT = "tests/protocol/consensus/test_raft.py::"
 T_BFT = "tests/protocol/consensus/test_bft.py::"
+T_BFT_RULES = "tests/protocol/consensus/test_bft_rules.py::"
 T_ITF = "tests/protocol/consensus/test_itf.py::"
 T_ENGINE = "tests/protocol/consensus/test_engine.py::"
 T_MESSAGES = "tests/protocol/consensus/test_messages.py::"
@@ -337,7 +338,7 @@ MUTANTS = (
         HEARD,
         "            and self.is_ours(polka)\n",
         "",
-        T_BFT + "test_b1_proposal_without_its_polka_is_absent",
+        T_BFT_RULES + "test_b1_proposal_without_its_polka_is_absent",
     ),
     Mutant(
         "bft-polka-not-checked-simulated",
@@ -351,7 +352,7 @@ MUTANTS = (
         HEARD,
         "            place == (self._height, proposal.valid_view, proposal.block.id)\n",
         "            place[:2] == (self._height, proposal.valid_view)\n",
-        T_BFT + "test_b1_proposal_without_its_polka_is_absent",
+        T_BFT_RULES + "test_b1_proposal_without_its_polka_is_absent",
     ),
     Mutant(
         "bft-precommit-without-polka",
@@ -394,14 +395,14 @@ MUTANTS = (
         BFT,
         "        self._hear_polka(polka)\n        self._heard.note_newest(polka)\n",
         "        for vote in list_votes(polka.votes, polka.valid_view):\n            self._hear(vote)\n",
-        T_BFT + "test_b3_polka_counts_as_a_whole",
+        T_BFT_RULES + "test_b3_polka_counts_as_a_whole",
     ),
     Mutant(
         "bft-polka-forgotten-beside-votes",
         BFT,
         "                self._heard.rounds.add_polka(polka)\n",
         "                pass\n",
-        T_BFT + "test_b3_no_nil_against_a_polka_whose_block_is_missing",
+        T_BFT_RULES + "test_b3_no_nil_against_a_polka_whose_block_is_missing",
     ),
     Mutant(
         "bft-quorum-of-a-majority",
@@ -507,21 +508,21 @@ MUTANTS = (
         BFT,
         "            self._out.append(Broadcast(PolkaShown(valid[0])))\n",
         "            pass\n",
-        T_BFT + "test_a_hidden_lock_is_over_in_three_rounds",
+        T_BFT_RULES + "test_a_hidden_lock_is_over_in_three_rounds",
     ),
     Mutant(
         "bft-precommit-wait-shortened",
         BFT,
         "            self._set_timer(TimerKind.PRECOMMIT, delay_ms)\n",
         "            self._begin_view(View(self._view + 1))\n",
-        T_BFT + "test_b8_wait_for_precommits_is_never_shortened",
+        T_BFT_RULES + "test_b8_wait_for_precommits_is_never_shortened",
     ),
     Mutant(
         "bft-hopeless-round-waits",
         BFT,
         "if polka is None and self._heard.rounds.is_hopeless(self._view):",
         "if False:",
-        T_BFT + "test_b8_nil_at_once_when_no_polka_can_come",
+        T_BFT_RULES + "test_b8_nil_at_once_when_no_polka_can_come",
     ),
     Mutant(
         "bft-no-round-skip",
@@ -535,7 +536,7 @@ MUTANTS = (
         ROUNDS,
         "self.blocking = (self._n - 1) // 3 + 1",
         "self.blocking = 1",
-        T_BFT + "test_b9_votes_of_more_than_a_third_in_one_bundle_take_us_along",
+        T_BFT_RULES + "test_b9_votes_of_more_than_a_third_in_one_bundle_take_us_along",
     ),
     Mutant(
         "bft-same-proposer-in-every-round",
@@ -571,7 +572,7 @@ MUTANTS = (
         ROUNDS,
         "    return current - VIEWS_BEHIND_MAX <= view <= current + VIEWS_AHEAD_MAX\n",
         "    return current - VIEWS_BEHIND_MAX <= view\n",
-        T_BFT + "test_b5_votes_too_far_ahead_are_dropped",
+        T_BFT_RULES + "test_b5_votes_too_far_ahead_are_dropped",
     ),
     Mutant(
         "bft-amnesia-not-seen",

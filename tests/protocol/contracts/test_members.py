@@ -192,8 +192,11 @@ def test_fee_once_and_back_when_declined(coop: Coop) -> None:
 
 def test_an_applicant_withdraws(coop: Coop) -> None:
     (number,) = coop.do(ALICE, apply_call(ALICE))
+    coop.do(REGISTRAR, attest(number, tag_of(ALICE)))
     coop.do(ALICE, call(7, number))
     assert coop.member(1).status == m.DECLINED
+    (second,) = coop.do(ALICE, apply_call(ALICE))
+    coop.do(REGISTRAR, attest(second, tag_of(ALICE)))
 
 
 # --- every step against every standing

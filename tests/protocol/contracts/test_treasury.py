@@ -11,7 +11,7 @@ from protocol.errors import Code, Rejected
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, TREASURY, Coop, check_books
-from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE, STRANGER, Person, person
+from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, LEDGER, NONE, STRANGER, Person, person
 
 T1, T2, T3 = (person(f"treasurer{n}") for n in (1, 2, 3))
 YEAR = 2026
@@ -303,6 +303,19 @@ def test_a_year_is_closed_once_and_when_it_is_over(coop: Coop) -> None:
     assert total(coop, t.SURPLUS) == 100 - 80
     assert coop.ask("treasury", "closed_year", COOP, YEAR) == -80
     assert coop.ask("treasury", "closed_year", COOP, YEAR - 1) is None
+    check_books(coop)
+
+
+def test_a_class_on_the_other_side_is_closed_too(coop: Coop) -> None:
+    free, back = (0, BOB.address, 2010, COOP, 0), (0, BOARD1.address, 4030, COOP, 0)
+    cost = (0, BOARD1.address, 5040, COOP, 0)
+    coop.gov(
+        (LEDGER, 1, NONE, (back, None)), (LEDGER, 1, NONE, (cost, None)), (LEDGER, 1, NONE, (free, None))
+    )
+    coop.gov((LEDGER, 2, NONE, (back, free, 7, 0, 1, b"")), (LEDGER, 2, NONE, (free, cost, 3, 0, 1, b"")))
+    coop.run(seconds=366 * DAY)
+    assert coop.do(BOARD1, call(15, COOP, YEAR)) == (20 - 7 + 3,)
+    assert [total(coop, account_class) for account_class in (4020, 4030, 5040)] == [0, 0, 0]
     check_books(coop)
 
 

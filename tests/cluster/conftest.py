@@ -17,3 +17,16 @@ def net(tmp_path: Path) -> Iterator[LocalNet]:
         yield LocalNet.open(home)
     finally:
         LocalNet.open(home).stop()
+
+
+@pytest.fixture
+def spare_net(tmp_path: Path) -> Iterator[LocalNet]:
+    """Three validators on Raft and a spare node, all of which have said that they are ready."""
+    home = tmp_path / "ln"
+    ports = ("--port", "25000", "--load-members", "200")
+    coopd("localnet", "up", "--detach", "--nodes", "3", "--spare", "1", *ports, home=home)
+    try:
+        coopd("validator", "ready", home=home)
+        yield LocalNet.open(home)
+    finally:
+        LocalNet.open(home).stop()

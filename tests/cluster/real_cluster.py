@@ -44,12 +44,12 @@ def run(module: str, *arguments: str, check: bool = True) -> subprocess.Complete
     return done
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, every_seconds: float = 0.05) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {WAIT_SECONDS:.0f} s in vain for: {what}")
-        time.sleep(0.05)
+        time.sleep(every_seconds)
 
 
 def leader_of(net: LocalNet, besides: str = "") -> LocalNode:

@@ -127,6 +127,22 @@ def test_the_old_quorum_certifies_nothing_after_its_seal(chain: SmallChain) -> N
         assert refused.value.why.endswith(f"both are signed by: {', '.join(both)}.")
 
 
+def test_an_epoch_that_ends_twice_is_evidence_too(chain: SmallChain) -> None:
+    chain.cross(EngineKind.BFT, 0, 1, 2, 3)
+    [seal] = seals(chain)
+    epochs = EpochChain(chain.genesis)
+    epochs.follow([seal])
+    header, old = chain.store.header(chain.executor.head.height), chain.store.epoch(0)
+    assert header is not None and old is not None
+    twin = replace(header, time_ms=TimeMs(header.time_ms + 1))
+    record, chain.executor.record = chain.executor.record, old
+    certificate = chain.certify_by(twin.height, twin.compute_id(), (0, 1))
+    chain.executor.record = record
+    with pytest.raises(Failure) as refused:
+        epochs.follow([Seal(hex_of(twin.encode()), hex_of(certificate.encode()), seal.record)])
+    assert refused.value.label == "member.fork" and "its seal" in refused.value.why
+
+
 def test_two_final_headers_of_one_height_are_evidence_and_an_old_state_is_refused(chain: SmallChain) -> None:
     chain.commit()
     old = newest(chain)

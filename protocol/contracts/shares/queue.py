@@ -27,7 +27,7 @@ from protocol.contracts.members.records import (
     get_by_account,
     get_member,
 )
-from protocol.contracts.members.standing import set_shares_paid
+from protocol.contracts.members.standing import bind, set_shares_paid, unbind
 from protocol.contracts.shares.records import (
     ADDRESS_OF,
     BASIS_POINTS,
@@ -223,6 +223,10 @@ def _find_payee(view: View, member: int, record: Member, asset: int) -> bytes:
         return free
     payable = account_key(ADDRESS_OF, PAYABLE, asset, member)
     open_account(view, payable)
+    waiting = get_account(view, payable)
+    assert waiting is not None, "it was opened above"
+    if waiting[5] == waiting[3]:
+        bind(view, member, ID)  # nobody leaves who is still owed
     return payable
 
 
@@ -235,7 +239,9 @@ def claim(ctx: Context, account: Address, asset: int) -> Value:
     amount = 0 if row is None else row[5] - row[3]
     if not amount:
         fail(NOTHING, "shares.claim", 0, 0)
-    return leg(ctx, payable, account_key(account, MEMBER_FREE, asset), amount, CODE_CLAIM)
+    leg(ctx, payable, account_key(account, MEMBER_FREE, asset), amount, CODE_CLAIM)
+    unbind(view, member, ID)
+    return amount
 
 
 def refund(ctx: Context, account: Address, number: int) -> Value:

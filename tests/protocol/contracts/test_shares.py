@@ -331,9 +331,13 @@ def test_nobody_holds_up_the_queue(coop: Coop) -> None:
     coop.gov((LEDGER, 6, NONE, (name, ledger.FROZEN_IN)))
     coop.do(CAROL, redeem())
     assert coop.code(ALICE, call(12, ALICE, COOP)) == Code.FROZEN
+    coop.do(ALICE, (MEMBERS, 13, 0, (ALICE.address,)), call(8, ALICE, 1, 7), redeem())
+    assert coop.ask("shares", "holdings", 1) == ()
+    assert coop.code(ALICE, (MEMBERS, 14, 0, (1,))) == m.OBLIGED
     coop.gov((LEDGER, 7, NONE, (name, ledger.FROZEN_IN)))
-    assert coop.do(ALICE, call(12, ALICE, COOP)) == (3 * PAR,)
+    assert coop.do(ALICE, call(12, ALICE, COOP)) == (10 * PAR,)
     assert coop.code(ALICE, call(12, ALICE, COOP)) == s.NOTHING
+    coop.do(ALICE, (MEMBERS, 14, 0, (1,)))
     check_books(coop)
 
 

@@ -146,18 +146,24 @@ class Witness:
         """Compare a signed message of this epoch with what its signer said before."""
         new = testimony_of(message)
         kept = self._kept[new.signer]
+        evidence = None
         for old in kept:
+            if old.statement.content == new.statement.content and old.statement.kind is new.statement.kind:
+                return evidence
+            if old.height != new.height and old.claim is None and new.claim is None:
+                # Only what is said of terms binds over heights.
+                continue
             kind = convict(old, new)
-            if kind is not None and (new.signer, kind) not in self._reported:
+            if kind is not None and evidence is None and (new.signer, kind) not in self._reported:
                 self._reported.add((new.signer, kind))
                 accused = self._record.validators[new.signer].consensus_key
                 height = max(old.height, new.height)
-                return Evidence(kind, self._record.number, height, accused, old.statement, new.statement)
-        if all(old.statement != new.statement for old in kept):
+                evidence = Evidence(kind, self._record.number, height, accused, old.statement, new.statement)
+        if evidence is None:
             kept.append(new)
             if len(kept) > STATEMENTS_KEPT:
                 kept.pop(0)
-        return None
+        return evidence
 
     def hear_election(self, election: Election) -> list[Evidence]:
         """Compare every grant in an election with what its voter said before."""

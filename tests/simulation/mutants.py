@@ -64,15 +64,15 @@ MUTANTS = (
     Mutant(
         "no-safety-record",
         ENGINE,
-        "return self._engine.start(restored)",
-        "return self._engine.start(None)",
+        "return raft.start(restored)",
+        "return raft.start(None)",
         T_RAFT + "test_one_vote_a_term_over_a_crash",
     ),
     Mutant(
         "no-safety-record-simulated",
         ENGINE,
-        "return self._engine.start(restored)",
-        "return self._engine.start(None)",
+        "return raft.start(restored)",
+        "return raft.start(None)",
         "sim raft 100",
     ),
     Mutant(

@@ -32,6 +32,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--nodes", type=int, default=None, help="nodes in every world; drawn when not given")
     parser.add_argument("--engine", type=Plan, choices=list(Plan), default=Plan.ALL, help="drawn by default")
+    parser.add_argument(
+        "--heights", type=int, default=0, help="blocks of every storm; some 30 when not given"
+    )
     parser.add_argument("--real", action="store_true", help="signatures on the curve, all verified")
     parser.add_argument("--verbose", action="store_true", help="print every input and effect")
     options = parser.parse_args()
@@ -40,13 +43,15 @@ def main() -> int:
     began = time.process_time()
     heights = steps = simulated_ms = crashes = failures = 0
     for seed in range(options.seed, options.seed + options.seeds):
-        world = kind(seed, options.nodes, make_signer=make_signer, plan=options.engine)
+        world = kind(
+            seed, options.nodes, make_signer=make_signer, plan=options.engine, heights=options.heights
+        )
         try:
             world.run()
         except (Violation, AssertionError) as failure:
             failures += 1
             nodes = "" if options.nodes is None else f" --nodes {options.nodes}"
-            nodes += f" --engine {options.engine}"
+            nodes += f" --engine {options.engine} --heights {options.heights}"
             print(f"FAIL scripts/sim --seeds 1 --seed {seed}{nodes}   {type(failure).__name__}: {failure}")
             if failures >= FAILURES_SHOWN:
                 break

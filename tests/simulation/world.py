@@ -67,6 +67,12 @@ CALM_HEIGHTS = 5
 STEPS_MAX = 200_000
 """Events of a run; a storm has some 50,000 at most."""
 
+STEPS_A_HEIGHT_MAX = 5_000
+"""Events of a height in a long storm, on average."""
+
+STORM_FACTOR_MAX = 4
+"""A long storm ends when heights take so many longest election timeouts each; calm must bring them then."""
+
 CALM_ELECTIONS_MAX = 40
 """Bound of the calm, in longest election timeouts."""
 
@@ -148,6 +154,7 @@ class World:
     Args:
         faults: drawn from the seed when not given.
         make_signer: real or fake signatures.
+        heights: the storm lasts until so many blocks are final; 0 for its drawn length.
     """
 
     def __init__(
@@ -157,9 +164,11 @@ class World:
         faults: Faults | None = None,
         make_signer: type[FakeSigner] | type[ledger.RealSigner] = FakeSigner,
         plan: Plan = Plan.ALL,
+        heights: int = 0,
     ) -> None:
         self.random = Random(seed)
         self.faults = faults = faults or draw_faults(seed, self.random, nodes, plan)
+        self.heights = heights
         self.is_real = make_signer is ledger.RealSigner
         self.now_ms = 0
         self.steps = 0
@@ -199,7 +208,7 @@ class World:
         seals: list[tuple[int, list[int]]] = []
         height = 0
         for number in range(1, faults.seals + 1):
-            height += self.random.randint(1, 12)
+            height += self.random.randint(1, max(12, self.heights // (faults.seals + 1)))
             if faults.first:
                 engine = faults.engines[min(number, len(faults.engines) - 1)]
                 size = 3 if engine is EngineKind.RAFT else 4
@@ -229,7 +238,11 @@ class World:
             self._begin(node)
             self._poll_later(node)
         self._trouble_later()
-        self._run_until(self.faults.storm_ms, lambda: False)
+        if self.heights:
+            longest_ms = STORM_FACTOR_MAX * self.heights * self.faults.timeouts.election_ms_max
+            self._run_until(longest_ms, lambda: self.oracle.height >= self.heights)
+        else:
+            self._run_until(self.faults.storm_ms, lambda: False)
         self._calm_down()
         target = self.oracle.height + CALM_HEIGHTS
         deadline_ms = self.now_ms + CALM_ELECTIONS_MAX * self.faults.timeouts.election_ms_max
@@ -259,8 +272,8 @@ class World:
             if incarnation in (node.incarnation, -1):
                 self._do(node, work)
             count += 1
-            if count > STEPS_MAX:
-                raise Violation(f"I11: more than {STEPS_MAX} events: the nodes keep each other busy")
+            if count > STEPS_MAX + self.heights * STEPS_A_HEIGHT_MAX:
+                raise Violation(f"I11: more than {count - 1} events: the nodes keep each other busy")
             if count % 64 == 0 and is_done():
                 return
         if not is_done():

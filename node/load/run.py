@@ -41,6 +41,7 @@ class NodeCost(msgspec.Struct, rename="camel"):
 class LoadReport(msgspec.Struct, rename="camel"):
     """What a run has shown."""
 
+    protocol: str
     sent: int
     committed: int
     refused: int
@@ -58,7 +59,8 @@ class LoadReport(msgspec.Struct, rename="camel"):
     def to_text(self) -> str:
         """Write the report for people."""
         lines = [
-            f"committed {self.committed:,} transfers in {self.seconds:.1f} s: {self.tps:,.0f} a second",
+            f"committed {self.committed:,} transfers in {self.seconds:.1f} s: {self.tps:,.0f} a second, "
+            f"{len(self.nodes)} nodes, {self.protocol.upper()}",
             f"submit to certified: p50 {self.p50_ms:,.0f} ms, p99 {self.p99_ms:,.0f} ms",
             f"blocks {self.blocks:,}, {self.txs_per_block:,.0f} transfers each; refused {self.refused:,}, "
             f"not committed in time {self.lost:,}",
@@ -276,7 +278,9 @@ class _Load:
             )
             for node in self._net.state.nodes
         ]
+        statuses = [node.status() for node in self._net.state.nodes]
         return LoadReport(
+            next((status.protocol for status in statuses if status is not None), "unknown engine"),
             self._next,
             committed,
             sum(self._refusals.values()),

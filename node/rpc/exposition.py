@@ -72,8 +72,12 @@ class Exposition:
             ("mempool_transactions", status.mempool_txs, "Waiting transactions."),
             ("mempool_bytes", status.mempool_bytes, "Bytes of waiting transactions."),
             ("peers", status.peers, "Connected nodes."),
+            ("epoch", status.epoch, "Epoch that certifies the next block."),
         ):
             yield GaugeMetricFamily(f"{PREFIX}{name}", doc, value=value)
+        engine = GaugeMetricFamily(f"{PREFIX}engine_info", "Engine of the epoch.", labels=["protocol"])
+        engine.add_metric([status.protocol], 1)
+        yield engine
         yield from self._collect_samples(status)
 
     def _collect_samples(self, status: Status) -> Iterable[Metric]:

@@ -99,6 +99,8 @@ def test_raft_becomes_bft_under_load_without_a_restart(
     assert min(heights) < seal < max(heights)
     after = pay(net)
     assert json.loads(coop("verify", "chain", "--json", home=net.member_home).stdout)["protocol"] == "bft"
+    late = coopd("consensus", "migrate", "cancel", "--yes", home=net.home, check=False)
+    assert late.returncode == 1 and "registry.no_change" in late.stderr
     status = coopd("localnet", "status", home=net.home).stdout
     assert status.count("BFT") == 4 and "observer" not in status
     net.stop()

@@ -70,9 +70,8 @@ def is_polka(polka: Polka, record: EpochRecord) -> bool:
 
 def has_quorum(certificate: Certificate, record: EpochRecord) -> bool:
     """Tell whether enough validators of the record, and nobody else, are named as signers."""
-    return certificate.signers.bit_count() >= record.quorum and certificate.signers.bit_length() <= len(
-        record.validators
-    )
+    signers, n = certificate.signers, len(record.validators)
+    return signers.bit_count() >= record.quorum and signers.bit_length() <= n
 
 
 def list_votes(certificate: Certificate, valid_view: View | None = None) -> tuple[Vote, ...]:

@@ -146,8 +146,8 @@ MUTANTS = (
     Mutant(
         "no-check-quorum",
         RAFT,
-        "if (self._heard | 1 << self._own).bit_count() < self._record.quorum:",
-        "if False:",
+        "        if not is_heard or ",
+        "        if ",
         T_RAFT + "test_check_quorum_steps_down",
     ),
     Mutant(
@@ -209,9 +209,9 @@ MUTANTS = (
     ),
     Mutant(
         "decision-of-a-minority",
-        VOTES,
-        "        and certificate.height == decided.block.height\n        and len(signers) >= record.quorum\n",
-        "        and certificate.height == decided.block.height\n",
+        POLKA,
+        "return signers.bit_count() >= record.quorum and signers",
+        "return signers",
         T_ENGINE + "test_decision_of_a_minority_is_refused",
     ),
     Mutant(
@@ -245,7 +245,7 @@ MUTANTS = (
     Mutant(
         "decision-answered-by-a-decision",
         ENGINE,
-        "not isinstance(message, Vote | Decided)",
+        "not isinstance(message, Vote | Decided | PolkaShown | VoteBundle)",
         "not isinstance(message, Vote)",
         T_ENGINE + "test_a_decision_is_never_answered",
     ),

@@ -112,10 +112,17 @@ class Builder:
         if head.height == 0:
             return 0.0  # The first block shows that the chain runs.
         if self._executor.is_epoch_ending():
-            return max(self._last_built + self._pace.interval_ms_min / 1_000 - trio.current_time(), 0.0)
+            return max(self._pace_seconds(), 0.0)
         left_seconds = idle_seconds - (self._clock.wall_ms() - head.time_ms) / 1_000
+        due = self._executor.next_due_time()
+        if due is not None:
+            # A job that waits for a block must not wait for members; one that stays due comes at our pace.
+            left_seconds = min(left_seconds, max(due - self._clock.wall_ms() / 1_000, self._pace_seconds()))
         # A clock that was set back must not silence the chain for longer.
         return min(max(left_seconds, 0.0), idle_seconds)
+
+    def _pace_seconds(self) -> float:
+        return self._last_built + self._pace.interval_ms_min / 1_000 - trio.current_time()
 
     async def _news(self) -> None:
         self._pending = trio.Event()

@@ -34,9 +34,10 @@ from protocol.transition import (
     build_block,
     execute_block,
     is_epoch_ending,
+    next_due_time,
     rules_of,
 )
-from protocol.types import BlockId, Height, PublicKey, TimeMs, TxId, View
+from protocol.types import BlockId, Height, PublicKey, Seconds, TimeMs, TxId, View
 
 CACHED_PROPOSALS_MAX = 8
 """Executed proposals of one height that may wait; more views than that in a row are executed again."""
@@ -161,6 +162,11 @@ class Executor:
             if claimed != found:
                 raise Rejected(Code.INVALID_BLOCK, f"{name}: claims {claimed.hex()}, is {found.hex()}")
         self._keep(Prepared(block, execution, delta))
+
+    def next_due_time(self) -> Seconds | None:
+        """Return the earliest time at which the chain has work of its own, or None."""
+        with self._store.view() as state:
+            return next_due_time(state)
 
     def is_epoch_ending(self) -> bool:
         """Tell whether the end of the epoch is decided."""

@@ -46,7 +46,7 @@ SEEN_IDS_MAX: Final = 65_536
 
 
 _LaneKey: TypeAlias = tuple[Address, int]
-"""Payer and lane: a nonce is the payer's."""
+"""Whose nonce it is, and the lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +158,15 @@ class Mempool:
             gas: it may use at most.
 
         Raises:
-            Rejected: `EXISTS`, `NONCE_USED` (another transaction with the same payer, ordered lane and
-                sequence waits), `FULL` (may be sent again later).
+            Rejected: `EXISTS`, `NONCE_USED` (another transaction with the same nonce waits in an
+                ordered lane), `FULL` (may be sent again later).
         """
         tx_id = signed.id
         if tx_id in self._entries or tx_id in self._seen:
             raise Rejected(Code.EXISTS, "this transaction was already received")
         tx, size = signed.tx, len(signed.raw)
         sequence = tx.sequence
-        key = (payer, tx.lane)
+        key = (tx.nonce_holder, tx.lane)
         lane = self._lanes.get(key)
         at = 0
         if lane is not None:
@@ -253,8 +253,7 @@ class Mempool:
         """Drop what waits in an ordered lane at or below a sequence that was committed: it can never run."""
         for signed in committed:
             tx = signed.tx
-            payer = tx.actors[tx.payer] if isinstance(tx.payer, int) else tx.payer
-            lane = self._lanes.get((payer, tx.lane), ())
+            lane = self._lanes.get((tx.nonce_holder, tx.lane), ())
             for entry in [entry for entry in lane if entry.sequence <= tx.sequence]:
                 self.drop(entry.signed.id)
 

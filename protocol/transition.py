@@ -26,6 +26,7 @@ from protocol.contracts import REGISTRY, auth, grants, sched
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
+from protocol.contracts.members.standing import settle_due
 from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry import is_change_pending, take_seal
 from protocol.errors import CallFailed, Code, Reason, Rejected
@@ -337,7 +338,7 @@ def _admit(
     if envelope_gas > tx.gas_limit:
         raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
     sponsor = None if isinstance(tx.payer, int) else tx.payer
-    holder = tx.actors[tx.payer if isinstance(tx.payer, int) else 0]
+    holder = tx.nonce_holder
     row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + holder)
     if row is None:
         raise Rejected(Code.NO_ACCOUNT, "the payer does not exist", retry=True)
@@ -425,10 +426,11 @@ class _Block:
 
     def begin(self, record: EpochRecord) -> None:
         """Do what a block does by itself: end its epoch when it is due, give expired holds back, forget
-        expired nonces, run the jobs whose time has come."""
+        expired nonces, end and begin what members' terms say, run the jobs whose time has come."""
         self._next_record = take_seal(self.view, self._height, record)
         expire_holds(self.view, self._time)
         auth.prune_seen(self.view, self._time)
+        settle_due(self.view, int(self._height), int(self._time))
         self.view.forget_undo()
         self._run_jobs()
 

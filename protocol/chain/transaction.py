@@ -68,6 +68,11 @@ class Transaction:
     program: Value
     memo: bytes = b""
 
+    @property
+    def nonce_holder(self) -> Address:
+        """Return whose nonce it uses: the actor who pays, or the first one when a sponsor pays."""
+        return self.actors[self.payer] if isinstance(self.payer, int) else self.actors[0]
+
     def encode(self) -> bytes:
         """Encode what is signed."""
         return codec.encode(

@@ -268,14 +268,17 @@ def test_unordered_ones_leave_as_they_came() -> None:
     assert take_all(pool) == txs[1:]
 
 
-def test_a_nonce_is_the_payers() -> None:
-    """Two actors of one sponsor share its lanes; one actor with two payers does not."""
+def test_a_nonce_is_its_holders_whoever_pays() -> None:
+    """Two members of one sponsor have lanes of their own; one member with two sponsors has not."""
     pool = Mempool()
     pool.add(tx(1, 2), address(9), 1_000)
-    refused(pool, tx(3, 2), 9, Code.NONCE_USED)
+    pool.add(tx(3, 2), address(9), 1_000)
+    refused(pool, tx(1, 2, memo=b"other"), 8, Code.NONCE_USED)
     pool.add(tx(3, 1), address(9), 1_000)
-    pool.add(tx(1, 2, memo=b"other"), address(8), 1_000)
-    assert [t.tx.sequence for t in take_all(pool)] == [1, 2, 2]
+    assert [(t.tx.actors[0], t.tx.sequence) for t in take_all(pool) if t.tx.actors[0] == address(3)] == [
+        (address(3), 1),
+        (address(3), 2),
+    ]
 
 
 def test_a_committed_sequence_drops_what_it_overtook() -> None:
@@ -324,7 +327,6 @@ def test_limits_order_and_fairness_hold_always(calls: list[tuple[object, ...]]) 
     limits = MempoolLimits(txs=12, size_bytes=3_000, payer_txs=7, seen_ids=5)
     pool = Mempool(limits)
     gas_of: dict[bytes, int] = {}
-    payer_of: dict[bytes, int] = {}
     for call in calls:
         match call:
             case ("add", int(actor), int(sequence), int(lane), int(payer), int(memo), int(gas)):
@@ -332,7 +334,6 @@ def test_limits_order_and_fairness_hold_always(calls: list[tuple[object, ...]]) 
                 gas_of[signed.id] = gas
                 try:
                     pool.add(signed, address(payer), gas)
-                    payer_of[signed.id] = payer
                 except Rejected as refusal:
                     assert refusal.code in (Code.EXISTS, Code.FULL, Code.NONCE_USED)
             case ("commit", int(count)):
@@ -341,33 +342,33 @@ def test_limits_order_and_fairness_hold_always(calls: list[tuple[object, ...]]) 
                 pool.drop(pool.ids()[at % len(pool)])
             case ("prune", int(seconds)):
                 pool.prune(seconds)
-        check(pool, limits, payer_of)
+        check(pool, limits)
         some = pool.take(5, 1_000, 6_000)
         assert sum(len(t.raw) for t in some) <= 1_000
         assert sum(gas_of[t.id] for t in some) <= 6_000
-        check_lanes(some, pool, payer_of)
+        check_lanes(some, pool)
 
 
-def check(pool: Mempool, limits: MempoolLimits, payer_of: dict[bytes, int]) -> None:
+def check(pool: Mempool, limits: MempoolLimits) -> None:
     everything = take_all(pool)
     assert sorted(t.id for t in everything) == sorted(pool.ids())
     figures = pool.figures()
     assert figures.txs == len(everything) <= limits.txs
     assert figures.size_bytes == sum(len(t.raw) for t in everything) <= limits.size_bytes
     assert take_all(pool) == everything
-    check_lanes(everything, pool, payer_of)
+    check_lanes(everything, pool)
 
 
-def check_lanes(taken: list[SignedTransaction], pool: Mempool, payer_of: dict[bytes, int]) -> None:
+def check_lanes(taken: list[SignedTransaction], pool: Mempool) -> None:
     """Sequences ascend, and none that waits is left out below one that was taken."""
-    lanes: dict[tuple[int, int], list[int]] = defaultdict(list)
-    waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
+    lanes: dict[tuple[Address, int], list[int]] = defaultdict(list)
+    waiting: dict[tuple[Address, int], list[int]] = defaultdict(list)
     for signed in taken:
-        lanes[payer_of[signed.id], signed.tx.lane].append(signed.tx.sequence)
+        lanes[signed.tx.nonce_holder, signed.tx.lane].append(signed.tx.sequence)
     for tx_id in pool.ids():
         signed = pool.get(tx_id)  # type: ignore[assignment]
-        waiting[payer_of[signed.id], signed.tx.lane].append(signed.tx.sequence)
-    for (payer, lane), sequences in lanes.items():
+        waiting[signed.tx.nonce_holder, signed.tx.lane].append(signed.tx.sequence)
+    for (holder, lane), sequences in lanes.items():
         if lane != UNORDERED:
             assert all(a < b for a, b in pairwise(sequences))
-            assert sequences == sorted(waiting[payer, lane])[: len(sequences)]
+            assert sequences == sorted(waiting[holder, lane])[: len(sequences)]

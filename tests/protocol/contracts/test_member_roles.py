@@ -5,6 +5,7 @@ import pytest
 from protocol.codec import Value
 from protocol.contracts import auth
 from protocol.contracts.members import records as m
+from protocol.contracts.members.standing import settle_due
 from protocol.errors import Code, Rejected
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.view import View
@@ -149,9 +150,16 @@ def test_settling_is_bounded_and_goes_on(coop: Coop) -> None:
     for role in ("many", "more"):
         for who in people:
             coop.gov((AUTH, 1, NONE, (who.address,)), (MEMBERS, 19, NONE, (who.address, role, 0)))
+
+    def due(seconds: int = 0) -> int:
+        return len(settle_due(View(coop.state), coop.height, coop.time + seconds)[1])
+
+    assert due(DAY) == m.DUE_PER_BLOCK_MAX, "a block does this by itself, within a bound"
     coop.run(seconds=DAY)
-    assert coop.do(BOARD1, (MEMBERS, 22, 0, ())) == (m.DUE_PER_BLOCK_MAX,)
-    assert coop.do(BOARD1, (MEMBERS, 22, 0, ())) == (2,)
+    assert due() == 2 * len(people) - m.DUE_PER_BLOCK_MAX
+    coop.run()
+    assert due() == 0
+    assert coop.do(BOARD1, (MEMBERS, 22, 0, ())) == (0,)
 
 
 def test_offices_are_listed_within_bounds(coop: Coop) -> None:

@@ -155,7 +155,7 @@ def test_settling_is_bounded_and_goes_on(coop: Coop) -> None:
         return len(settle_due(View(coop.state), coop.height, coop.time + seconds)[1])
 
     assert due(DAY) == m.DUE_PER_BLOCK_MAX, "a block does this by itself, within a bound"
-    coop.run(seconds=DAY)
+    coop.run(seconds=DAY + 1)
     assert due() == 2 * len(people) - m.DUE_PER_BLOCK_MAX
     coop.run()
     assert due() == 0

@@ -103,6 +103,7 @@ class Bft:
         "_course",
         "_heard",
         "_height",
+        "_helped",
         "_is_awake",
         "_is_decided",
         "_out",
@@ -134,6 +135,7 @@ class Bft:
         self._timeouts = timeouts
         self._witness = Witness(record)
         self._asked = own
+        self._helped = 0
         self._timers: dict[TimerKind, TimerKey] = {}
         self._timer_counter = 0
         self._out: list[Effect] = []
@@ -554,6 +556,7 @@ class Bft:
         self._asked = (self._asked + 1) % n
         if self._asked == self._own:
             self._asked = (self._asked + 1) % n
+        self._helped = 0
         self._out.append(Broadcast(self._make_status()))
         timeouts = self._timeouts
         self._set_timer(TimerKind.STATUS, timeouts.status_ms if self._is_awake else timeouts.status_idle_ms)
@@ -583,7 +586,9 @@ class Bft:
             # It has what we lack; our own status asks for it.
             self._out.append(Send(sender, self._make_status()))
         else:
-            is_asked = status.asked == self._own
+            # What is large goes to each validator once between two statuses of ours.
+            is_asked = status.asked == self._own and not self._helped >> sender & 1
+            self._helped |= is_asked << sender
             self._out += [Send(sender, m) for m in self._heard.list_help(status, self._view, is_asked)]
 
     # --- decisions

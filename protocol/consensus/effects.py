@@ -10,7 +10,8 @@ Contract:
     4. A `SetTimer` replaces the timer of the same kind. (Replacing is only thrift: stale keys do nothing.)
     5. `BuildBlock` and `CheckBlock` are asynchronous and may never answer. The builder waits for
        transactions, the batch window or the heartbeat block: that is how there are no empty blocks. A newer
-       `BuildBlock` makes the older one void.
+       `BuildBlock` makes the older one void. Several blocks may be under check at once. Who builds nothing
+       hears by `WorkWaiting` that others should.
     6. `CommitBlock` may name a block that was never checked in this process (another node's decision, or
        after a restart): the driver executes it then. A certified block whose roots differ stops the node.
        The block, its certificate, the state and the epoch are one write transaction, which need not be

@@ -1,6 +1,6 @@
 """Valid examples of everything that comes in from outside, as bytes; the fuzzer starts from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node import wire
 from node.ipc.messages import AskStatus, Prove, Submit, encode_message
@@ -14,7 +14,8 @@ from protocol.chain.transaction import UNORDERED, SignedTransaction, Transaction
 from protocol.chain.validators import NO_HASH, EngineKind, EpochRecord, Validator
 from protocol.consensus import messages
 from protocol.consensus.election import Claim, Election
-from protocol.consensus.safety import RaftSafety, SafetyRecord
+from protocol.consensus.polka import Polka
+from protocol.consensus.safety import BftSafety, RaftSafety, SafetyRecord, Said
 from protocol.crypto import SecretKey
 from protocol.errors import Reason
 from protocol.types import (
@@ -67,7 +68,7 @@ def build() -> Corpus:
         receipts=(_receipt().encode(),),
         genesis=(_genesis().encode(),),
         consensus=tuple(messages.encode_message(m) for m in _messages(block, certificate)),
-        safety=(_safety(block).encode(), _safety(None).encode()),
+        safety=(_safety(block).encode(), _safety(None).encode(), _bft_safety(block, certificate).encode()),
         frames=frames,
         lanes=(b"".join(LENGTH.pack(len(frame)) + frame for frame in frames),),
         ipc=tuple(
@@ -162,8 +163,28 @@ def _messages(block: Block, certificate: Certificate) -> tuple[messages.Message,
         messages.Status(*place, 5, messages.Step.ACCEPTED),
         messages.Decided(block, certificate),
         messages.HandOver(*place),
+        *_bft_messages(block, replace(certificate, kind=VoteKind.PREVOTE)),
+    )
+
+
+def _bft_messages(block: Block, prevotes: Certificate) -> tuple[messages.Message, ...]:
+    place = (EpochNumber(0), Height(1), View(2))
+    polka = Polka(prevotes, View(0))
+    proposal = messages.Proposal(*place, 1, View(1), block, None, SIGNATURE, polka)
+    return (
+        messages.PolkaShown(polka, block),
+        messages.BftStatus(*place, messages.Phase.PREVOTE, 3, 1, True, View(1), 2),
+        messages.VoteBundle(*place[:2], (), proposal),
     )
 
 
 def _safety(block: Block | None) -> SafetyRecord:
     return RaftSafety(EpochNumber(0), Height(1), View(3), 1, View(0 if block is None else 2), block)
+
+
+def _bft_safety(block: Block, certificate: Certificate) -> SafetyRecord:
+    polka = Polka(replace(certificate, kind=VoteKind.PREVOTE, block_id=block.id), None)
+    vote = Said(View(4), block.id, polka.view)
+    return BftSafety(
+        EpochNumber(0), Height(1), View(3), vote, Said(View(3), None), View(0), block.id, polka, block
+    )

@@ -306,6 +306,23 @@ def test_newest_polka_spreads_by_status() -> None:
     assert shown[-1] and shown.count(True) == 1
 
 
+def test_what_is_large_is_sent_once_between_two_statuses() -> None:
+    """Or a liar could make us send blocks all day."""
+    play = Play()
+    owner, other = play.order[0], play.order[2]
+    block = play.lock(owner)
+    status = BftStatus(EPOCH, Height(1), View(0), Phase.PROPOSE, 0, 0, False, None, owner)
+
+    def ask() -> list[bool]:
+        play.drop()
+        play.receive(owner, other, status)
+        return [m.block is not None for m in play.links[owner, other] if isinstance(m, PolkaShown)]
+
+    assert [ask(), ask()] == [[True], [False]]
+    play.fire(owner, TimerKind.STATUS)
+    assert ask() == [True] and play.nodes[owner].bft.locked == (0, block.id)
+
+
 def test_who_is_behind_is_given_the_decision() -> None:
     play = Play()
     slow = play.order[3]

@@ -254,7 +254,7 @@ MUTANTS = (
         RAFT,
         "                self._out.append(ServeDecided(sender, status.height))\n",
         "                pass\n",
-        "sim raft 100",
+        T_RAFT + "test_follower_that_lags_is_helped_by_the_leader",
     ),
     Mutant(
         "lost-proposal-not-repeated",

@@ -440,6 +440,21 @@ def test_lost_acknowledgement_is_repeated_by_a_beat() -> None:
     assert stage.heights == [1, 1]
 
 
+def test_follower_that_lags_is_helped_by_the_leader() -> None:
+    stage = Stage(3)
+    stage.elect(0)
+    stage.deliver_all()
+    stage.build(0)
+    stage.deliver_all(among=[0, 1])
+    stage.drop()
+    assert stage.heights == [1, 1, 0]
+    stage.fire(0, TimerKind.BEAT)
+    stage.deliver(0, 2, Beat)
+    stage.deliver(2, 0, Status)
+    assert isinstance(stage.deliver(0, 2, Decided), Decided)
+    assert stage.heights == [1, 1, 1]
+
+
 def test_leader_that_lags_is_helped_by_a_follower() -> None:
     stage = Stage(3)
     stage.elect(0)

@@ -176,6 +176,37 @@ def test_all_nodes_lose_power_at_the_seal(spare_net: LocalNet, blocks_before: in
 
 
 @pytest.mark.slow
+def test_bft_goes_on_without_the_newcomer_and_stands_still_without_two(spare_net: LocalNet) -> None:
+    net = spare_net
+    faults.kill(net.node("n4"))
+    with Payers(net) as payers:
+        payers.wait_for_more()
+        seal = propose(net, *TO_BFT)
+        wait_epoch(net, 1, "n1", "n2", "n3")
+        payers.wait_for_more(20)
+    faults.kill(net.node("n3"))
+    stood = {s.height for name in ("n1", "n2") if (s := net.node(name).status())}
+    refused = coop(
+        "pay", "bo", "1", "--as", "ada", "--yes", "--rpc", net.node("n1").url,
+        home=net.member_home, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 4, refused.stderr
+    now = {s.height for name in ("n1", "n2") if (s := net.node(name).status())}
+    # What had its votes before may still be decided, the payment never.
+    assert max(now) <= max(stood) + 1 and now == {max(now)}
+    assert migration(net)["epoch"]["protocol"] == "bft"
+    for name in ("n3", "n4"):
+        coopd("localnet", "restart", name, home=net.home)
+    net = LocalNet.open(net.home)
+    wait_epoch(net, 1)
+    with Payers(net) as more:
+        more.wait_for_more(20)
+    assert_crossed(net, seal, "bft", {"n1", "n2", "n3", "n4"})
+    assert_same_chain(net, {**payers.acknowledged, **more.acknowledged})
+    assert_sound(net)
+
+
+@pytest.mark.slow
 def test_back_to_raft_by_an_explicit_act_that_members_must_accept(spare_net: LocalNet) -> None:
     net = spare_net
     with Payers(net) as payers:

@@ -291,6 +291,12 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
         f"  {coop} verify receipt",
         f"  {coopd} localnet kill n2 && sleep 2 && {coopd} localnet status",
     ]
+    spare = [node.name for node in net.state.nodes if (found := node.status()) and found.role == "observer"]
+    if status is not None and status.protocol == "raft" and len(net.state.nodes) >= 4 and spare:
+        added = " ".join(f"--add {name}" for name in spare)
+        lines.append(
+            f"  {coopd} validator ready && {coopd} consensus migrate propose --engine bft {added} --yes"
+        )
     if net.state.base_port != wanted_port:
         lines.insert(1, f"  Ports from {wanted_port} on were busy; these are {net.state.base_port} and up.")
     return "\n".join(lines)

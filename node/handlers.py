@@ -182,7 +182,7 @@ class NodeHandlers:
         whole = [Sample(name, count * 1_000_000) for name, count in counts.items()]
         phases = [
             Sample("phase_seconds_total", round(seconds * 1_000_000), (("phase", phase),))
-            for phase, seconds in parts.driver.phase_seconds.items()
+            for phase, seconds in (parts.intake.phase_seconds | parts.driver.phase_seconds).items()
         ]
         return (*whole, *phases)
 

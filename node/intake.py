@@ -100,6 +100,7 @@ class Intake:
         self._verified: OrderedDict[bytes, SignedTransaction] = OrderedDict()
         self._verified_bytes = 0
         self.signatures_checked = 0
+        self.phase_seconds = {"decode": 0.0, "verify": 0.0, "admit": 0.0}
 
     def decode(self, raw: bytes) -> SignedTransaction:
         """Decode a transaction of this chain; one that was verified here is answered from memory.
@@ -164,8 +165,10 @@ class Intake:
                 owners.append(index)
             if len(chunk) >= VERIFY_CHUNK or index == len(transactions) - 1:
                 self.signatures_checked += len(chunk)
+                began = trio.current_time()
                 for owner, holds in zip(owners, crypto.verify_many(chunk), strict=True):
                     verdicts[owner] = verdicts[owner] and holds
+                self._spent("verify", began)
                 chunk.clear()
                 owners.clear()
                 await trio.lowlevel.checkpoint()
@@ -174,6 +177,7 @@ class Intake:
     async def _take(self, raws: Sequence[bytes]) -> list[Outcome]:
         outcomes: list[Outcome | None] = []
         fresh: list[tuple[int, SignedTransaction]] = []
+        began = trio.current_time()
         for place, raw in enumerate(raws):
             try:
                 signed = self.decode(raw)
@@ -184,14 +188,20 @@ class Intake:
             outcomes.append(None if known is None else Outcome(signed.id, known))
             if known is None:
                 fresh.append((place, signed))
+        self._spent("decode", began)
         verdicts = await self.verify([signed for _, signed in fresh])
+        began = trio.current_time()
         # Between this look at the head state and the last `add` nothing awaits.
         admissions = self._admit([signed for _, signed in fresh]) if fresh else []
         for (place, signed), holds, admission in zip(fresh, verdicts, admissions, strict=True):
             outcomes[place] = Outcome(signed.id, self._add(signed, holds, admission))
+        self._spent("admit", began)
         if fresh:
             self._on_pending()
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _spent(self, phase: str, began: float) -> None:
+        self.phase_seconds[phase] += trio.current_time() - began
 
     def forget(self, transactions: Iterable[SignedTransaction]) -> None:
         """Let go of the decoded form of transactions that are committed."""

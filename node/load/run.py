@@ -29,9 +29,15 @@ DRAIN_SECONDS: Final = 20.0
 
 
 class NodeCost(msgspec.Struct, rename="camel"):
-    """What one node spent on one transfer, in microseconds of CPU, and its memory."""
+    """What one node spent on one transfer, in microseconds of CPU, and its memory.
+
+    Args:
+        phases: how the daemon's share divides, by its own clock; `persist` and `write` wait for the disk, and
+            what is left is network, consensus and IPC.
+    """
 
     name: str
+    phases: dict[str, float]
     daemon_us: float
     gateway_us: float
     daemon_mib: float
@@ -71,6 +77,7 @@ class LoadReport(msgspec.Struct, rename="camel"):
                 f"{node.name:<10}{node.daemon_us:>14.0f}{node.gateway_us:>12.0f}"
                 f"{node.daemon_mib:>8.0f}{node.gateway_mib:>13.0f}"
             )
+            lines.append(" " * 12 + "  ".join(f"{phase} {us:.0f}" for phase, us in node.phases.items()))
         lines.append(f"{'loader':<10}{self.loader_us:>14.0f}")
         lines += [f"refused: {slug}  {count:,}" for slug, count in sorted(self.refusals.items())]
         return "\n".join(lines)
@@ -248,12 +255,19 @@ class _Load:
             pass
 
     def _costs(self) -> dict[tuple[str, str], float]:
-        return {
+        """Return the seconds that each node's processes and phases have taken so far, by (node, part)."""
+        costs = {
             (node.name, part): cpu_seconds(process)
             for node in self._net.state.nodes
             for part, process in (("daemon", node.daemon), ("gateway", node.gateway))
             if process is not None
         }
+        for node in self._net.state.nodes:
+            status = node.status()
+            for sample in () if status is None else status.samples:
+                if sample.name == "phase_seconds_total":
+                    costs[node.name, sample.labels[0][1]] = sample.micro / 1e6
+        return costs
 
     def _report(
         self, before: dict[tuple[str, str], float], after: dict[tuple[str, str], float], loader: float
@@ -271,6 +285,11 @@ class _Load:
         nodes = [
             NodeCost(
                 node.name,
+                {
+                    phase: micro(name, phase)
+                    for name, phase in after
+                    if name == node.name and phase not in ("daemon", "gateway")
+                },
                 micro(node.name, "daemon"),
                 micro(node.name, "gateway"),
                 mib(node.daemon),

@@ -31,7 +31,7 @@ from node.wire import FrameKind, frame
 from protocol import crypto
 from protocol.chain.block import Block, decode_block
 from protocol.chain.certificate import Certificate
-from protocol.chain.validators import EpochRecord
+from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.consensus.effects import (
     Alarm,
     Broadcast,
@@ -226,7 +226,10 @@ class Driver:
             self._seen_leader = seen
             validators = self._machine.record.validators
             name = None if seen[1] is None else validators[seen[1]].operator
-            self._log.info("leader.changed", term=seen[0], leader=name, height=self._machine.height)
+            # Under BFT the office changes with every height; only a later round is news.
+            is_usual = self._machine.record.engine is EngineKind.BFT and seen[0] == 0
+            log = self._log.debug if is_usual else self._log.info
+            log("leader.changed", term=seen[0], leader=name, height=self._machine.height)
 
     async def _next(self) -> Input:
         """Wait for an input or a timer. Who keeps the inbox full holds a timer up for a moment at most."""

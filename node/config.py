@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 
 from node.errors import OperationError
 from protocol.crypto import is_public_key
+from protocol.params import BATCH_WINDOW_MS
 from protocol.types import PublicKey
 
 VERSION: Final = "0.1.0"
@@ -57,7 +58,9 @@ class Config:
     listen_host: str = _key("127.0.0.1", "address on which other nodes reach this one")
     listen_port: int = _key(9400, "port on which other nodes reach this one")
     timers: str = _key("local", "consensus timers: local (one building) or wan (several towns)")
-    batch_window_ms: int = _key(50, "how long the leader waits for more transactions before it proposes")
+    batch_window_ms: int = _key(
+        BATCH_WINDOW_MS, "how long the leader waits for more transactions before it proposes"
+    )
     block_txs_max: int = _key(2_000, "most transactions that this node puts into one block")
     gateway_host: str = _key("127.0.0.1", "address of JSON-RPC; other than loopback needs a token")
     gateway_port: int = _key(9500, "port of JSON-RPC, WebSocket, /metrics and /readyz")

@@ -16,7 +16,7 @@ from node.driver import Driver
 from node.executor import Executor
 from node.intake import Intake
 from node.ipc.messages import Peers, PeerState, Proved, Sample, Status, Verdict
-from node.log import LEVELS, set_up
+from node.log import LEVELS, set_level
 from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
@@ -93,7 +93,7 @@ class NodeHandlers:
             case "shutdown", ():
                 parts.stop()
             case "log", (level,) if level in LEVELS:
-                set_up(level, parts.config.log_format)
+                set_level(level)
             case "cut", keys if parts.executor.rules.is_dev:
                 parts.network.cut([_read_peer(key) for key in keys])
             case _:

@@ -26,9 +26,6 @@ Amount = NewType("Amount", int)
 AssetId = NewType("AssetId", int)
 """Number of an asset, u32."""
 
-AccountId = NewType("AccountId", int)
-"""Number of a ledger account, u40."""
-
 AccountClass = NewType("AccountClass", int)
 """Class of a ledger account, u16: 1xxx asset .. 5xxx expense, 9xxx memorandum."""
 

@@ -22,7 +22,6 @@ from protocol.errors import Rejected
 from protocol.types import Address, TxId
 
 DEFAULT_HOME: Final = "~/.local/share/coop"
-CONTACTS_MAX: Final = 10_000
 
 
 class Connection(msgspec.Struct, frozen=True):

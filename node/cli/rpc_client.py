@@ -14,7 +14,6 @@ import msgspec
 from node.cli.terminal import Exit, Failure, failure_of_rpc
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-CONNECT_SECONDS: Final = 5.0
 
 
 class RpcClient:

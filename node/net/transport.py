@@ -4,7 +4,6 @@ It knows no socket, no libp2p and no meaning of a frame: a frame is bytes from a
 Real links stand in `links.py`, simulated ones in `simulated.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NewType, Protocol
@@ -117,8 +116,3 @@ def dials(me: PeerEntry, other: PeerEntry) -> bool:
     if not other.addresses:
         return False
     return not me.addresses or me.peer < other.peer
-
-
-def find_entry(roster: Sequence[PeerEntry], peer: PeerId) -> PeerEntry | None:
-    """Find a peer's roster entry, or None."""
-    return next((entry for entry in roster if entry.peer == peer), None)

@@ -7,8 +7,6 @@ numbers are JSON numbers below 2^53 and strings above. It knows kinds, not contr
 import re
 from typing import Any, Final, assert_never, cast
 
-import msgspec
-
 from protocol.addresses import format_address, parse_address
 from protocol.codec import Value
 from protocol.errors import Code, Rejected
@@ -18,9 +16,6 @@ from protocol.vm.kinds import Anything, Data, Fields, Flag, Integer, Kind, Many,
 JSON_INTEGER_MAX: Final = (1 << 53) - 1
 AMOUNT_NAMES: Final = frozenset({"amount", "amount > 0", "balance"})
 _AMOUNT: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
-_HEX: Final = re.compile(r"0x([0-9a-f]{2})*", re.ASCII)
-
-HexText = msgspec.Meta(pattern=r"^0x([0-9a-fA-F]{2})*$", description="bytes as 0x-hex")
 
 
 def to_hex(data: bytes) -> str:

@@ -15,7 +15,6 @@ from protocol.types import ContractId, Gas, Height, TxId
 
 RECEIPT_BYTES_MAX = 1024 * 1024
 EVENTS_MAX = 4_096
-NO_INSTRUCTION = 65_535
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ from protocol.consensus.inputs import (
     Input,
     Received,
     TimerFired,
+    Verdict,
     WorkWaiting,
 )
 from protocol.consensus.messages import (
@@ -344,27 +345,32 @@ class Driver:
             self.feed(BlockBuilt(ask.height, ask.view, block))
 
     async def _check(self, block: Block) -> None:
-        """Judge a proposal. One from a clock that is a little fast waits for its time: to refuse it would
-        cost its leader the whole term, and of three validators the third may be down."""
-        while CLOCK_AHEAD_MS_MAX < (ahead_ms := self._ahead_ms(block)) <= CLOCK_AHEAD_PROPOSE_MS_MAX:
-            self._log.warning("block.early", height=block.height, ahead_ms=ahead_ms)
-            await trio.sleep((ahead_ms - CLOCK_AHEAD_MS_MAX) / 1_000)
+        """Judge a proposal. One from a fast clock is unwelcome, so that its leader makes way, but is judged
+        again when its time has come: of three validators the third may be down."""
         async with self._committing:
             if block.height <= self._executor.head.height:
                 return
             try:
-                if (ahead_ms := self._ahead_ms(block)) > CLOCK_AHEAD_MS_MAX:
-                    raise Rejected(Code.INVALID_BLOCK, f"block time is {ahead_ms} ms ahead of this clock")
                 await self._execute(block)
             except Rejected as refusal:
                 self._log.warning("block.refused", height=block.height, why=str(refusal))
-                self.feed(BlockChecked(block.id, is_valid=False))
-            else:
-                self.feed(BlockChecked(block.id, is_valid=True))
+                self.feed(BlockChecked(block.id, Verdict.INVALID))
+                return
+            early_ms = self._early_ms(block)
+        if early_ms:
+            self._log.warning("block.early", height=block.height, early_ms=early_ms)
+            self.feed(BlockChecked(block.id, Verdict.UNWELCOME))
+            if early_ms > CLOCK_AHEAD_PROPOSE_MS_MAX:
+                return
+            await trio.sleep(early_ms / 1_000)
+        if block.height > self._executor.head.height:
+            self.feed(BlockChecked(block.id, Verdict.VALID))
 
-    def _ahead_ms(self, block: Block) -> int:
-        """Return how far a block is ahead of our clock; the earliest time that it may have never is."""
-        return block.header.time_ms - max(self._clock.wall_ms(), self._executor.head.time_ms + 1)
+    def _early_ms(self, block: Block) -> int:
+        """Return how long a block has to wait until our clock allows its time; the earliest time that it may
+        have needs no wait."""
+        now_ms = max(self._clock.wall_ms() + CLOCK_AHEAD_MS_MAX, self._executor.head.time_ms + 1)
+        return max(block.header.time_ms - now_ms, 0)
 
     async def _execute(self, block: Block) -> Prepared:
         """Verify and execute a block unless that was done; raises Rejected when it breaks a rule."""

@@ -48,8 +48,9 @@ BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
 BLOCK_EVIDENCE_MAX: Final = 16
 VALIDATORS_MAX: Final = 100
 CLOCK_AHEAD_MS_MAX: Final = 500
-"""A proposal whose time is further ahead of a validator's clock waits for that time."""
+"""A fresh proposal whose time is further ahead of a validator's clock is unwelcome there."""
 CLOCK_AHEAD_PROPOSE_MS_MAX: Final = 5_000
+"""What is unwelcome for its time is judged again when that has come, if it comes this soon."""
 
 # --- genesis: the authenticated state tree (performance.md 2)
 STATE_TREE_BITS_DEFAULT: Final = 12

@@ -54,6 +54,7 @@ from protocol.consensus.effects import (
     SetTimer,
 )
 from protocol.consensus.heard import Course, Heard
+from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import (
     Beat,
     BftStatus,
@@ -252,15 +253,15 @@ class Bft:
             assert self._heard.is_next(block), "the builder made a block that does not follow its parent"
             self._wake()
             self._heard.blocks.keep(view, block)
-            self._heard.blocks.judge(block.id, is_valid=True)
+            self._heard.blocks.judge(block.id, Verdict.VALID)
             self._propose(block, None)
             self._react()
         return self._take()
 
-    def checked(self, block_id: BlockId, is_valid: bool) -> list[Effect]:
+    def checked(self, block_id: BlockId, verdict: Verdict) -> list[Effect]:
         """Take the verdict on a block."""
-        if self._heard.blocks.judge(block_id, is_valid):
-            if not is_valid:
+        if self._heard.blocks.judge(block_id, verdict):
+            if verdict is Verdict.INVALID:
                 self._alarm(f"an invalid block was proposed at height {self._height}")
             self._react()
         return self._take()
@@ -430,15 +431,15 @@ class Bft:
         return True
 
     def _try_prevote(self) -> bool:
-        """Lines 22 and 28."""
+        """Lines 22 and 28. An unwelcome block is prevoted only when a polka stands behind it."""
         proposal = self._heard.proposals.get(self._view)
         if self._phase is not Phase.PROPOSE or proposal is None:
             return False
         is_allowed = self._promises.may_prevote(proposal.valid_view)
-        verdict = self._judge(proposal.block) if is_allowed else False
+        verdict = self._judge(proposal.block) if is_allowed else Verdict.INVALID
         if verdict is None:
             return False
-        if verdict:
+        if verdict is Verdict.VALID or (verdict is Verdict.UNWELCOME and proposal.valid_view is not None):
             self._say_prevote(proposal.block.id, proposal.valid_view)
         else:
             self._say_prevote(None, None)
@@ -470,14 +471,14 @@ class Bft:
             # First the prevote (22, 28), then the polka of the same round (36).
             return False
         block = self._heard.blocks.find(newest.block_id)
-        if block is None or not self._judge(block):
+        if block is None or self._judge(block) in (None, Verdict.INVALID):
             return False
         self._promises.valid = (newest, block)
         if newest.view < self._view:
             self._propose_or_build()
         return True
 
-    def _judge(self, block: Block) -> bool | None:
+    def _judge(self, block: Block) -> Verdict | None:
         """Return what execution says of a block; ask for it when that is not known."""
         verdict = self._heard.blocks.verdict(block.id)
         if verdict is None and self._heard.blocks.is_first_question(block.id):
@@ -536,7 +537,7 @@ class Bft:
             polka, block = promises.valid
             self._heard.note_newest(polka)
             self._heard.blocks.keep(polka.view, block)
-            self._heard.blocks.judge(block.id, is_valid=True)
+            self._heard.blocks.judge(block.id, Verdict.VALID)
         phase = Phase.PROPOSE
         if record.prevote is not None:
             self._out.append(Broadcast(promises.make_vote(VoteKind.PREVOTE)))

@@ -5,6 +5,7 @@ is bounded by rounds, not by what liars send.
 """
 
 from protocol.chain.block import Block
+from protocol.consensus.inputs import Verdict
 from protocol.consensus.rounds import is_near
 from protocol.types import BlockId, View
 
@@ -16,7 +17,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._kept: dict[BlockId, tuple[View, Block]] = {}
-        self._verdicts: dict[BlockId, bool] = {}
+        self._verdicts: dict[BlockId, Verdict] = {}
         self._asked: set[BlockId] = set()
 
     def keep(self, view: View, block: Block) -> None:
@@ -30,7 +31,7 @@ class Blocks:
         known = self._kept.get(block_id)
         return None if known is None else known[1]
 
-    def verdict(self, block_id: BlockId) -> bool | None:
+    def verdict(self, block_id: BlockId) -> Verdict | None:
         """Return what execution said of a block; None when it has not answered."""
         return self._verdicts.get(block_id)
 
@@ -40,11 +41,11 @@ class Blocks:
         self._asked.add(block_id)
         return is_first
 
-    def judge(self, block_id: BlockId, is_valid: bool) -> bool:
+    def judge(self, block_id: BlockId, verdict: Verdict) -> bool:
         """Note a verdict and tell whether the block is still of interest."""
         is_known = block_id in self._kept
         if is_known:
-            self._verdicts[block_id] = is_valid
+            self._verdicts[block_id] = verdict
         return is_known
 
     def forget(self, current: View, but: BlockId | None) -> None:

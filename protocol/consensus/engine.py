@@ -162,7 +162,7 @@ class Consensus:
             case BlockBuilt():
                 return engine.built(event.height, event.view, event.block)
             case BlockChecked():
-                return engine.checked(event.block_id, event.is_valid)
+                return engine.checked(event.block_id, event.verdict)
             case HandOverAsked():
                 return engine.ask_hand_over()
             case WorkWaiting():

@@ -5,6 +5,7 @@ give the same effects. See `effects.py` for the other direction and for the cont
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TypeAlias
 
 from protocol.chain.block import Block
@@ -59,12 +60,25 @@ class BlockBuilt:
     block: Block
 
 
+class Verdict(IntEnum):
+    """What a node says of a block that was proposed to it."""
+
+    VALID = 1
+    """It follows every rule, and its roots are those of its execution."""
+    UNWELCOME = 2
+    """It is valid, but this node does not want it while it is fresh: its time is ahead of our clock, or it
+    leaves out what has waited too long. Others may see that differently, so once a quorum may stand behind
+    it, it counts as valid: a matter of taste never stops a height."""
+    INVALID = 3
+    """It breaks a rule, for everybody and for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockChecked:
-    """Answer `CheckBlock`: whether the block follows every rule and its roots are those of its execution."""
+    """Answer `CheckBlock`. An unwelcome block may become valid later: then the answer comes a second time."""
 
     block_id: BlockId
-    is_valid: bool
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)

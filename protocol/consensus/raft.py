@@ -42,6 +42,7 @@ from protocol.consensus.effects import (
     SetTimer,
 )
 from protocol.consensus.election import Claim, Election, HandOverState
+from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import (
     Beat,
     BftStatus,
@@ -100,6 +101,7 @@ class Raft:
         "_announced_at",
         "_beat_counter",
         "_checking",
+        "_doubted_term",
         "_elected",
         "_epoch_hash",
         "_election_own",
@@ -110,6 +112,7 @@ class Raft:
         "_height",
         "_is_announced",
         "_is_decided",
+        "_is_unwelcome",
         "_key",
         "_leader",
         "_lease",
@@ -158,6 +161,7 @@ class Raft:
         # This height.
         self._votes = VoteSet(record, VoteKind.ACK, height)
         self._checking: Proposal | None = None
+        self._is_unwelcome = False
         self._is_decided = False
 
         # This term.
@@ -167,6 +171,8 @@ class Raft:
         self._grants: GrantSet | None = None
         # Term whose leader proposed what cannot be; its beats no longer keep us from an election.
         self._refused_term = NO_TERM
+        # Likewise, at this height only: its leader's block is unwelcome.
+        self._doubted_term = NO_TERM
         # A leader was heard within the shortest election timeout: nobody gets our PreVote.
         self._lease = False
 
@@ -270,16 +276,17 @@ class Raft:
         self._propose(block)
         return self._take()
 
-    def checked(self, block_id: BlockId, is_valid: bool) -> list[Effect]:
+    def checked(self, block_id: BlockId, verdict: Verdict) -> list[Effect]:
         """Take the verdict on a proposed block; acknowledge it if its term is still the current one."""
         proposal = self._checking
         if proposal is None or proposal.block.id != block_id or self._is_decided:
             return []
-        self._checking = None
-        if not is_valid:
+        if verdict is Verdict.INVALID:
+            self._checking = None
             self._refuse(proposal, "an invalid block")
-        elif proposal.view == self._term:
-            self._accept(proposal.block)
+        else:
+            self._is_unwelcome = verdict is Verdict.UNWELCOME
+            self._weigh(proposal)
         return self._take()
 
     def advance(self, height: Height, parent_id: BlockId) -> list[Effect]:
@@ -291,6 +298,8 @@ class Raft:
         self._votes = VoteSet(self._record, VoteKind.ACK, height)
         self._checking = None
         self._is_decided = False
+        # Others acknowledged what was unwelcome here, or another leader came.
+        self._doubted_term = NO_TERM
         self._proposed_at.clear()
         if self._role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
             # The claim is outdated; the timer that runs will ask again with the new height.
@@ -394,6 +403,11 @@ class Raft:
         self._lease = True
         self._set_timer(TimerKind.ELECTION, self._timeouts.election_ms_min)
 
+    def _heed(self, leader: int) -> None:
+        """Follow a leader of our term unless it proposed what we do not want."""
+        if self._term not in (self._refused_term, self._doubted_term):
+            self._follow(leader)
+
     def _on_election_timer(self) -> None:
         if self._role is Role.LEADER:
             return
@@ -495,8 +509,7 @@ class Raft:
             if self._role is Role.LEADER:
                 self._alarm(f"validator {sender} claims to lead term {self._term}, which we lead")
                 return
-            if self._term != self._refused_term:
-                self._follow(sender)
+            self._heed(sender)
             if beat.height < self._height:
                 self._out.append(ServeDecided(sender, beat.height))
             elif beat.has_block and self._is_accepted_now(beat.height):
@@ -537,7 +550,7 @@ class Raft:
         if not self._is_leader_proven(sender):
             # Our status will tell the leader that we are idle, and it will repeat itself with the proof.
             return
-        self._follow(sender)
+        self._heed(sender)
         self._consider(proposal)
 
     def _is_leader_proven(self, sender: int) -> bool:
@@ -563,9 +576,27 @@ class Raft:
             self._accept(block)
         elif self._checking is not None and self._checking.block.id == block.id:
             self._checking = proposal
+            if self._is_unwelcome:
+                self._weigh(proposal)
         elif self._checking is None or self._checking.view < proposal.view:
-            self._checking = proposal
+            self._checking, self._is_unwelcome = proposal, False
             self._out.append(CheckBlock(block))
+
+    def _weigh(self, proposal: Proposal) -> None:
+        """Accept a valid block of our term. One that is unwelcome only if its leader was elected with it:
+        then a majority may stand behind it. Otherwise it waits, and its leader loses our patience."""
+        block = proposal.block
+        if proposal.view != self._term:
+            self._checking = None
+            return
+        assert self._elected is not None
+        claim = self._elected.claim
+        if not self._is_unwelcome or (claim.height, claim.accepted_id) == (self._height, block.id):
+            self._accept(block)
+        elif self._doubted_term != self._term:
+            self._doubted_term = self._term
+            self._lease = False
+            self._await_election()
 
     def _refuse(self, proposal: Proposal, what: str) -> None:
         """Give a leader up that no correct one could be: its term gets no acknowledgement and no patience."""

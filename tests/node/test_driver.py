@@ -48,6 +48,7 @@ from protocol.consensus.inputs import (
     Received,
     Start,
     TimerFired,
+    Verdict,
 )
 from protocol.consensus.messages import (
     Beat,
@@ -224,7 +225,7 @@ async def test_a_body_with_a_forged_signature_gets_no_acknowledgement(
         block = stage.chain.build(stage.chain.forge("ada", "bo"), proposer=1)
         stage.chain.executor.forget_proposals()
         stage.hear(1, stage.propose(1, 1, block))
-        await stage.until(lambda: BlockChecked(block.id, is_valid=False) in stage.driver.trace)
+        await stage.until(lambda: BlockChecked(block.id, Verdict.INVALID) in stage.driver.trace)
         await stage.settle()
         assert not stage.said(Vote)
 
@@ -527,20 +528,30 @@ async def test_what_arrived_while_the_node_was_held_up_is_read_before_a_late_tim
 
 
 @pytest.mark.parametrize("above_ms", [0, 1])
-async def test_a_block_from_the_far_future_is_refused(
+async def test_a_block_from_the_far_future_is_not_waited_for(
     tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery, above_ms: int
 ) -> None:
     stage = make_stage(tmp_path, 3)
-    ahead_ms = CLOCK_AHEAD_PROPOSE_MS_MAX + above_ms
+    ahead_ms = CLOCK_AHEAD_MS_MAX + CLOCK_AHEAD_PROPOSE_MS_MAX + above_ms
     block = stage.chain.build(time_ms=stage.clock.wall_ms() + ahead_ms, proposer=1)
     nursery.start_soon(stage.driver._check, block)
     await trio.testing.wait_all_tasks_blocked()
-    assert stage.waiting() == ([BlockChecked(block.id, is_valid=False)] if above_ms else [])
+    assert stage.waiting() == [BlockChecked(block.id, Verdict.UNWELCOME)]
+    assert len(nursery.child_tasks) == 1 - above_ms
     nursery.cancel_scope.cancel()
 
 
+async def test_an_invalid_block_from_the_future_is_invalid(tmp_path: Path, mock_clock: MockClock) -> None:
+    stage = make_stage(tmp_path, 3)
+    good = stage.chain.build(time_ms=stage.clock.wall_ms() + 60_000, proposer=1)
+    header = replace(good.header, state_root=Hash32(bytes(32)))
+    block = assemble_block(header, good.transactions, good.evidence, good.last_certificate)
+    await stage.driver._check(block)
+    assert stage.waiting() == [BlockChecked(block.id, Verdict.INVALID)]
+
+
 @pytest.mark.parametrize("above_ms", [0, 1])
-async def test_a_block_of_a_fast_clock_waits_for_its_time(
+async def test_a_block_of_a_fast_clock_is_unwelcome_until_its_time(
     tmp_path: Path, mock_clock: MockClock, nursery: trio.Nursery, above_ms: int
 ) -> None:
     stage = make_stage(tmp_path, 3)
@@ -548,11 +559,12 @@ async def test_a_block_of_a_fast_clock_waits_for_its_time(
     block = stage.chain.build(time_ms=stage.clock.wall_ms() + ahead_ms, proposer=1)
     nursery.start_soon(stage.driver._check, block)
     await trio.testing.wait_all_tasks_blocked()
-    assert len(stage.waiting()) == 1 - above_ms
+    verdict = Verdict.UNWELCOME if above_ms else Verdict.VALID
+    assert stage.waiting() == [BlockChecked(block.id, verdict)]
     stage.clock.advance(above_ms)
     mock_clock.jump(0.001)
     await trio.testing.wait_all_tasks_blocked()
-    assert stage.waiting() == [BlockChecked(block.id, is_valid=True)]
+    assert stage.waiting()[-1] == BlockChecked(block.id, Verdict.VALID)
 
 
 async def test_a_block_that_waited_for_its_time_and_was_decided_meanwhile_is_nobodys(
@@ -566,7 +578,7 @@ async def test_a_block_that_waited_for_its_time_and_was_decided_meanwhile_is_nob
     stage.clock.advance(1_000)
     mock_clock.jump(1)
     await trio.testing.wait_all_tasks_blocked()
-    assert [type(event) for event in stage.waiting()] == [BlockCommitted]
+    assert [type(event) for event in stage.waiting()] == [BlockChecked, BlockCommitted]
 
 
 async def test_clocks_that_were_set_back_do_not_stop_the_chain(tmp_path: Path, mock_clock: MockClock) -> None:
@@ -575,7 +587,7 @@ async def test_clocks_that_were_set_back_do_not_stop_the_chain(tmp_path: Path, m
     stage.clock.set_wall(head_ms - 3_600_000)
     block = stage.chain.build(time_ms=head_ms + 1, proposer=1)
     await stage.driver._check(block)
-    assert stage.waiting() == [BlockChecked(block.id, is_valid=True)]
+    assert stage.waiting() == [BlockChecked(block.id, Verdict.VALID)]
 
 
 # --- what is left behind

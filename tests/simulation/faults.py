@@ -30,6 +30,7 @@ class Faults:
         twins: nodes that run twice with one key, each copy with a disk of its own.
         silent: nodes that never run.
         liars: nodes whose messages leave them changed (`liar.py`).
+        unwelcome: of a check, to find a valid block unwelcome; later it is welcome.
     """
 
     nodes: int
@@ -59,6 +60,7 @@ class Faults:
     twins: frozenset[int] = frozenset()
     silent: frozenset[int] = frozenset()
     liars: frozenset[int] = frozenset()
+    unwelcome: float = 0.0
 
 
 class Plan(StrEnum):
@@ -78,11 +80,12 @@ def draw_faults(seed: int, random: Random, nodes: int | None = None, plan: Plan 
         plan = Random(f"plan of {seed}").choice((Plan.RAFT, Plan.BFT, Plan.MIGRATE))
     match plan:
         case Plan.BFT:
-            return _draw_bft(random, nodes)
+            faults = _draw_bft(random, nodes)
         case Plan.MIGRATE:
-            return _draw_migration(random)
+            faults = _draw_migration(random)
         case _:
-            return _draw(random, nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4)))
+            faults = _draw(random, nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4)))
+    return replace(faults, unwelcome=Random(f"wishes of {seed}").choice((0.0, 0.0, 0.1, 0.5)))
 
 
 def _draw_bft(random: Random, nodes: int | None) -> Faults:

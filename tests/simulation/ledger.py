@@ -10,6 +10,7 @@ from protocol import crypto
 from protocol.chain.block import Block, Header, assemble_block, compute_certificate_hash
 from protocol.chain.certificate import Certificate
 from protocol.chain.validators import EngineKind, EpochRecord, Validator
+from protocol.consensus.inputs import Verdict
 from protocol.types import (
     BlockId,
     EpochNumber,
@@ -167,6 +168,11 @@ def is_valid(block: Block, head: Head, plan: EpochPlan) -> bool:
         and header.state_root == _state_after(head.state_root, header.time_ms, header.proposer)
         and header.next_epoch_hash == plan.hash_of(header.height + 1)
     )
+
+
+def judge(block: Block, head: Head, plan: EpochPlan) -> Verdict:
+    """Return what a node without wishes says of a block."""
+    return Verdict.VALID if is_valid(block, head, plan) else Verdict.INVALID
 
 
 def _state_after(parent_root: Hash32, time_ms: int, proposer: PublicKey) -> Hash32:

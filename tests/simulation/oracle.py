@@ -12,6 +12,7 @@ from protocol.chain.evidence import Evidence
 from protocol.chain.validators import EngineKind, EpochRecord, VerifySignature
 from protocol.consensus.bft import Bft
 from protocol.consensus.engine import BUFFER_HEIGHTS, BUFFER_MESSAGES_MAX, Consensus
+from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest, view_of
 from protocol.consensus.raft import Raft, Role
 from protocol.consensus.rounds import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
@@ -60,6 +61,8 @@ class Oracle:
         self._locks: dict[tuple[int, int, int], tuple[int, bytes]] = {}
         self._chosen: dict[int, tuple[int, bytes]] = {}
         self._valid: dict[bytes, bool] = {}
+        self._unwelcome: set[tuple[int, bytes]] = set()
+        self._claimed: set[tuple[int, int, bytes | None]] = set()
         self.convicted: set[bytes] = set()
 
     @property
@@ -78,6 +81,8 @@ class Oracle:
             return
         if isinstance(message, Vote):
             self._count(message)
+        elif isinstance(message, VoteRequest):
+            self._claimed.add((message.claim.epoch, message.claim.term, message.claim.accepted_id))
         if node in self._liars:
             return
         epoch = claim.epoch if claim is not None else message.epoch  # type: ignore[union-attr]
@@ -135,6 +140,8 @@ class Oracle:
             return
         if not self._valid.get(vote.block_id, True) and node not in self._bad_builders:
             raise Violation(f"I13: node {node} voted for an invalid block at height {vote.height}")
+        if (node, vote.block_id) in self._unwelcome and not self._is_backed(vote):
+            raise Violation(f"I17: node {node} wants an unwelcome block at height {vote.height}")
         lock = self._locks.get((node, vote.epoch, vote.height))
         if vote.kind is VoteKind.PRECOMMIT:
             self._check_polka(vote, vote.view)
@@ -147,6 +154,19 @@ class Oracle:
                 raise Violation(
                     f"I5: node {node}, locked in {lock[0]}, prevoted another block in {vote.view}"
                 )
+
+    def _is_backed(self, vote: Vote) -> bool:
+        """Tell whether a quorum may stand behind a block: a polka, or the claim of an elected leader."""
+        if vote.kind is VoteKind.ACK:
+            return (vote.epoch, vote.view, vote.block_id) in self._claimed
+        return vote.kind is VoteKind.PRECOMMIT or vote.valid_view is not None
+
+    def on_checked(self, node: int, block: Block, verdict: Verdict) -> None:
+        """Remember what a node was told of a block."""
+        if verdict is Verdict.UNWELCOME:
+            self._unwelcome.add((node, block.id))
+        else:
+            self._unwelcome.discard((node, block.id))
 
     def _check_polka(self, vote: Vote, view: int) -> None:
         assert vote.block_id is not None

@@ -37,6 +37,7 @@ from protocol.consensus.inputs import (
     Received,
     Start,
     TimerFired,
+    Verdict,
     WorkWaiting,
 )
 from protocol.consensus.messages import (
@@ -373,8 +374,15 @@ class World:
         self.step(node, BlockBuilt(wanted.height, wanted.view, block))
 
     def _check(self, node: Node, block: Block) -> None:
-        if block.height == len(node.chain) + 1:
-            self.step(node, BlockChecked(block.id, ledger.is_valid(block, node.head, self.plan)))
+        if block.height != len(node.chain) + 1:
+            return
+        verdict = ledger.judge(block, node.head, self.plan)
+        wish = self.faults.unwelcome
+        if wish and verdict is Verdict.VALID and not self.is_calm and self.random.random() < wish:
+            verdict = Verdict.UNWELCOME
+            self._push(self.random.randint(*self.faults.build_ms), node, lambda: self._check(node, block))
+        self.oracle.on_checked(node.index, block, verdict)
+        self.step(node, BlockChecked(block.id, verdict))
 
     def _commit(self, node: Node, block: Block, certificate: Certificate) -> None:
         if block.height != len(node.chain) + 1:

@@ -29,6 +29,7 @@ from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.validators import EngineKind
 from protocol.consensus.bft import Bft
 from protocol.consensus.effects import Broadcast, BuildBlock, CheckBlock, CommitBlock, Effect
+from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import Phase, PolkaShown, Proposal, VoteBundle, height_of
 from protocol.consensus.polka import form_polka
 from protocol.consensus.timeouts import LOCAL, TimerKey, TimerKind
@@ -317,8 +318,9 @@ class Replay:
             elif isinstance(effect, BuildBlock):
                 place.wanted = effect
             elif isinstance(effect, CheckBlock):
-                is_valid = self.names_of[effect.block.id] != "invalid"
-                self.perform(place, place.machine.checked(effect.block.id, is_valid))
+                is_invalid = self.names_of[effect.block.id] == "invalid"
+                verdict = Verdict.INVALID if is_invalid else Verdict.VALID
+                self.perform(place, place.machine.checked(effect.block.id, verdict))
             elif isinstance(effect, CommitBlock):
                 place.decided[effect.block.height - 1] = effect.block.id
 

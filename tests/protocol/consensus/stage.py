@@ -36,6 +36,7 @@ from protocol.consensus.inputs import (
     Received,
     Start,
     TimerFired,
+    Verdict,
 )
 from protocol.consensus.messages import (
     Decided,
@@ -246,11 +247,11 @@ class Stage:
         assert digest is not None
         return attach_signature(message, self.nodes[index].signer.sign(digest))
 
-    def release_checks(self, index: int, is_valid: bool = True) -> None:
+    def release_checks(self, index: int, verdict: Verdict = Verdict.VALID) -> None:
         node = self.nodes[index]
         held, node.held_checks = node.held_checks, []
         for block in held:
-            self.step(node, BlockChecked(block.id, is_valid))
+            self.step(node, BlockChecked(block.id, verdict))
 
     def release_commits(self, index: int) -> None:
         node = self.nodes[index]
@@ -305,8 +306,8 @@ class Stage:
                 if self.hold_checks:
                     node.held_checks.append(effect.block)
                 else:
-                    is_valid = ledger.is_valid(effect.block, node.head, self.plan)
-                    self.step(node, BlockChecked(effect.block.id, is_valid))
+                    verdict = ledger.judge(effect.block, node.head, self.plan)
+                    self.step(node, BlockChecked(effect.block.id, verdict))
             case CommitBlock():
                 self.oracle.on_commit(node.index, effect.block, effect.certificate)
                 if self.hold_commits:

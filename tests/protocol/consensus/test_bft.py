@@ -8,7 +8,7 @@ from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus.bft import IDLE_MS
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, SetTimer
-from protocol.consensus.inputs import WorkWaiting
+from protocol.consensus.inputs import Verdict, WorkWaiting
 from protocol.consensus.messages import (
     BftStatus,
     Decided,
@@ -71,6 +71,31 @@ def test_invalid_block_gets_nil() -> None:
     play.propose(node, 0, ledger.spoil(play.make_block()))
     (vote,) = said(play.nodes[node].trace, PREVOTE)
     assert vote.block_id is None and play.nodes[node].alarms
+
+
+def test_unwelcome_block_gets_nil_while_it_is_fresh() -> None:
+    play = Play()
+    play.hold_checks = True
+    node = play.order[1]
+    play.propose(node, 0, play.make_block())
+    play.release_checks(node, Verdict.UNWELCOME)
+    (vote,) = said(play.nodes[node].trace, PREVOTE)
+    assert vote.block_id is None and not play.nodes[node].alarms
+
+
+def test_unwelcome_block_with_a_polka_is_as_good_as_valid() -> None:
+    play = Play()
+    play.hold_checks = True
+    node = play.order[3]
+    block = play.make_block()
+    play.propose(node, 0, block)
+    play.release_checks(node, Verdict.UNWELCOME)
+    polka = play.polka(play.others(node), 0, block.id)
+    play.go(node, 1)
+    play.propose(node, 1, block, polka, valid=0)
+    assert [vote.block_id for vote in said(play.nodes[node].trace, PREVOTE)] == [None, block.id]
+    play.say(node, play.others(node), PREVOTE, 1, block.id, valid=0)
+    assert said(play.nodes[node].trace, PRECOMMIT)[-1].block_id == block.id
 
 
 def test_block_is_checked_before_the_precommit() -> None:

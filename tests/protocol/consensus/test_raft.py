@@ -9,6 +9,7 @@ from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import raft
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, Send
 from protocol.consensus.election import Claim
+from protocol.consensus.inputs import BlockChecked, Verdict
 from protocol.consensus.messages import Beat, Decided, Grant, HandOver, Proposal, Status, Step, VoteRequest
 from protocol.consensus.raft import STUCK_PERIODS_MAX, TERM_AHEAD_MAX, Role
 from protocol.consensus.timeouts import TimerKind
@@ -99,8 +100,8 @@ def test_invalid_block_is_not_acknowledged_and_its_leader_is_given_up() -> None:
     stage.deliver_all()
     stage.build(0)
     stage.deliver_all()
-    stage.release_checks(1, is_valid=False)
-    stage.release_checks(2, is_valid=False)
+    stage.release_checks(1, Verdict.INVALID)
+    stage.release_checks(2, Verdict.INVALID)
     stage.deliver_all()
     assert stage.heights == [0, 0, 0]
     assert all(any("invalid" in alarm for alarm in stage.nodes[i].alarms) for i in (1, 2))
@@ -112,6 +113,75 @@ def test_invalid_block_is_not_acknowledged_and_its_leader_is_given_up() -> None:
     stage.deliver_all()
     build_and_settle(stage, 1)
     assert stage.heights == [1, 1, 1]
+
+
+def elect_anew(stage: Stage) -> None:
+    """Let 0 crash and 1 elect it again, with the block that it has accepted."""
+    stage.crash(0)
+    stage.restart(0)
+    stage.elect(0, [1])
+    stage.deliver_all([0, 1])
+
+
+def test_unwelcome_block_is_not_acknowledged_and_its_leader_makes_way() -> None:
+    stage = Stage(3)
+    stage.hold_checks = True
+    stage.elect(0)
+    stage.deliver_all()
+    stage.build(0)
+    stage.deliver_all()
+    for follower in (1, 2):
+        stage.release_checks(follower, Verdict.UNWELCOME)
+    stage.deliver_all()
+    assert stage.heights == [0, 0, 0]
+    assert not stage.nodes[1].alarms, "a matter of taste is nobody's fault"
+    stage.fire(0, TimerKind.BEAT)
+    stage.deliver_all()
+    stage.hold_checks = False
+    stage.fire(1)
+    stage.deliver_all()
+    assert stage.nodes[1].role is Role.LEADER, "beats of the leader buy no patience"
+    build_and_settle(stage, 1)
+    assert stage.heights == [1, 1, 1]
+
+
+def test_unwelcome_block_is_acknowledged_when_it_becomes_welcome() -> None:
+    stage = Stage(3)
+    stage.hold_checks = True
+    stage.elect(0)
+    stage.deliver_all()
+    stage.build(0)
+    stage.deliver_all()
+    stage.release_checks(1, Verdict.UNWELCOME)
+    stage.release_checks(2, Verdict.UNWELCOME)
+    stage.step(stage.nodes[1], BlockChecked(stage.nodes[0].accepted.id, Verdict.VALID))  # type: ignore[union-attr]
+    stage.deliver_all()
+    assert stage.heights == [1, 1, 1], "the certificate makes it final where it is unwelcome too"
+    # With its height the doubt is over.
+    stage.fire(0, TimerKind.BEAT)
+    stage.deliver_all()
+    stage.fire(2)
+    assert stage.nodes[2].role is Role.FOLLOWER
+
+
+def test_unwelcome_block_that_its_leader_was_elected_with_is_acknowledged() -> None:
+    stage = Stage(3)
+    stage.hold_checks = True
+    stage.elect(0)
+    stage.deliver_all()
+    stage.build(0)
+    stage.deliver_all()
+    stage.release_checks(1, Verdict.UNWELCOME)
+    stage.drop()
+    elect_anew(stage)
+    assert stage.heights == [1, 1, 0], "known as unwelcome"
+    stage.build(0)
+    stage.drop()
+    elect_anew(stage)
+    assert stage.heights == [1, 1, 0]
+    stage.release_checks(1, Verdict.UNWELCOME)
+    stage.deliver_all([0, 1])
+    assert stage.heights == [2, 2, 0], "seen only now"
 
 
 def test_one_vote_a_term_over_a_crash() -> None:
@@ -353,7 +423,7 @@ def test_a_heard_leader_without_progress_makes_way_for_a_new_term() -> None:
     stage.hold_checks = True
     stage.build(0)
     stage.deliver_all([0, 1])
-    stage.release_checks(1, is_valid=False)
+    stage.release_checks(1, Verdict.INVALID)
     term = stage.nodes[0].term
     for _ in range(STUCK_PERIODS_MAX):
         stage.fire(0, TimerKind.BEAT)

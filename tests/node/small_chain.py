@@ -40,9 +40,13 @@ from protocol.types import BlockId, Hash32, Height, Seconds, TimeMs, View
 class SmallChain:
     """Three operators, of whom two sign each block; or as many as a test needs, and spare ones."""
 
-    def __init__(self, path: Path, time_ms: int, operators: int = 3, spare: int = 0) -> None:
+    def __init__(
+        self, path: Path, time_ms: int, operators: int = 3, spare: int = 0, load_members: int = 0
+    ) -> None:
         self.operators = make_operators(operators + spare)
-        self.genesis = make_genesis(self.operators[:operators], time_ms, spare=self.operators[operators:])
+        self.genesis = make_genesis(
+            self.operators[:operators], time_ms, load_members=load_members, spare=self.operators[operators:]
+        )
         self.genesis_hash = self.genesis.compute_hash()
         execution = apply_genesis(self.genesis)
         items = [(key, value) for key, value in execution.writes.items() if value is not None]

@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from node.clock import Clock
-from node.executor import Executor
+from node.executor import BLOCK_OVERHEAD_BYTES, Executor
 from node.mempool import Mempool
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
@@ -94,7 +94,7 @@ class Builder:
         head = self._executor.head
         time_ms = TimeMs(max(self._clock.wall_ms(), head.time_ms + 1))
         txs_max = self._affordable_txs()
-        candidates = self._mempool.take(txs_max, BLOCK_BYTES_MAX, BLOCK_GAS_MAX)
+        candidates = self._mempool.take(txs_max, BLOCK_BYTES_MAX - BLOCK_OVERHEAD_BYTES, BLOCK_GAS_MAX)
         block, dropped = self._executor.build(
             view, self._me, time_ms, last_certificate, candidates, (), txs_max
         )

@@ -50,6 +50,7 @@ class Domain(Enum):
     RECEIPT = "coopd/receipt/1"
     RECEIPT_LIST = "coopd/receipt_list/1"
     BLOCK_BODY = "coopd/block_body/1"
+    ORDER = "coopd/order/1"
     HEADER = "coopd/header/1"
     GENESIS = "coopd/genesis/1"
     EPOCH = "coopd/epoch/1"

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from protocol import codec, crypto
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
+from protocol.chain.order import check_order, order_transactions
 from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import SignedTransaction, Transaction
 from protocol.chain.validators import EpochRecord
@@ -167,8 +168,8 @@ def execute_block(
 ) -> Execution:
     """Run a block on the state before it; nothing is written.
 
-    Rules: 1. at most 5,000 transactions, 4 MiB of them, 16 pieces of evidence, 120 M gas used. 2. every
-        transaction is admissible where it stands.
+    Rules: 1. at most 5,000 transactions, 4 MiB of them, 16 pieces of evidence, 120 M gas used. 2. the
+        transactions stand in the order of `chain/order.py`. 3. each is admissible where it stands.
 
     Raises:
         Rejected: INVALID_BLOCK when a limit is broken, else the code of the inadmissible transaction.
@@ -184,6 +185,7 @@ def execute_block(
         raise Rejected(Code.INVALID_BLOCK, f"{len(evidence)} pieces of evidence, limit {BLOCK_EVIDENCE_MAX}")
     if not 0 <= context.time_ms <= TIME_MS_MAX:
         raise Rejected(Code.INVALID_BLOCK, f"time {context.time_ms} ms, limit {TIME_MS_MAX}")
+    check_order(context.parent_id, transactions)
     run = _Block(state, rules, context.height, context.time_ms)
     run.begin(context.record)
     for tx in transactions:
@@ -203,10 +205,11 @@ def build_block(
     bytes_max: int,
     gas_max: int,
 ) -> tuple[Execution, tuple[SignedTransaction, ...], tuple[tuple[TxId, Rejected], ...]]:
-    """Take the admissible candidates in order until a limit is met, and run them.
+    """Bring candidates into the order of a block, and run those that are admissible until a limit is met.
 
     Rules: 1. a candidate that could pass a limit is left out and the rest is still looked at, so a large one
-        does not hold up small ones; the walk ends with the number of transactions.
+        does not hold up small ones; the walk ends with the number of transactions. 2. whom a limit leaves out
+        is chance: a caller for whom that matters brings no more candidates than fit.
 
     Returns: the execution, the transactions taken, and those refused with the reason (those that merely did
         not fit are in neither).
@@ -218,7 +221,7 @@ def build_block(
     taken: list[SignedTransaction] = []
     dropped: list[tuple[TxId, Rejected]] = []
     size = 0
-    for tx in candidates:
+    for tx in order_transactions(context.parent_id, candidates):
         if len(taken) == txs_max:
             break
         if size + len(tx.raw) > bytes_max or run.gas + tx.tx.gas_limit > gas_max:

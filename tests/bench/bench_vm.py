@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from protocol.chain.order import check_order, order_transactions
 from protocol.chain.transaction import SignedTransaction, decode_signed
 from protocol.codec import encode
 from protocol.contracts import REGISTRY, auth
@@ -80,12 +81,15 @@ def main() -> None:
         admit = median_us(
             lambda: [check_admission(world.state, world.rules, world.time, tx) for tx in txs], count
         )
-        block = tuple(txs)
+        block = tuple(order_transactions(context.parent_id, txs))
         execute = median_us(lambda: execute_block(world.state, world.rules, context, block, ()), count)
+        order = median_us(lambda: check_order(context.parent_id, block), count)
+        sort = median_us(lambda: order_transactions(context.parent_id, txs), count)
         done = execute_block(world.state, world.rules, context, block, ())
         assert all(r.is_ok for r in done.receipts)
         size, gas, writes = len(raws[0]), done.receipts[0].gas, len(done.writes) / count
         print(f"{label}: {size} bytes, {gas} gas, {writes:.2f} writes")
+        print(f"  order: to bring it about {sort:.2f}, to check it {order:.2f}")
         print(f"  decode {decode:.1f}; program typing {parse:.1f}; mempool admission {admit:.1f}")
         print(
             f"  execute + receipt + pack {execute:.1f}, with decode {decode + execute:.1f} us (goal 10, < 33)"

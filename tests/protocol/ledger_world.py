@@ -1,6 +1,6 @@
 """A small founded chain for the tests of the ledger tower: people, an asset, cashiers, blocks by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocol import crypto
@@ -81,6 +81,17 @@ def genesis(programs: tuple[Value, ...] | None = None) -> Genesis:
     return Genesis("test-1", TimeMs(START_MS), record, 8, 0, True, chosen)
 
 
+def parent_for(transactions: tuple[SignedTransaction, ...]) -> BlockId:
+    """Find a parent under which a test's transactions stand in order as they are."""
+    senders = dict.fromkeys(tx.tx.nonce_holder for tx in transactions)
+    for n in range(100_000):
+        parent_id = BlockId(crypto.sha256(b"parent %d" % n))
+        places = [crypto.digest(crypto.Domain.ORDER, parent_id, sender) for sender in senders]
+        if places == sorted(places):
+            return parent_id
+    raise AssertionError(f"{len(senders)} senders are too many to stand in the order of a test")
+
+
 class World:
     """A state in memory, its rules, and the next block."""
 
@@ -155,7 +166,7 @@ class World:
 
     def run(self, *transactions: SignedTransaction, seconds: int = 1) -> Execution:
         """Execute the next block and keep what it did."""
-        context = self.next_context(seconds)
+        context = replace(self.next_context(seconds), parent_id=parent_for(transactions))
         execution = execute_block(self.state, self.rules, context, transactions, ())
         self.state.apply(execution.writes)
         self.height, self.time_ms = context.height, context.time_ms

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import crypto
+from protocol.chain.order import order_transactions
 from protocol.chain.transaction import SignedTransaction
 from protocol.codec import Value, decode
 from protocol.contracts import REGISTRY, auth
@@ -17,6 +18,7 @@ from protocol.contracts.ledger import accounts as ledger
 from protocol.errors import Rejected
 from protocol.params import AMOUNT_MAX
 from protocol.transition import build_block, execute_block, simulate
+from protocol.types import BlockId
 from protocol.vm.view import MemoryState
 from tests.protocol.ledger_world import (
     ALICE,
@@ -201,12 +203,17 @@ def test_aborted_programs_leave_no_trace(drafts: list[Draft]) -> None:
 
 
 @settings(max_examples=25)
-@given(st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE), st.integers(1, 50)), max_size=6))
-def test_order_of_independent_payments_does_not_matter(pays: list[tuple[Person, Person, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE), st.integers(1, 50)), max_size=6),
+    st.binary(min_size=32, max_size=32),
+)
+def test_order_of_independent_payments_does_not_matter(
+    pays: list[tuple[Person, Person, int]], parent_id: bytes
+) -> None:
     results = []
-    for order in (pays, pays[::-1]):
+    for parent in (bytes(32), parent_id):
         world = World()
         world.ok(*[world.cash_in(p, 1_000) for p in PEOPLE])
-        world.run(*[world.pay(a, b, n) for a, b, n in order])
+        world.run(*order_transactions(BlockId(parent), [world.pay(a, b, n) for a, b, n in pays]))
         results.append([world.ask("assets", "balance", p.address, COOP) for p in PEOPLE])
     assert results[0] == results[1]

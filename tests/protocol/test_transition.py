@@ -7,6 +7,7 @@ import pytest
 
 from protocol import crypto, transition
 from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind
+from protocol.chain.order import order_transactions
 from protocol.chain.transaction import SignedTransaction
 from protocol.codec import Value, encode
 from protocol.contracts import auth
@@ -30,10 +31,12 @@ from tests.protocol.ledger_world import (
     ASSETS,
     AUTH,
     BOB,
+    CAROL,
     COOP,
     NONE,
     START_MS,
     STRANGER,
+    TILL,
     World,
     create_asset,
     founding,
@@ -167,7 +170,7 @@ def test_nonces_of_a_lane_count_up_by_one(world: World) -> None:
     gap = refused(world, world.pay(ALICE, BOB, 1, lane=3, sequence=2))
     assert gap.code == Code.NONCE_GAP and gap.retry
     world.ok(*[world.pay(ALICE, BOB, 1, lane=3, sequence=n) for n in (1, 2, 3)])
-    world.ok(world.pay(ALICE, BOB, 1, lane=15, sequence=1), world.pay(ALICE, BOB, 1, lane=0, sequence=1))
+    world.ok(world.pay(ALICE, BOB, 1, lane=0, sequence=1), world.pay(ALICE, BOB, 1, lane=15, sequence=1))
     assert refused(world, world.pay(ALICE, BOB, 1, lane=3, sequence=3)).code == Code.NONCE_USED
     answer = world.ask("auth", "account", ALICE.address)
     assert type(answer) is tuple and answer[1] == (1, 0, 0, 3, *[0] * 11, 1)
@@ -190,7 +193,7 @@ def test_the_same_transaction_twice_in_a_block_makes_it_invalid(world: World) ->
     tx = world.pay(ALICE, BOB, 1)
     with pytest.raises(Rejected) as failure:
         world.run(tx, tx)
-    assert failure.value.code == Code.EXISTS
+    assert failure.value.code == Code.INVALID_BLOCK
 
 
 def test_ill_typed_program(world: World) -> None:
@@ -359,6 +362,16 @@ def build(world: World, txs: list[SignedTransaction], **limits: int) -> tuple[in
     again = execute_block(world.state, world.rules, world.next_context(), taken, ())
     assert again == execution
     return len(taken), len(dropped)
+
+
+def test_a_block_in_another_order_is_invalid_and_the_builder_makes_none(world: World) -> None:
+    context = world.next_context()
+    txs = [world.pay(payer, BOB, 1) for payer in (TILL, ALICE, CAROL) for _ in range(2)]
+    legal = order_transactions(context.parent_id, txs)
+    assert build(world, txs) == build(world, txs[::-1]) == (6, 0)
+    with pytest.raises(Rejected, match="order of transactions") as failure:
+        execute_block(world.state, world.rules, context, tuple(legal[::-1]), ())
+    assert failure.value.code == Code.INVALID_BLOCK
 
 
 def test_builder_stops_at_each_limit(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The order inside a block is fixed by its parent and the senders: nobody chooses it, everybody can check it."""
+"""The order inside a block is fixed by its parent and the senders: nobody chooses it, everybody checks it."""
 
 from itertools import permutations
 from random import Random

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.chain.certificate import Vote, VoteKind
+from protocol.chain.claim import Claim
 from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind
 from protocol.chain.validators import EpochRecord
-from protocol.consensus.election import Claim, Election
+from protocol.consensus.election import Election
 from protocol.consensus.messages import Grant, Proposal, Signed, signer_of, statement_of
 from protocol.types import BlockId, Height, View
 

@@ -1,4 +1,4 @@
-"""Elections in Raft: what a candidate claims, and the grants that prove it leads.
+"""Elections in Raft: the grants that prove that a candidate leads.
 
 Values and their bytes only: who may campaign or grant is `raft.py`, the messages round them `messages.py`.
 """
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from protocol.chain.claim import Claim, read_claim
 from protocol.codec import Reader, Value
 from protocol.errors import Code, Rejected
-from protocol.params import INT64_MAX, VALIDATORS_MAX
-from protocol.types import BlockId, EpochNumber, Height, Signature, View
+from protocol.params import VALIDATORS_MAX
+from protocol.types import Signature
 
 _BITMAP_BYTES_MAX: Final = (VALIDATORS_MAX + 7) // 8
 
@@ -21,38 +22,6 @@ class HandOverState(IntEnum):
     NONE = 0
     WANTED = 1
     ASKED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a candidate says about itself and every voter signs with it.
-
-    Args:
-        height: undecided height of the candidate.
-        accepted_term: term in which it accepted a block at that height; 0 when it did not.
-        accepted_id: that block; None when none.
-        is_pre: a question only: nobody's term changes and nothing is promised (PreVote).
-    """
-
-    epoch: EpochNumber
-    height: Height
-    term: View
-    candidate: int
-    accepted_term: View
-    accepted_id: BlockId | None
-    is_pre: bool
-
-    def to_value(self) -> tuple[Value, ...]:
-        """Return the claim as a canonical value."""
-        return (
-            self.epoch,
-            self.height,
-            self.term,
-            self.candidate,
-            self.accepted_term,
-            self.accepted_id,
-            self.is_pre,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +44,6 @@ class Election:
     def to_value(self) -> Value:
         """Return the election as a canonical value."""
         return (self.claim.to_value(), bitmap_bytes(self.signers), self.signatures)
-
-
-def read_claim(value: Value) -> Claim:
-    """Read a claim from a canonical value; nothing is verified.
-
-    Raises:
-        Rejected: `MALFORMED`.
-    """
-    fields = Reader(value, "claim", 7)
-    epoch = EpochNumber(fields.uint(32))
-    height = Height(fields.integer(1, INT64_MAX))
-    term = View(fields.integer(0, INT64_MAX))
-    candidate = fields.integer(0, VALIDATORS_MAX - 1)
-    accepted_term = View(fields.integer(0, INT64_MAX))
-    accepted_id = fields.optional_data(32)
-    if (accepted_id is None) != (accepted_term == 0) or accepted_term >= max(term, 1):
-        raise Rejected(
-            Code.MALFORMED, "claim: accepted term and block disagree, or not below the term asked for"
-        )
-    return Claim(
-        epoch,
-        height,
-        term,
-        candidate,
-        accepted_term,
-        None if accepted_id is None else BlockId(accepted_id),
-        fields.flag(),
-    )
 
 
 def read_election(value: Value) -> Election:

@@ -31,10 +31,11 @@ from protocol.chain.certificate import (
     read_certificate,
     read_vote,
 )
+from protocol.chain.claim import Claim, read_claim
 from protocol.chain.evidence import Statement, StatementKind
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Reader, Value
-from protocol.consensus.election import Claim, Election, bitmap_bytes, read_bitmap, read_claim, read_election
+from protocol.consensus.election import Election, bitmap_bytes, read_bitmap, read_election
 from protocol.consensus.polka import Polka, read_optional_view, read_polka
 from protocol.crypto import Domain
 from protocol.errors import Code, Rejected

@@ -26,6 +26,7 @@ from typing import Final, assert_never
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.chain.claim import Claim
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.conviction import Witness
 from protocol.consensus.effects import (
@@ -39,9 +40,8 @@ from protocol.consensus.effects import (
     ReportEvidence,
     Send,
     ServeDecided,
-    SetTimer,
 )
-from protocol.consensus.election import Claim, Election, HandOverState
+from protocol.consensus.election import Election, HandOverState
 from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import (
     Beat,
@@ -60,20 +60,17 @@ from protocol.consensus.messages import (
     signer_of,
     view_of,
 )
+from protocol.consensus.office import Office
+from protocol.consensus.pledges import NO_TERM, Pledges
 from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_jitter_ms
+from protocol.consensus.timers import Timers
 from protocol.consensus.votes import GrantSet, VoteSet, is_decision, is_elected
 from protocol.params import LEADER_HANDOVER_BLOCKS
 from protocol.types import BlockId, Hash32, Height, View
 
 TERM_AHEAD_MAX: Final = 1 << 20
 """A term further ahead of ours is not believed, or one message could use up the number space."""
-
-STUCK_PERIODS_MAX: Final = 3
-"""Longest election timeouts in which a leader that is heard gets no quorum for its block; then a new term
-asks everybody anew, also those who refused this one."""
-
-NO_TERM: Final = View(0)
 
 
 class Role(IntEnum):
@@ -96,40 +93,28 @@ class Raft:
     """
 
     __slots__ = (
-        "_accepted",
-        "_accepted_term",
-        "_announced_at",
-        "_beat_counter",
         "_checking",
         "_doubted_term",
         "_elected",
         "_epoch_hash",
-        "_election_own",
         "_genesis_hash",
         "_grants",
-        "_hand_over",
-        "_heard",
         "_height",
-        "_is_announced",
         "_is_decided",
         "_is_unwelcome",
         "_key",
         "_leader",
         "_lease",
+        "_office",
         "_out",
         "_own",
         "_parent_id",
-        "_proposed_at",
+        "_pledges",
         "_record",
         "_refused_term",
         "_role",
-        "_served_at",
-        "_stuck_periods",
-        "_term",
-        "_timer_counter",
-        "_timers",
         "_timeouts",
-        "_voted_for",
+        "_timers",
         "_votes",
         "_witness",
     )
@@ -152,11 +137,8 @@ class Raft:
         self._height = height
         self._parent_id = parent_id
 
-        # Promises: changed only together with a PersistSafety before the next signature.
-        self._term = NO_TERM
-        self._voted_for: int | None = None
-        self._accepted_term = NO_TERM
-        self._accepted: Block | None = None
+        # Changed only together with a PersistSafety before the next signature.
+        self._pledges = Pledges(record.number, height, own)
 
         # This height.
         self._votes = VoteSet(record, VoteKind.ACK, height)
@@ -176,20 +158,9 @@ class Raft:
         # A leader was heard within the shortest election timeout: nobody gets our PreVote.
         self._lease = False
 
-        # As leader.
-        self._election_own: Election | None = None
-        self._is_announced = False
-        self._stuck_periods = 0
-        self._announced_at = 0
-        self._hand_over = HandOverState.NONE
-        self._heard = 0
-        self._beat_counter = 0
-        self._proposed_at: dict[int, int] = {}
-        self._served_at: dict[int, int] = {}
-
+        self._office = Office(record, own)
         self._witness = Witness(record)
-        self._timers: dict[TimerKind, TimerKey] = {}
-        self._timer_counter = 0
+        self._timers = Timers(record.number)
         self._out: list[Effect] = []
 
     # --- what the outside may look at
@@ -197,7 +168,7 @@ class Raft:
     @property
     def term(self) -> View:
         """Return the current term."""
-        return self._term
+        return self._pledges.term
 
     @property
     def leader(self) -> int | None:
@@ -212,7 +183,8 @@ class Raft:
     @property
     def accepted(self) -> tuple[View, BlockId] | None:
         """Return term and id of the block accepted at the undecided height."""
-        return None if self._accepted is None else (self._accepted_term, self._accepted.id)
+        accepted = self._pledges.accepted
+        return None if accepted is None else (self._pledges.accepted_term, accepted.id)
 
     # --- inputs
 
@@ -223,12 +195,7 @@ class Raft:
             restored: of this epoch, at most of this height.
         """
         if restored is not None:
-            # Term and vote hold for the whole epoch. *Departs* from W5, which drops them with the height:
-            # a second grant in one term elects two leaders, and then an accepted term no longer says which
-            # block a majority may have accepted.
-            self._term, self._voted_for = restored.term, restored.voted_for
-            if restored.height == self._height:
-                self._accepted_term, self._accepted = restored.accepted_term, restored.accepted
+            self._pledges.restore(restored)
         if self._record.quorum == 1:
             self._campaign(is_pre=False)
         else:
@@ -241,20 +208,19 @@ class Raft:
         Args:
             message: a proposal or vote above the undecided height waits in `engine.py`.
         """
-        self._heard |= 1 << sender
+        self._office.hear(sender)
         if isinstance(message, Proposal | Vote | VoteRequest | Grant):
             if signer_of(message) != sender:
                 self._alarm(f"validator {sender} sent a message of validator {signer_of(message)}")
                 return self._take()
             self._bear_witness(message)
-        if view_of(message) <= self._term + TERM_AHEAD_MAX:
+        if view_of(message) <= self.term + TERM_AHEAD_MAX:
             self._dispatch(sender, message)
         return self._take()
 
     def fire(self, key: TimerKey) -> list[Effect]:
         """Take the end of a timer; any but the newest of its kind does nothing."""
-        if self._timers.get(key.kind) == key:
-            del self._timers[key.kind]
+        if self._timers.end(key):
             match key.kind:
                 case TimerKind.ELECTION:
                     self._on_election_timer()
@@ -268,9 +234,9 @@ class Raft:
 
     def built(self, height: Height, view: View, block: Block) -> list[Effect]:
         """Take the block that we asked for; propose it if we still want it."""
-        if self._role is not Role.LEADER or (height, view) != (self._height, self._term):
+        if self._role is not Role.LEADER or (height, view) != (self._height, self.term):
             return []
-        if self._accepted is not None or self._is_decided or self._hand_over is not HandOverState.NONE:
+        if self._pledges.accepted is not None or not self._may_propose():
             return []
         assert self._is_next(block), "the builder made a block that does not follow its parent"
         self._propose(block)
@@ -293,27 +259,26 @@ class Raft:
         """Go on to the next undecided height: the one below is final and stored."""
         self._height = height
         self._parent_id = parent_id
-        self._stuck_periods = 0
-        self._accepted_term, self._accepted = NO_TERM, None
+        self._pledges.begin_height(height)
+        self._office.begin_height()
         self._votes = VoteSet(self._record, VoteKind.ACK, height)
         self._checking = None
         self._is_decided = False
         # Others acknowledged what was unwelcome here, or another leader came.
         self._doubted_term = NO_TERM
-        self._proposed_at.clear()
         if self._role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
             # The claim is outdated; the timer that runs will ask again with the new height.
             self._role, self._grants = Role.FOLLOWER, None
         if self._role is Role.LEADER:
             is_turn = (height - 1) % LEADER_HANDOVER_BLOCKS == 0
-            if is_turn and self._hand_over is HandOverState.NONE:
+            if is_turn and self._office.hand_over is HandOverState.NONE:
                 self._want_hand_over()
             self._propose_or_build()
         return self._take()
 
     def ask_hand_over(self) -> list[Effect]:
         """Give leadership away as soon as no block is under way; nothing when we do not lead."""
-        if self._role is Role.LEADER and self._hand_over is HandOverState.NONE:
+        if self._role is Role.LEADER and self._office.hand_over is HandOverState.NONE:
             self._want_hand_over()
         return self._take()
 
@@ -322,16 +287,11 @@ class Raft:
     def _campaign(self, is_pre: bool) -> None:
         if is_pre:
             self._role, self._leader = Role.PRE_CANDIDATE, None
-            term = View(self._term + 1)
         else:
-            self._enter_term(View(self._term + 1))
-            self._role, self._voted_for = Role.CANDIDATE, self._own
+            self._enter_term(View(self.term + 1))
+            self._role, self._pledges.voted_for = Role.CANDIDATE, self._own
             self._persist()
-            term = self._term
-        accepted_id = None if self._accepted is None else self._accepted.id
-        claim = Claim(
-            self._record.number, self._height, term, self._own, self._accepted_term, accepted_id, is_pre
-        )
+        claim = self._pledges.make_claim(is_pre=is_pre)
         self._grants = GrantSet(self._record, claim)
         self._out.append(Broadcast(VoteRequest(claim)))
         self._out.append(Send(self._own, Grant(claim, self._own)))
@@ -343,19 +303,19 @@ class Raft:
         if claim.is_pre:
             self._on_pre_vote(sender, claim)
             return
-        if claim.term > self._term:
+        if claim.term > self.term:
             self._enter_term(claim.term)
-        if claim.term < self._term:
+        if claim.term < self.term:
             self._send_status(sender)
-        elif self._is_worthy(sender, claim) and self._voted_for in (None, sender):
-            self._voted_for = sender
+        elif self._is_worthy(sender, claim) and self._pledges.voted_for in (None, sender):
+            self._pledges.voted_for = sender
             self._persist()
             self._out.append(Send(sender, Grant(claim, self._own)))
             self._lease = False
             self._await_election()
 
     def _on_pre_vote(self, sender: int, claim: Claim) -> None:
-        if claim.term <= self._term:
+        if claim.term <= self.term:
             self._send_status(sender)
         elif self._is_worthy(sender, claim) and not self._lease and self._role is not Role.LEADER:
             self._out.append(Send(sender, Grant(claim, self._own)))
@@ -364,7 +324,7 @@ class Raft:
         """Tell whether a candidate has at least what we have; help it along when it lags."""
         if claim.height < self._height:
             self._out.append(ServeDecided(sender, claim.height))
-        return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)
+        return self._pledges.is_worthy(claim)
 
     def _on_grant(self, grant: Grant) -> None:
         grants = self._grants
@@ -378,11 +338,8 @@ class Raft:
     def _lead(self, election: Election) -> None:
         self._role, self._leader = Role.LEADER, self._own
         self._grants = None
-        self._election_own, self._elected, self._is_announced = election, election, False
-        self._hand_over = HandOverState.NONE
-        self._heard = 1 << self._own
-        self._proposed_at.clear()
-        self._served_at.clear()
+        self._elected = election
+        self._office.enter(election)
         self._beat()
         # The longest timeout: messages of a whole election timeout may wait behind a slow step of ours.
         self._set_timer(TimerKind.QUORUM, self._timeouts.election_ms_max)
@@ -390,7 +347,7 @@ class Raft:
 
     def _enter_term(self, term: View) -> None:
         """Go to a later term: nobody's follower, no vote. Becomes durable with the first promise in it."""
-        self._term, self._voted_for = term, None
+        self._pledges.enter_term(term)
         if self._role is not Role.FOLLOWER:
             self._await_election()
         self._role, self._leader = Role.FOLLOWER, None
@@ -405,7 +362,7 @@ class Raft:
 
     def _heed(self, leader: int) -> None:
         """Follow a leader of our term unless it proposed what we do not want."""
-        if self._term not in (self._refused_term, self._doubted_term):
+        if self.term not in (self._refused_term, self._doubted_term):
             self._follow(leader)
 
     def _on_election_timer(self) -> None:
@@ -422,31 +379,29 @@ class Raft:
 
     # --- the leader
 
+    def _may_propose(self) -> bool:
+        return not self._is_decided and self._office.hand_over is HandOverState.NONE
+
     def _propose_or_build(self) -> None:
-        if self._is_decided or self._hand_over is not HandOverState.NONE:
+        if not self._may_propose():
             return
-        if self._accepted is None:
-            self._out.append(BuildBlock(self._height, self._term, self._parent_id))
-        elif self._accepted_term < self._term:
-            self._propose(self._accepted)
+        pledges = self._pledges
+        if pledges.accepted is None:
+            self._out.append(BuildBlock(self._height, self.term, self._parent_id))
+        elif not pledges.has_accepted:
+            self._propose(pledges.accepted)
 
     def _propose(self, block: Block) -> None:
         # The proposal may leave before anything is durable: who crashes now never leads this term again.
-        election = None if self._is_announced else self._election_own
-        self._is_announced = True
-        self._announced_at = self._beat_counter
-        self._out.append(Broadcast(self._make_proposal(block, election)))
+        self._out.append(Broadcast(self._make_proposal(block, self._office.announce())))
         self._accept(block)
 
     def _make_proposal(self, block: Block, election: Election | None) -> Proposal:
-        return Proposal(self._record.number, self._height, self._term, self._own, None, block, election)
+        return Proposal(self._record.number, self._height, self.term, self._own, None, block, election)
 
     def _beat(self) -> None:
-        self._beat_counter += 1
-        has_block = self._accepted is not None
-        self._out.append(
-            Broadcast(Beat(self._record.number, self._height, self._term, self._beat_counter, has_block))
-        )
+        counter, has_block = self._office.count_beat(), self._pledges.accepted is not None
+        self._out.append(Broadcast(Beat(self._record.number, self._height, self.term, counter, has_block)))
         self._set_timer(TimerKind.BEAT, self._timeouts.heartbeat_ms)
 
     def _on_beat_timer(self) -> None:
@@ -456,96 +411,87 @@ class Raft:
     def _on_quorum_timer(self) -> None:
         if self._role is not Role.LEADER:
             return
-        self._stuck_periods = 0 if self._accepted is None else self._stuck_periods + 1
-        is_heard = (self._heard | 1 << self._own).bit_count() >= self._record.quorum
-        if not is_heard or self._stuck_periods > STUCK_PERIODS_MAX:
+        has_block = self._pledges.accepted is not None
+        if not self._office.is_tenable(has_block=has_block):
             self._role, self._leader = Role.FOLLOWER, None
             self._await_election()
             return
-        self._heard = 1 << self._own
         self._set_timer(TimerKind.QUORUM, self._timeouts.election_ms_max)
-        if self._hand_over is not HandOverState.NONE and self._accepted is None:
+        if self._office.hand_over is not HandOverState.NONE and not has_block:
             # Nobody took the office.
-            self._hand_over = HandOverState.NONE
+            self._office.hand_over = HandOverState.NONE
             self._propose_or_build()
 
     def _want_hand_over(self) -> None:
         if len(self._record.validators) > 1:
-            self._hand_over = HandOverState.WANTED
+            self._office.hand_over = HandOverState.WANTED
             self._beat()
 
     def _on_status(self, sender: int, status: Status) -> None:
-        if status.term > self._term:
+        if status.term > self.term:
             self._enter_term(status.term)
         if self._role is not Role.LEADER or sender == self._own:
             return
-        # Only an answer to a beat that left after our last help shows that the help did not arrive.
         if status.height < self._height:
-            if status.beat_counter > self._served_at.get(sender, 0):
-                self._served_at[sender] = self._beat_counter
+            if self._office.needs_decision(sender, status):
                 self._out.append(ServeDecided(sender, status.height))
-        elif (status.height, status.term) == (self._height, self._term):
+        elif (status.height, status.term) == (self._height, self.term):
             self._help_follower(sender, status)
 
     def _help_follower(self, sender: int, status: Status) -> None:
-        if self._accepted is None or self._is_decided:
-            if self._hand_over is HandOverState.WANTED and self._accepted is None:
-                self._hand_over = HandOverState.ASKED
-                self._out.append(Send(sender, HandOver(self._record.number, self._height, self._term)))
-        elif status.step is Step.IDLE and status.beat_counter > self._proposed_at.get(
-            sender, self._announced_at
-        ):
-            self._proposed_at[sender] = self._beat_counter
-            self._out.append(Send(sender, self._make_proposal(self._accepted, self._election_own)))
+        office, block = self._office, self._pledges.accepted
+        if block is None:
+            if office.hand_over is HandOverState.WANTED and not self._is_decided:
+                office.hand_over = HandOverState.ASKED
+                self._out.append(Send(sender, HandOver(self._record.number, self._height, self.term)))
+        elif not self._is_decided and status.step is Step.IDLE and office.needs_proposal(sender, status):
+            self._out.append(Send(sender, self._make_proposal(block, office.election)))
 
     # --- the follower
 
     def _on_beat(self, sender: int, beat: Beat) -> None:
         if sender == self._own:
             return
-        if beat.term > self._term:
+        if beat.term > self.term:
             self._enter_term(beat.term)
-        if beat.term == self._term:
+        if beat.term == self.term:
             if self._role is Role.LEADER:
-                self._alarm(f"validator {sender} claims to lead term {self._term}, which we lead")
+                self._alarm(f"validator {sender} claims to lead term {self.term}, which we lead")
                 return
             self._heed(sender)
             if beat.height < self._height:
                 self._out.append(ServeDecided(sender, beat.height))
-            elif beat.has_block and self._is_accepted_now(beat.height):
-                self._out.append(Send(sender, self._make_ack()))
+            elif beat.has_block and beat.height == self._height and self._pledges.has_accepted:
+                self._out.append(Send(sender, self._pledges.make_ack()))
         self._send_status(sender, beat.counter)
-
-    def _is_accepted_now(self, height: Height) -> bool:
-        return height == self._height and self._accepted is not None and self._accepted_term == self._term
 
     def _send_status(self, to: int, beat_counter: int = 0) -> None:
         step = Step.IDLE
-        if self._is_accepted_now(self._height):
+        if self._pledges.has_accepted:
             step = Step.ACCEPTED
         elif (
             self._is_decided
-            or self._term == self._refused_term
-            or (self._checking is not None and self._checking.view == self._term)
+            or self.term == self._refused_term
+            or (self._checking is not None and self._checking.view == self.term)
         ):
             step = Step.CHECKING
-        self._out.append(Send(to, Status(self._record.number, self._height, self._term, beat_counter, step)))
+        self._out.append(Send(to, Status(self._record.number, self._height, self.term, beat_counter, step)))
 
     def _on_proposal(self, sender: int, proposal: Proposal) -> None:
         if sender == self._own or proposal.height != self._height or self._is_decided:
             return
-        if proposal.view < self._term:
+        if proposal.view < self.term:
             self._send_status(sender)
             return
-        if proposal.view > self._term:
+        if proposal.view > self.term:
             self._enter_term(proposal.view)
         election = proposal.election
         if election is not None and is_elected(election, self._record):
             for evidence in self._witness.hear_election(election):
                 self._out.append(ReportEvidence(evidence))
-            if (election.claim.term, election.claim.candidate) == (self._term, sender):
+            if (election.claim.term, election.claim.candidate) == (self.term, sender):
                 self._elected = election
-        if self._role is Role.LEADER or self._term == self._refused_term:
+        if self._role is Role.LEADER or self.term == self._refused_term:
             return
         if not self._is_leader_proven(sender):
             # Our status will tell the leader that we are idle, and it will repeat itself with the proof.
@@ -555,11 +501,11 @@ class Raft:
 
     def _is_leader_proven(self, sender: int) -> bool:
         proven = self._elected
-        return proven is not None and (proven.claim.term, proven.claim.candidate) == (self._term, sender)
+        return proven is not None and (proven.claim.term, proven.claim.candidate) == (self.term, sender)
 
     def _consider(self, proposal: Proposal) -> None:
         """Check what can be told without execution, then have the block executed."""
-        block = proposal.block
+        block, accepted = proposal.block, self._pledges.accepted
         assert self._elected is not None
         claim = self._elected.claim
         if claim.height == self._height and claim.accepted_id not in (None, block.id):
@@ -568,11 +514,10 @@ class Raft:
             self._refuse(proposal, "a block that does not follow ours")
         elif (certificate := self._votes.find_certificate(block.id)) is not None:
             self._decide(block, certificate)
-        elif self._is_accepted_now(self._height):
-            assert self._accepted is not None
-            if self._accepted.id == block.id:
-                self._out.append(Send(proposal.proposer, self._make_ack()))
-        elif self._accepted is not None and self._accepted.id == block.id:
+        elif accepted is not None and self._pledges.has_accepted:
+            if accepted.id == block.id:
+                self._out.append(Send(proposal.proposer, self._pledges.make_ack()))
+        elif accepted is not None and accepted.id == block.id:
             self._accept(block)
         elif self._checking is not None and self._checking.block.id == block.id:
             self._checking = proposal
@@ -586,23 +531,23 @@ class Raft:
         """Accept a valid block of our term. One that is unwelcome only if its leader was elected with it:
         then a majority may stand behind it. Otherwise it waits, and its leader loses our patience."""
         block = proposal.block
-        if proposal.view != self._term:
+        if proposal.view != self.term:
             self._checking = None
             return
         assert self._elected is not None
         claim = self._elected.claim
         if not self._is_unwelcome or (claim.height, claim.accepted_id) == (self._height, block.id):
             self._accept(block)
-        elif self._doubted_term != self._term:
-            self._doubted_term = self._term
+        elif self._doubted_term != self.term:
+            self._doubted_term = self.term
             self._lease = False
             self._await_election()
 
     def _refuse(self, proposal: Proposal, what: str) -> None:
         """Give a leader up that no correct one could be: its term gets no acknowledgement and no patience."""
         self._alarm(f"leader {proposal.proposer} of term {proposal.view} proposed {what}")
-        if proposal.view == self._term:
-            self._refused_term = self._term
+        if proposal.view == self.term:
+            self._refused_term = self.term
             self._lease = False
             self._await_election()
 
@@ -618,25 +563,13 @@ class Raft:
 
     def _accept(self, block: Block) -> None:
         """Promise to stand behind a block that was executed, and say so once the promise is durable."""
-        self._accepted, self._accepted_term = block, self._term
+        self._pledges.accept(block)
         self._checking = None
         self._persist()
-        self._out.append(Broadcast(self._make_ack()))
-
-    def _make_ack(self) -> Vote:
-        assert self._accepted is not None
-        return Vote(
-            self._record.number,
-            VoteKind.ACK,
-            self._height,
-            self._accepted_term,
-            self._accepted.id,
-            None,
-            self._own,
-        )
+        self._out.append(Broadcast(self._pledges.make_ack()))
 
     def _on_hand_over(self, sender: int, message: HandOver) -> None:
-        is_ours = (message.height, message.term) == (self._height, self._term) and not self._is_decided
+        is_ours = (message.height, message.term) == (self._height, self.term) and not self._is_decided
         if is_ours and self._role is Role.FOLLOWER and sender == self._leader:
             self._campaign(is_pre=False)
 
@@ -646,7 +579,7 @@ class Raft:
         certificate = self._votes.add(vote)
         if certificate is None or self._is_decided:
             return
-        for block in (self._accepted, None if self._checking is None else self._checking.block):
+        for block in (self._pledges.accepted, None if self._checking is None else self._checking.block):
             if block is not None and block.id == certificate.block_id:
                 self._decide(block, certificate)
                 return
@@ -696,29 +629,15 @@ class Raft:
             self._out.append(ReportEvidence(evidence))
 
     def _persist(self) -> None:
-        self._out.append(
-            PersistSafety(
-                RaftSafety(
-                    self._record.number,
-                    self._height,
-                    self._term,
-                    self._voted_for,
-                    self._accepted_term,
-                    self._accepted,
-                )
-            )
-        )
+        self._out.append(PersistSafety(self._pledges.make_record()))
 
     def _set_timer(self, kind: TimerKind, delay_ms: int) -> None:
-        self._timer_counter += 1
-        key = TimerKey(kind, self._record.number, self._height, self._term, self._timer_counter)
-        self._timers[kind] = key
-        self._out.append(SetTimer(key, delay_ms))
+        self._out.append(self._timers.set(kind, self._height, self.term, delay_ms))
 
     def _jitter_ms(self) -> int:
         spread_ms = self._timeouts.election_ms_max - self._timeouts.election_ms_min
         return compute_jitter_ms(
-            spread_ms, self._key, self._record.number, self._height, self._term, self._timer_counter
+            spread_ms, self._key, self._record.number, self._height, self.term, self._timers.count
         )
 
     def _alarm(self, reason: str) -> None:

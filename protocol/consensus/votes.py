@@ -9,8 +9,9 @@ Small algebra, no protocol: who may vote when is `raft.py`.
 from typing import Final
 
 from protocol.chain.certificate import COMMIT_KIND, Certificate, Vote, VoteKind, certify
+from protocol.chain.claim import Claim
 from protocol.chain.validators import EpochRecord
-from protocol.consensus.election import Claim, Election
+from protocol.consensus.election import Election
 from protocol.consensus.messages import Decided, Grant
 from protocol.consensus.polka import has_quorum
 from protocol.types import BlockId, Height

@@ -8,12 +8,13 @@ from node.net.frames import LENGTH
 from protocol import codec, crypto
 from protocol.chain.block import Block, Header, assemble_block, compute_tx_root
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
+from protocol.chain.claim import Claim
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import UNORDERED, SignedTransaction, Transaction, TxSignature, assemble
 from protocol.chain.validators import NO_HASH, EngineKind, EpochRecord, Validator
 from protocol.consensus import messages
-from protocol.consensus.election import Claim, Election
+from protocol.consensus.election import Election
 from protocol.consensus.polka import Polka
 from protocol.consensus.safety import BftSafety, RaftSafety, SafetyRecord, Said
 from protocol.crypto import SecretKey

@@ -13,7 +13,7 @@ from node.errors import OperationError
 from node.signer import SLOT_BYTES, Place, Signer, SignKind, place_of
 from protocol import crypto
 from protocol.chain.certificate import Vote, VoteKind
-from protocol.consensus.election import Claim
+from protocol.chain.claim import Claim
 from protocol.consensus.messages import Beat, Grant, VoteRequest
 from protocol.crypto import SecretKey
 from protocol.types import BlockId, EpochNumber, Hash32, Height, View

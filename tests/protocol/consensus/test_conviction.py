@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from protocol.chain.certificate import Vote, VoteKind
+from protocol.chain.claim import Claim
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import conviction
 from protocol.consensus.conviction import STATEMENTS_KEPT, Witness, convict
-from protocol.consensus.election import Claim
 from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest
 from protocol.types import BlockId, EpochNumber, Height, Signature, View
 from tests.protocol.consensus.stage import Stage

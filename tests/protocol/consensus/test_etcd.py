@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from protocol.chain.certificate import Vote, VoteKind
+from protocol.chain.claim import Claim
 from protocol.chain.validators import EngineKind, EpochRecord
-from protocol.consensus.election import Claim
 from protocol.consensus.messages import Grant
 from protocol.consensus.raft import Raft, Role
 from protocol.consensus.timeouts import TimerKind

@@ -8,7 +8,8 @@ import pytest
 from protocol import codec
 from protocol.chain.block import Block, decode_block
 from protocol.chain.certificate import UNSIGNED, Certificate, Vote, VoteKind
-from protocol.consensus.election import Claim, Election
+from protocol.chain.claim import Claim
+from protocol.consensus.election import Election
 from protocol.consensus.messages import (
     BUNDLE_VOTES_MAX,
     MESSAGE_BYTES_MAX,

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from protocol.chain.certificate import Vote, VoteKind
+from protocol.chain.claim import Claim
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import raft
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, Send
-from protocol.consensus.election import Claim
 from protocol.consensus.inputs import BlockChecked, Verdict
 from protocol.consensus.messages import Beat, Decided, Grant, HandOver, Proposal, Status, Step, VoteRequest
-from protocol.consensus.raft import STUCK_PERIODS_MAX, TERM_AHEAD_MAX, Role
+from protocol.consensus.office import STUCK_PERIODS_MAX
+from protocol.consensus.raft import TERM_AHEAD_MAX, Role
 from protocol.consensus.timeouts import TimerKind
 from protocol.types import EpochNumber, Height, View
 from tests.protocol.consensus.stage import Stage

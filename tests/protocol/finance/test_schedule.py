@@ -1,0 +1,217 @@
+"""Schedules: textbook loans to the cent, exact fractions, and what must hold for every product."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from protocol.errors import CallFailed, Code
+from protocol.finance.day_count import ACCRUAL_UNIT, YEAR_PARTS, DayCount
+from protocol.finance.schedule import (
+    EVERY_MAX,
+    ROWS_MAX,
+    Method,
+    PeriodUnit,
+    Row,
+    Terms,
+    build_schedule,
+    compute_level_instalment,
+)
+from protocol.money import days_from_date
+
+START = days_from_date(2024, 1, 15)
+LOAN = Terms(
+    100_000, 120_000, 12, Method.EQUAL_INSTALMENT, DayCount.THIRTY_E_360, PeriodUnit.MONTHS, 1, START
+)
+
+
+# Figures of any annuity table: 1,000.00 at 12 % over 12 months pays 88.85; 200,000.00 at 6.5 % over 30 years
+# 1,264.14; 10,000.00 at 7 % over 5 years 198.01.
+@pytest.mark.parametrize(
+    ("principal", "rate_ppm", "months", "instalment"),
+    [
+        (100_000, 120_000, 12, 8_885),
+        (20_000_000, 65_000, 360, 126_414),
+        (1_000_000, 70_000, 60, 19_801),
+        (1_200, 0, 12, 100),
+    ],
+)
+def test_a_level_instalment_is_that_of_the_tables(
+    principal: int, rate_ppm: int, months: int, instalment: int
+) -> None:
+    parts = [YEAR_PARTS // 12] * months
+    assert compute_level_instalment(principal, rate_ppm, parts, 1) == instalment
+
+
+@given(
+    st.integers(1, 10**12),
+    st.integers(0, 1_000_000),
+    st.lists(st.integers(1, YEAR_PARTS), min_size=1, max_size=24),
+)
+def test_a_level_instalment_is_the_exact_one_rounded_once(
+    principal: int, rate_ppm: int, parts: list[int]
+) -> None:
+    growth, annuity = Fraction(1), Fraction(0)
+    for weight in parts:
+        factor = 1 + Fraction(rate_ppm * weight, ACCRUAL_UNIT)
+        growth, annuity = growth * factor, annuity * factor + 1
+    assert compute_level_instalment(principal, rate_ppm, parts, 1) == round(principal * growth / annuity)
+
+
+def test_months_count_from_the_anchor_and_clamp() -> None:
+    rows = build_schedule(replace(LOAN, rows=3, start_day=days_from_date(2024, 1, 31)))
+    assert [row.due_day for row in rows] == [
+        days_from_date(2024, 2, 29),
+        days_from_date(2024, 3, 31),
+        days_from_date(2024, 4, 30),
+    ]
+
+
+def test_an_irregular_first_period_bears_its_own_days() -> None:
+    first = days_from_date(2024, 2, 29)
+    rows = build_schedule(replace(LOAN, method=Method.EQUAL_PRINCIPAL, rows=2, first_due_day=first))
+    # 30E/360: 44 days from 15 January, then 30.
+    assert rows == (Row(first, 50_000, 1_467), Row(days_from_date(2024, 3, 29), 50_000, 500))
+
+
+@pytest.mark.parametrize(
+    ("terms", "principals", "interests"),
+    [
+        (replace(LOAN, rows=4, method=Method.FLAT), [25_000] * 4, [1_000] * 4),
+        (replace(LOAN, rows=4, method=Method.EQUAL_PRINCIPAL), [25_000] * 4, [1_000, 750, 500, 250]),
+        (replace(LOAN, rows=3, method=Method.BULLET), [0, 0, 100_000], [0, 0, 3_000]),
+        (
+            replace(LOAN, rows=2, method=Method.CUSTOM, custom=(90_000, 10_000)),
+            [90_000, 10_000],
+            [1_000, 100],
+        ),
+        (
+            replace(LOAN, rows=4, method=Method.EQUAL_PRINCIPAL, grace_principal=2),
+            [0, 0, 50_000, 50_000],
+            [1_000, 1_000, 1_000, 500],
+        ),
+        (
+            replace(LOAN, rows=4, method=Method.EQUAL_PRINCIPAL, grace_interest=2),
+            [25_000] * 4,
+            [0, 0, 2_250, 250],
+        ),
+        (
+            replace(LOAN, rows=4, method=Method.EQUAL_PRINCIPAL, interest_free=2),
+            [25_000] * 4,
+            [0, 0, 500, 250],
+        ),
+        (
+            replace(LOAN, rows=3, method=Method.INTEREST_THEN_EQUAL, grace_principal=1),
+            [0, 49_751, 50_249],
+            [1_000, 1_000, 502],
+        ),
+        (replace(LOAN, rows=2, method=Method.BALLOON, balloon=60_000), [19_900, 80_100], [1_000, 801]),
+    ],
+)
+def test_each_method_spreads_as_it_says(terms: Terms, principals: list[int], interests: list[int]) -> None:
+    rows = build_schedule(terms)
+    assert [row.principal for row in rows] == principals
+    assert [row.interest for row in rows] == interests
+
+
+def test_an_instalment_is_a_multiple_of_its_unit_but_the_last() -> None:
+    rows = build_schedule(replace(LOAN, instalment_unit=100))
+    assert {row.principal + row.interest for row in rows[:-1]} == {8_900}
+    assert rows[-1].principal + rows[-1].interest == 8_707
+
+
+def test_a_unit_that_would_spoil_the_last_row_is_not_used() -> None:
+    rows = build_schedule(replace(LOAN, rows=60, instalment_unit=1_500))
+    totals = {row.principal + row.interest for row in rows[:-1]}
+    assert totals == {2_224}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "limit"),
+    [
+        ("rows", 0, 1),
+        ("rows", ROWS_MAX + 1, ROWS_MAX),
+        ("every", 0, 1),
+        ("every", EVERY_MAX + 1, EVERY_MAX),
+        ("principal", 11, 12),
+        ("rate_ppm", 10_000_001, 10_000_000),
+        ("grace_principal", 12, 11),
+        ("grace_interest", 12, 11),
+        ("interest_free", 13, 12),
+        ("balloon", 100_001, 100_000),
+        ("first_due_day", START, START + 1),
+        ("instalment_unit", 0, 1),
+    ],
+)
+def test_terms_have_bounds(field: str, value: int, limit: int) -> None:
+    loan = replace(LOAN, method=Method.EQUAL_PRINCIPAL)
+    build_schedule(replace(loan, **{field: limit}))
+    with pytest.raises(CallFailed) as caught:
+        build_schedule(replace(loan, **{field: value}))
+    assert caught.value.code == Code.LIMIT
+    assert caught.value.reason is not None and caught.value.reason.limit == limit
+
+
+@pytest.mark.parametrize("custom", [(1, 2), (100_000,), (-1, 100_001)])
+def test_custom_rows_are_those_of_the_loan(custom: tuple[int, ...]) -> None:
+    with pytest.raises(CallFailed):
+        build_schedule(replace(LOAN, rows=2, method=Method.CUSTOM, custom=custom))
+
+
+def test_a_principal_too_small_for_its_rows_is_refused() -> None:
+    with pytest.raises(CallFailed) as caught:
+        build_schedule(replace(LOAN, principal=30, rows=24, rate_ppm=0))
+    assert caught.value.code == Code.LIMIT
+
+
+@st.composite
+def all_terms(draw: st.DrawFn) -> Terms:
+    rows = draw(st.integers(1, 60))
+    method = draw(st.sampled_from([m for m in Method if m is not Method.CUSTOM]))
+    principal = draw(st.integers(rows * 100, 10**11))
+    start = draw(st.integers(0, 40_000))
+    return Terms(
+        principal,
+        draw(st.integers(0, 600_000)),
+        rows,
+        method,
+        draw(st.sampled_from(DayCount)),
+        draw(st.sampled_from(PeriodUnit)),
+        draw(st.integers(1, 6)),
+        start,
+        draw(st.none() | st.integers(start + 1, start + 90)),
+        draw(st.sampled_from([1, 1, 10, 100])),
+        draw(st.integers(0, rows - 1)),
+        draw(st.integers(0, rows - 1)),
+        draw(st.integers(0, rows)),
+        draw(st.integers(0, principal)) if method is Method.BALLOON else 0,
+    )
+
+
+@given(all_terms())
+def test_every_schedule_repays_its_principal(terms: Terms) -> None:
+    try:
+        rows = build_schedule(terms)
+    except CallFailed as failure:
+        assume(failure.code != Code.LIMIT)
+        raise
+    assert len(rows) == terms.rows
+    assert sum(row.principal for row in rows) == terms.principal
+    assert all(row.principal >= 0 and row.interest >= 0 for row in rows)
+    days = [terms.start_day, *(row.due_day for row in rows)]
+    assert days == sorted(set(days))
+    if terms.rate_ppm == 0 or terms.interest_free == terms.rows:
+        assert not any(row.interest for row in rows)
+
+
+@given(all_terms(), st.sampled_from([1_000, 1_000_000]))
+def test_amounts_a_thousand_times_larger_scale_flat_interest(terms: Terms, factor: int) -> None:
+    flat = replace(
+        terms, method=Method.FLAT, balloon=0, instalment_unit=1, principal=terms.principal % 10**9 + 10**6
+    )
+    small = build_schedule(flat)
+    large = build_schedule(replace(flat, principal=flat.principal * factor))
+    exact = sum(row.interest for row in large)
+    assert abs(exact - factor * sum(row.interest for row in small)) <= factor

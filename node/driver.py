@@ -10,7 +10,7 @@ It does not know what a message means, what a transaction does or how bytes trav
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, assert_never
 
@@ -19,7 +19,7 @@ import trio
 from node.builder import Builder
 from node.clock import Clock
 from node.errors import OperationError
-from node.executor import Executor, Prepared
+from node.executor import Ahead, Executor, Prepared
 from node.inbox import Inbox
 from node.intake import Intake
 from node.log import get_logger
@@ -372,55 +372,62 @@ class Driver:
         now_ms = max(self._clock.wall_ms() + CLOCK_AHEAD_MS_MAX, self._executor.head.time_ms + 1)
         return max(block.header.time_ms - now_ms, 0)
 
-    async def _execute(self, block: Block) -> Prepared:
+    async def _execute(self, block: Block, ahead: Ahead | None = None) -> Prepared:
         """Verify and execute a block unless that was done; raises Rejected when it breaks a rule."""
         self._proposed_at = trio.current_time()
         prepared = self._executor.prepared(block.id)
         if prepared is None:
             await self._intake.check_signatures(block.transactions)
             began = trio.current_time()
-            self._executor.check(block)
+            prepared = self._executor.check(block, ahead)
             self.phase_seconds["check"] += trio.current_time() - began
-            prepared = self._executor.prepared(block.id)
-        assert prepared is not None
         return prepared
 
     async def commit(self, block: Block, certificate: Certificate) -> None:
-        """Make a certified block durable and the head; then tell consensus.
+        """Make a certified block durable and the head; then tell consensus."""
+        await self.commit_run(((block, certificate),))
 
-        A certified block that this node finds invalid means that its books or its code differ from the
-        quorum's: the node stops.
+    async def commit_run(self, run: Sequence[tuple[Block, Certificate]]) -> None:
+        """Make certified blocks that follow each other durable in one write; then tell consensus of the last.
+
+        Only the last one may be a seal. A certified block that this node finds invalid means that its books
+        or its code differ from the quorum's: the node stops.
         """
         async with self._committing:
-            if block.height <= self._executor.head.height:
+            fresh = [one for one in run if one[0].height > self._executor.head.height]
+            if not fresh:
                 return
-            try:
-                prepared = await self._execute(block)
-            except Rejected as refusal:
-                raise AssertionError(
-                    f"certified block {block.height} is invalid here: {refusal}"
-                ) from refusal
-            await self._write("write", lambda: self._executor.write(prepared, certificate))
-            self._executor.advance(prepared)
-        self.blocks_committed += 1
-        self.txs_committed += len(block.transactions)
+            ahead = Ahead()
+            for block, certificate in fresh:
+                try:
+                    ahead.add(await self._execute(block, ahead), certificate)
+                except Rejected as refusal:
+                    raise AssertionError(
+                        f"certified block {block.height} is invalid here: {refusal}"
+                    ) from refusal
+                await trio.lowlevel.checkpoint()
+            await self._write("write", lambda: self._executor.write(ahead.blocks))
+            last, certificate = ahead.blocks[-1]
+            self._executor.advance(last)
+        for block, proof in fresh:
+            self._let_go(block)
+            self._on_committed(block, proof)
+        self._mempool.prune(last.block.header.time_ms // 1_000)
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
-        self._intake.forget(block.transactions)
-        self._mempool.remove_committed([t.id for t in block.transactions])
-        self._mempool.drop_overtaken(block.transactions)
-        self._mempool.prune(block.header.time_ms // 1_000)
-        self._on_committed(block, certificate)
+        head = self._executor.head
         self.feed(
-            BlockCommitted(
-                block.height,
-                block.id,
-                block.header.time_ms,
-                certificate,
-                prepared.execution.next_record,
-            )
+            BlockCommitted(head.height, head.block_id, head.time_ms, certificate, last.execution.next_record)
         )
         if len(self._mempool):
             self.feed(WorkWaiting())
+
+    def _let_go(self, block: Block) -> None:
+        """Forget what waited for a block that is final now."""
+        self.blocks_committed += 1
+        self.txs_committed += len(block.transactions)
+        self._intake.forget(block.transactions)
+        self._mempool.remove_committed([t.id for t in block.transactions])
+        self._mempool.drop_overtaken(block.transactions)
 
     def _serve_decided(self, validator: int, height: Height) -> None:
         """Send a decided block, unless this validator has had its share of our time; then it asks again."""

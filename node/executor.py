@@ -7,10 +7,11 @@ Nothing of it is on disk before `commit`. This file does not know who proposed, 
 *Cost*: about 35 us a transfer, in the caller's thread; `commit` waits for the disk and belongs in a worker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from node.store.records import BlockCommit, Head
+from node.store.state import StateAhead
 from node.store.store import Store
 from protocol.chain.block import (
     Block,
@@ -55,6 +56,31 @@ class Prepared:
     delta: TreeDelta
 
 
+class Ahead:
+    """Certified blocks that are executed above the head, one after another, and written together."""
+
+    __slots__ = ("blocks", "writes")
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[Prepared, Certificate]] = []
+        self.writes: dict[bytes, bytes | None] = {}
+
+    def add(self, prepared: Prepared, certificate: Certificate) -> None:
+        """Add the next block."""
+        self.blocks.append((prepared, certificate))
+        self.writes.update(prepared.execution.writes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tip:
+    """What a block stands on: the head, or the last block ahead of it."""
+
+    head: Head
+    record: EpochRecord
+    certificate: Certificate | None
+    delta: TreeDelta | None = None
+
+
 class Executor:
     """Know the head state and what every proposal above it would do.
 
@@ -88,7 +114,7 @@ class Executor:
 
         Returns: the block, and the candidates that are not admissible, with the reason.
         """
-        context = self._context(time_ms, proposer)
+        context = self._context(self.head, time_ms, proposer)
         with self._store.view() as state:
             execution, included, dropped = build_block(
                 state,
@@ -124,8 +150,11 @@ class Executor:
         self._keep(Prepared(block, execution, delta))
         return block, dropped
 
-    def check(self, block: Block) -> None:
+    def check(self, block: Block, ahead: Ahead | None = None) -> Prepared:
         """Execute a proposal and check every claim of its header; a known proposal costs nothing.
+
+        Args:
+            ahead: blocks of the same epoch that it follows; it follows the head when there are none.
 
         *Rules*: 1. it follows the head. 2. it belongs to this chain and epoch. 3. it carries a certificate of
         its parent. 4. all transactions are admissible. 5. roots and next epoch are those of the execution.
@@ -133,27 +162,28 @@ class Executor:
         Raises:
             Rejected: `INVALID_BLOCK`, `BAD_PROOF`, or the code by which a transaction is not admissible.
         """
-        if block.id in self._prepared:
-            return
-        header = block.header
-        check_link(header, self.head.block_id, self.head.height, self.head.time_ms)
+        known = self._prepared.get(block.id)
+        if known is not None:
+            return known
+        header, tip = block.header, self._tip(ahead)
+        check_link(header, tip.head.block_id, tip.head.height, tip.head.time_ms)
         if header.genesis_hash != self.rules.genesis_hash:
             raise Rejected(Code.WRONG_CHAIN, "block of another chain")
-        if header.epoch != self.record.number or header.epoch_hash != self.record.compute_hash():
+        if header.epoch != tip.record.number or header.epoch_hash != tip.record.compute_hash():
             raise Rejected(Code.INVALID_BLOCK, "block of another epoch")
-        if self.record.index_of(header.proposer) is None:
+        if tip.record.index_of(header.proposer) is None:
             raise Rejected(Code.INVALID_BLOCK, "proposer is not a validator of the epoch")
-        self._check_last_certificate(block)
+        self._check_last_certificate(block, tip)
         with self._store.view() as state:
             execution = execute_block(
-                state,
+                state if ahead is None else StateAhead(state, ahead.writes),
                 self.rules,
-                self._context(header.time_ms, header.proposer),
+                self._context(tip.head, header.time_ms, header.proposer),
                 block.transactions,
                 block.evidence,
             )
-        delta = self.tree.preview(execution.writes)
-        following = execution.next_record or self.record
+        delta = self.tree.preview(execution.writes, tip.delta)
+        following = execution.next_record or tip.record
         for name, claimed, found in (
             ("state root", header.state_root, delta.root),
             ("receipts root", header.receipts_root, execution.receipts_root),
@@ -161,7 +191,10 @@ class Executor:
         ):
             if claimed != found:
                 raise Rejected(Code.INVALID_BLOCK, f"{name}: claims {claimed.hex()}, is {found.hex()}")
-        self._keep(Prepared(block, execution, delta))
+        prepared = Prepared(block, execution, delta)
+        if tip.head is self.head:
+            self._keep(prepared)
+        return prepared
 
     def next_due_time(self) -> Seconds | None:
         """Return the earliest time at which the chain has work of its own, or None."""
@@ -181,48 +214,60 @@ class Executor:
         """Forget executed proposals; they are executed again when asked for."""
         self._prepared.clear()
 
-    def write(self, prepared: Prepared, certificate: Certificate) -> None:
-        """Make a certified block durable in one transaction; waits for the disk: for a worker thread."""
-        execution = prepared.execution
-        self._store.commit_block(
-            BlockCommit(
-                prepared.block,
-                certificate,
-                execution.writes,
-                execution.receipt_bytes,
-                tuple([(r.account + r.sequence.to_bytes(6, "big"), r.raw) for r in execution.journal]),
-                execution.touched,
-                execution.next_record,
-            )
-        )
+    def write(self, blocks: Sequence[tuple[Prepared, Certificate]]) -> None:
+        """Make certified blocks durable in one transaction, all or none; waits for the disk: for a worker."""
+        self._store.commit_blocks([_commit_of(prepared, certificate) for prepared, certificate in blocks])
 
     def advance(self, prepared: Prepared) -> None:
-        """Make a durable block the head of what is kept in memory."""
+        """Make a durable block, the last one written, the head of what is kept in memory."""
         self.tree.commit(prepared.delta)
         self.head = self._store.head()
         assert self.head.block_id == prepared.block.id
         self.record = prepared.execution.next_record or self.record
         self.forget_proposals()
 
-    def _context(self, time_ms: TimeMs, proposer: PublicKey) -> BlockContext:
-        return BlockContext(Height(self.head.height + 1), time_ms, self.head.block_id, self.record, proposer)
+    def _tip(self, ahead: Ahead | None) -> _Tip:
+        if ahead is None or not ahead.blocks:
+            certificate = self._store.certificate(self.head.height) if self.head.height else None
+            return _Tip(self.head, self.record, certificate)
+        last, certificate = ahead.blocks[-1]
+        assert last.execution.next_record is None, "nothing is executed above a seal that is not written"
+        header = last.block.header
+        head = Head(header.height, last.block.id, header.time_ms, header.state_root, header.epoch)
+        return _Tip(head, self.record, certificate, last.delta)
 
-    def _check_last_certificate(self, block: Block) -> None:
-        certificate = block.last_certificate
-        if self.head.height == 0:
+    def _context(self, parent: Head, time_ms: TimeMs, proposer: PublicKey) -> BlockContext:
+        return BlockContext(Height(parent.height + 1), time_ms, parent.block_id, self.record, proposer)
+
+    def _check_last_certificate(self, block: Block, tip: _Tip) -> None:
+        certificate, parent = block.last_certificate, tip.head
+        if parent.height == 0:
             if certificate is not None:
                 raise Rejected(Code.INVALID_BLOCK, "the first block has no parent to certify")
             return
         if certificate is None or (certificate.height, certificate.block_id) != (
-            self.head.height,
-            self.head.block_id,
+            parent.height,
+            parent.block_id,
         ):
             raise Rejected(Code.INVALID_BLOCK, "carries no certificate of its parent")
-        if certificate != self._store.certificate(self.head.height):
-            record = self._store.epoch_at(self.head.height)
+        if certificate != tip.certificate:
+            record = self._store.epoch_at(parent.height)
             check_certificate(certificate, record, self.rules.genesis_hash)
 
     def _keep(self, prepared: Prepared) -> None:
         while len(self._prepared) >= CACHED_PROPOSALS_MAX:
             self._prepared.pop(next(iter(self._prepared)))
         self._prepared[prepared.block.id] = prepared
+
+
+def _commit_of(prepared: Prepared, certificate: Certificate) -> BlockCommit:
+    execution = prepared.execution
+    return BlockCommit(
+        prepared.block,
+        certificate,
+        execution.writes,
+        execution.receipt_bytes,
+        tuple([(r.account + r.sequence.to_bytes(6, "big"), r.raw) for r in execution.journal]),
+        execution.touched,
+        execution.next_record,
+    )

@@ -56,6 +56,39 @@ class StateView:
         return None if row is None else unpack_changes(row)
 
 
+class StateAhead:
+    """A state with changes above it that are not written yet: None deletes."""
+
+    __slots__ = ("_below", "_writes")
+
+    def __init__(self, below: StateView, writes: Mapping[bytes, bytes | None]) -> None:
+        self._below = below
+        self._writes = writes
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key."""
+        return self._writes[key] if key in self._writes else self._below.get(key)
+
+    def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the rows whose key has a prefix, ascending, from the first key >= start."""
+        first = prefix if start is None else max(prefix, start)
+        writes = self._writes
+        own = sorted([key for key in writes if key >= first and key.startswith(prefix)])
+        at = 0
+        for key, value in self._below.scan(prefix, start):
+            while at < len(own) and own[at] <= key:
+                written = writes[own[at]]
+                if written is not None:
+                    yield own[at], written
+                at += 1
+            if key not in writes:
+                yield key, value
+        for key in own[at:]:
+            written = writes[key]
+            if written is not None:
+                yield key, written
+
+
 def save_state(txn: Txn, writes: Mapping[bytes, bytes | None], height: int) -> None:
     """Apply the changes of a block, keeping what they replaced."""
     keys = sorted(writes)

@@ -13,7 +13,7 @@ one thread and is not held across an `await` in the loop: old views keep old pag
 follows from it are never apart, and there is no unclean stop to repair.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,7 +75,13 @@ class Store:
     # --- writing
 
     def commit_block(self, commit: BlockCommit) -> Head:
-        """Commit a block that follows the head; on disk when it returns. Cost: about 10 us a transfer.
+        """Commit a block that follows the head; see `commit_blocks`."""
+        return self.commit_blocks((commit,))
+
+    def commit_blocks(self, commits: Sequence[BlockCommit]) -> Head:
+        """Commit blocks that follow the head and each other, all or none; on disk when it returns.
+
+        Cost: about 10 us a transfer, and one wait for the disk.
 
         Raises:
             OperationError: `store.disk_low`: nothing was written; may be tried again.
@@ -83,10 +89,13 @@ class Store:
             AssertionError: not the next block, or parts that do not belong together.
         """
 
+        assert commits, "nothing to commit"
+
         def work(txn: Txn) -> Head:
-            head = blocks.save_block(txn, commit)
-            history.save_history(txn, commit)
-            state.save_state(txn, commit.writes, head.height)
+            for commit in commits:
+                head = blocks.save_block(txn, commit)
+                history.save_history(txn, commit)
+                state.save_state(txn, commit.writes, head.height)
             return head
 
         return self._environment.write(work)

@@ -120,11 +120,12 @@ class StateTree:
         """Number of keys."""
         return self._size
 
-    def preview(self, changes: Mapping[bytes, bytes | None]) -> TreeDelta:
+    def preview(self, changes: Mapping[bytes, bytes | None], above: TreeDelta | None = None) -> TreeDelta:
         """Compute the tree after changes without changing it.
 
         Args:
             changes: new value by key; None deletes (also a key that is not there).
+            above: what was computed before and is not in place yet; the outcome holds it too.
 
         Cost: 5 to 9 us a key with 1,000 changes in 1e5 keys: each touched page and node is copied and hashed
         once, whatever the number of its changes.
@@ -139,32 +140,38 @@ class StateTree:
                 edits[index].append(edit)
             else:
                 edits[index] = [edit]
-        before, depth = self._pages, len(self._nodes)
-        pages = {}
+        if above is None:
+            above = TreeDelta(self._root, self._root, self._size, {}, tuple({} for _ in self._nodes))
+        assert above.base == self._root, "delta of another tree"
+        depth = len(self._nodes)
+        pages = dict(above.pages)
         hashes = {}
         growth = 0
         for index, batch in edits.items():
-            page = _edit_page(before[index], batch)
-            growth += len(page) - len(before[index])
-            pages[index] = page
+            before = pages.get(index, self._pages[index])
+            pages[index] = page = _edit_page(before, batch)
+            growth += len(page) - len(before)
             hashes[index] = hash_page(page, depth)
-        root, nodes = self._rehash(hashes)
-        return TreeDelta(root, self._root, self._size + growth // ENTRY_BYTES, pages, nodes)
+        root, nodes = self._rehash(hashes, above)
+        return TreeDelta(root, self._root, above.size + growth // ENTRY_BYTES, pages, nodes)
 
-    def _rehash(self, hashes: dict[int, bytes]) -> tuple[Hash32, tuple[dict[int, bytes], ...]]:
+    def _rehash(
+        self, hashes: dict[int, bytes], above: TreeDelta
+    ) -> tuple[Hash32, tuple[dict[int, bytes], ...]]:
         """Carry changed page hashes up to the root; each touched node is hashed once."""
         changed = []
-        for level in reversed(self._nodes):
+        for level, before in zip(reversed(self._nodes), reversed(above.nodes), strict=True):
             touched: dict[int, bytearray] = {}
             for index, digest in hashes.items():
                 node = touched.get(index >> 4)
                 if node is None:
-                    touched[index >> 4] = node = bytearray(level[index >> 4])
+                    at = index >> 4
+                    touched[at] = node = bytearray(before.get(at, level[at]))
                 at = _NODE_HEAD + 32 * (index & 15)
                 node[at : at + 32] = digest
             hashes = {index: sha256(node).digest() for index, node in touched.items()}
-            changed.append({index: bytes(node) for index, node in touched.items()})
-        return Hash32(hashes.get(0, self._root)), tuple(reversed(changed))
+            changed.append({**before, **{index: bytes(node) for index, node in touched.items()}})
+        return Hash32(hashes.get(0, above.root)), tuple(reversed(changed))
 
     def commit(self, delta: TreeDelta) -> None:
         """Put a delta in place, which must have been made on the present contents."""

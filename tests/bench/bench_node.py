@@ -181,7 +181,7 @@ class Bench:
         proof = certify(
             (Vote(EpochNumber(0), VoteKind.ACK, block.height, View(1), block.id, None, 0, signature),)
         )
-        self.time("write", lambda: executor.write(prepared, proof))
+        self.time("write", lambda: executor.write([(prepared, proof)]))
         executor.advance(prepared)
         self.mempool.remove_committed([t.id for t in block.transactions])
 

@@ -116,7 +116,7 @@ class SmallChain:
         block = self.build(*transactions)
         prepared = self.executor.prepared(block.id)
         assert prepared is not None
-        self.executor.write(prepared, self.certify(block))
+        self.executor.write([(prepared, self.certify(block))])
         self.executor.advance(prepared)
         return block
 

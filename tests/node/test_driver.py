@@ -281,8 +281,8 @@ class SlowDisk:
         self.is_written, self._go = threading.Event(), threading.Event()
         real = stage.chain.executor.write
 
-        def write(prepared, certificate) -> None:  # type: ignore[no-untyped-def]
-            real(prepared, certificate)
+        def write(blocks) -> None:  # type: ignore[no-untyped-def]
+            real(blocks)
             self.is_written.set()
             assert self._go.wait(20)
 

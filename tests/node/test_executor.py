@@ -130,7 +130,7 @@ def test_a_commit_forgets_what_was_executed_on_the_head_before(chain: SmallChain
     stale, chosen = chain.build(), chain.build(chain.pay("ada", "bo", 1))
     prepared = chain.executor.prepared(chosen.id)
     assert prepared is not None
-    chain.executor.write(prepared, chain.certify(chosen))
+    chain.executor.write([(prepared, chain.certify(chosen))])
     assert chain.executor.head.height == 1
     chain.executor.advance(prepared)
     assert chain.executor.head.height == 2 and chain.executor.head.block_id == chosen.id

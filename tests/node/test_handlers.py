@@ -29,7 +29,7 @@ async def test_a_proof_waits_for_the_tree_when_the_disk_is_ahead(
     async def prove() -> None:
         found.append(await NodeHandlers(parts).prove(key))  # type: ignore[arg-type]
 
-    chain.executor.write(prepared, chain.certify(block))
+    chain.executor.write([(prepared, chain.certify(block))])
     nursery.start_soon(prove)
     await trio.testing.wait_all_tasks_blocked()
     assert found == []

@@ -64,7 +64,7 @@ class Node:
         self.executor.check(block)
         prepared = self.executor.prepared(block.id)
         assert prepared is not None
-        self.executor.write(prepared, certificate)
+        self.executor.write([(prepared, certificate)])
         self.executor.advance(prepared)
         self.sync.advance(block)
 

@@ -46,7 +46,7 @@ class Payment:
 
     Args:
         rival: equal for payments under one number, of which at most one may be applied; else the id.
-        height, index, ok: of the receipt, when one was seen.
+        height, index, ok: of the receipt, when one was seen, and gateway, the number of who showed it.
         why: label of the last refusal.
     """
 
@@ -59,6 +59,7 @@ class Payment:
     height: int = 0
     index: int = 0
     ok: bool = False
+    gateway: int = -1
     why: str = ""
     raw: str = ""
 
@@ -105,6 +106,15 @@ class Bank:
         if self._failures:
             raise self._failures[0]
         return tuple(self._payments)
+
+    def shown_since(self, count: int) -> list[Payment]:
+        """List what was acknowledged among all submissions but the first so many."""
+        return [payment for payment in self._payments[count:] if payment.outcome is Outcome.COMMITTED]
+
+    @property
+    def submitted(self) -> int:
+        """Count the submissions so far whose end is known."""
+        return len(self._payments)
 
     def figures(self) -> str:
         """Count outcomes, and why payments were refused."""
@@ -193,6 +203,11 @@ class Bank:
                 self.last_by_gateway[gateway] = time.monotonic()
             place = int(receipt["height"]), int(receipt["index"])
             return replace(
-                payment, outcome=Outcome.COMMITTED, height=place[0], index=place[1], ok=bool(receipt["ok"])
+                payment,
+                outcome=Outcome.COMMITTED,
+                height=place[0],
+                index=place[1],
+                ok=bool(receipt["ok"]),
+                gateway=gateway,
             )
         return replace(payment, outcome=outcome, why=why)

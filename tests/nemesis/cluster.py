@@ -1,78 +1,95 @@
 """A local cluster whose daemons live in namespaces: real processes over a network that can break.
 
 The gateways stay outside: they reach their daemon over its UNIX socket and its store, so members reach every
-node at all times, and the wires carry what nodes say to each other alone. It knows no fault plan
+node at all times, and the wires carry what nodes say to each other alone. A node may have a disk of its own
+that fills or loses its power (`disks.py`), and its clock can be wrong (`child.py`). It knows no fault plan
 (`faults.py`) and no load (`bank.py`). Processes are started by the main thread: they die with it.
 """
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
 from node.cluster.local import LocalNet, LocalNode, is_free
-from node.config import CONFIG_FILE, load, render
+from node.config import CONFIG_FILE, Config, load, render
 from node.ipc.messages import Status
 from node.store.store import Store
+from protocol.chain.validators import EngineKind
+from tests.nemesis.child import ClockFile, Seat, Signed, read_signed, start_daemon, start_gateway
+from tests.nemesis.disks import Disk, LoopDisk
 from tests.netns.namespaces import Namespaces
 
 BASE_PORT: Final = 23_000
 LOAD_MEMBERS: Final = 200
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
-SMALL_DISK_MIB: Final = 320
-"""Just above what a node wants to have free before it writes."""
-
-Process = subprocess.Popen[bytes]
-
-
-def find_faketime() -> Path | None:
-    """Return the library that lies about the clock, when it is installed."""
-    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 
 class Cluster:
     """So many nodes on so many namespaces, made anew in a folder; use as a context.
 
     Args:
-        small_disk: which node has its folder on a file system of its own that can be filled.
+        nodes: validators of the first epoch.
+        spare: nodes more that only follow at first.
+        disks: nodes that have their folder on a file system of its own, by number.
     """
 
-    def __init__(self, home: Path, nodes: int = 3, seed: int = 0, small_disk: int | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        nodes: int = 3,
+        seed: int = 0,
+        *,
+        spare: int = 0,
+        engine: EngineKind = EngineKind.RAFT,
+        disks: Mapping[int, Disk] | None = None,
+    ) -> None:
         self.home = home
-        self.net = Namespaces(nodes, seed)
-        self.count = nodes
-        self._small_disk = small_disk
-        self._daemons: list[Process | None] = [None] * nodes
-        self._gateways: list[Process] = []
-        self._stores: list[Store] = []
+        self.count = nodes + spare
+        self.net = Namespaces(self.count, seed)
+        self._validators = nodes
+        self._engine = engine
+        self._disks = dict(disks or {})
+        self._daemons: list[BaseProcess | None] = [None] * self.count
+        self._gateways: list[BaseProcess | None] = [None] * self.count
+        self._stores: list[Store | None] = [None] * self.count
+        self._heights = [0] * self.count
+        self._looking = threading.Lock()
+        self._clocks: list[ClockFile] = []
         self.paused: set[int] = set()
         self._stack = ExitStack()
 
     def __enter__(self) -> "Cluster":
         with ExitStack() as stack:
             stack.enter_context(self.net)
-            if self._small_disk is not None:
-                self._mount(stack, self.home / f"n{self._small_disk + 1}")
-            self.local = LocalNet.create(self.home, self.count, BASE_PORT, LOAD_MEMBERS)
+            for at, disk in self._disks.items():
+                disk.mount(self.home / f"n{at + 1}")
+                stack.callback(disk.unmount)
+            self.local = LocalNet.create(
+                self.home,
+                self._validators,
+                BASE_PORT,
+                LOAD_MEMBERS,
+                spare=self.count - self._validators,
+                engine=self._engine,
+            )
             self._move_into_namespaces()
+            self._clocks = [ClockFile(self._beside(at, "clock")) for at in range(self.count)]
             stack.callback(self._end)
-            for at, node in enumerate(self.local.state.nodes):
+            for at in range(self.count):
                 self.start(at)
-                command = [sys.executable, "-m", "node", "gateway", "--home", node.home]
-                self._gateways.append(
-                    self._spawn(["setpriv", "--pdeathsig", "KILL", *command], node, "gateway")
-                )
+                self.start_gateway(at)
             self.wait(lambda: all(self.is_following(at) for at in range(self.count)), "the first block")
             self.wait(lambda: not any(is_free(node.gateway_port) for node in self.nodes), "the gateways")
-            self._stores += [Store.open(Path(node.home) / "store", readonly=True) for node in self.nodes]
+            for at in range(self.count):
+                self._open_store(at)
             self._stack = stack.pop_all()
         return self
 
@@ -83,43 +100,45 @@ class Cluster:
     def nodes(self) -> list[LocalNode]:
         return self.local.state.nodes
 
+    def config(self, at: int) -> Config:
+        """Return the settings of a node."""
+        return load(Path(self.nodes[at].home), environ={})
+
     # --- processes
 
-    def start(self, at: int, skew_seconds: int = 0) -> None:
-        """Start a daemon in its namespace; with a skew its clock is wrong by that, and its timers are not."""
-        node = self.nodes[at]
-        command = [sys.executable, "-m", "node", "run", "--no-gateway", "--home", node.home]
-        if skew_seconds:
-            settings = {
-                "LD_PRELOAD": str(find_faketime()),
-                "FAKETIME": f"{skew_seconds:+d}s",
-                "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            }
-            command = ["env", *(f"{name}={value}" for name, value in settings.items()), *command]
-        self._daemons[at] = self._spawn(self.net.inside(at, command), node, "node")
+    def start(self, at: int) -> None:
+        """Start a daemon in its namespace."""
+        seat = Seat(Path(self.nodes[at].home), self._beside(at, "node.log"), self.net.path(at))
+        self._daemons[at] = start_daemon(seat, self._beside(at, "clock"), self._beside(at, "signed"))
+
+    def start_gateway(self, at: int) -> None:
+        """Start the gateway of a node, outside of its namespace."""
+        self._gateways[at] = start_gateway(Seat(Path(self.nodes[at].home), self._beside(at, "gateway.log")))
 
     def kill(self, at: int) -> None:
         """End a daemon at once (kill -9)."""
-        self._signal(at, signal.SIGKILL)
-        process, self._daemons[at] = self._daemons[at], None
-        self.paused.discard(at)
-        if process is not None:
-            process.wait()
+        self.kill_all([at])
+
+    def kill_all(self, nodes: Sequence[int]) -> None:
+        """End several daemons at once, in the same moment as far as that is possible."""
+        for at in nodes:
+            self._signal(at, signal.SIGKILL)
+        for at in nodes:
+            process, self._daemons[at] = self._daemons[at], None
+            self.paused.discard(at)
+            if process is not None:
+                process.join()
 
     def stop(self, at: int) -> None:
         """End a daemon in order."""
         self._signal(at, signal.SIGTERM)
         process, self._daemons[at] = self._daemons[at], None
         if process is not None:
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+            process.join(STOP_SECONDS)
+            if process.exitcode is None:
                 process.kill()
-                process.wait()
-                raise AssertionError(
-                    f"n{at + 1} did not end within {STOP_SECONDS:.0f} s of SIGTERM"
-                ) from None
+                process.join()
+                raise AssertionError(f"n{at + 1} did not end within {STOP_SECONDS:.0f} s of SIGTERM")
 
     def pause(self, at: int) -> None:
         """Stop a daemon in its tracks."""
@@ -135,17 +154,49 @@ class Cluster:
         """Tell whether a daemon was started and not ended by us."""
         return self._daemons[at] is not None
 
+    def pids(self) -> list[int]:
+        """List the processes of all daemons that are up."""
+        return [daemon.pid for daemon in self._daemons if daemon is not None and daemon.pid is not None]
+
     def ended_alone(self) -> list[int]:
         """List the daemons that ended although nobody ended them."""
         return [
-            at for at, daemon in enumerate(self._daemons) if daemon is not None and daemon.poll() is not None
+            at
+            for at, daemon in enumerate(self._daemons)
+            if daemon is not None and daemon.exitcode is not None
         ]
 
     def forget(self, at: int) -> int:
         """Take note that a daemon ended by itself; returns its exit code."""
         process, self._daemons[at] = self._daemons[at], None
         assert process is not None
-        return process.wait()
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
+
+    def cut_power(self, nodes: Sequence[int]) -> None:
+        """Take the power from the machines of some nodes, daemon, gateway and disk, in the same moment.
+
+        Afterwards the disks are there again with what was synced, and nothing runs on them (`start`,
+        `start_gateway`).
+        """
+        disks = [self.loop_disk(at) for at in nodes]
+        for disk in disks:
+            disk.cut()
+        self.kill_all(nodes)
+        for at in nodes:
+            process, self._gateways[at] = self._gateways[at], None
+            if process is not None:
+                process.kill()
+                process.join()
+            with self._looking:
+                store, self._stores[at] = self._stores[at], None
+                if store is not None:
+                    store.close()
+        for disk in disks:
+            disk.power_up()
+        for at in nodes:
+            self._open_store(at)
 
     # --- looking
 
@@ -154,13 +205,15 @@ class Cluster:
         return None if not self.is_up(at) or at in self.paused else self.nodes[at].status(seconds)
 
     def leader(self, besides: int | None = None) -> int | None:
-        """Return who leads in the newest term that any node speaks of, or None."""
+        """Return who leads in the newest term that any node speaks of, or proposes now, or None."""
         found = [
-            (status.view, at)
+            (status.epoch, status.view, at)
             for at in range(self.count)
-            if at != besides and (status := self.status(at)) is not None and status.role == "leader"
+            if at != besides
+            and (status := self.status(at)) is not None
+            and status.role in ("leader", "proposer")
         ]
-        return max(found)[1] if found else None
+        return max(found)[2] if found else None
 
     def wait_leader(self, besides: int | None = None) -> int:
         """Wait until somebody leads."""
@@ -181,11 +234,29 @@ class Cluster:
 
     def height(self, at: int) -> int:
         """Return the height that a node has on disk, whether it runs or not. Cost: about 10 us."""
-        return self._stores[at].head().height
+        with self._looking:
+            store = self._stores[at]
+            if store is not None:
+                self._heights[at] = store.head().height
+            return self._heights[at]
+
+    def heights(self) -> list[int]:
+        """Return the heights of all nodes."""
+        return [self.height(at) for at in range(self.count)]
 
     def store(self, at: int) -> Store:
         """Return the store of a node, for reading."""
-        return self._stores[at]
+        store = self._stores[at]
+        assert store is not None
+        return store
+
+    def signed(self, at: int) -> list[Signed]:
+        """List all that a node has signed."""
+        return read_signed(self._beside(at, "signed"))
+
+    def log_text(self, at: int) -> str:
+        """Return what a daemon has printed."""
+        return self._beside(at, "node.log").read_text(errors="replace")
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> float:
         """Wait for a condition; return how long that took, in seconds."""
@@ -214,27 +285,21 @@ class Cluster:
                 )
         return "; ".join(parts)
 
-    # --- disk
+    # --- disks and clocks
 
-    @property
-    def ballast(self) -> Path:
-        """Return the file that fills the small disk."""
-        assert self._small_disk is not None
-        return Path(self.nodes[self._small_disk].home) / "ballast"
+    def disk(self, at: int) -> Disk | None:
+        """Return the disk of its own that a node has."""
+        return self._disks.get(at)
 
-    @property
-    def small_disk(self) -> int | None:
-        """Return which node has the small disk."""
-        return self._small_disk
+    def loop_disk(self, at: int) -> LoopDisk:
+        """Return the disk of a node that can lose its power."""
+        disk = self._disks[at]
+        assert isinstance(disk, LoopDisk)
+        return disk
 
-    def fill_disk(self) -> None:
-        """Take so much of the small disk that its node may not write."""
-        with open(self.ballast, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, SMALL_DISK_MIB << 18)
-
-    def free_disk(self) -> None:
-        """Give it back."""
-        self.ballast.unlink(missing_ok=True)
+    def clock(self, at: int) -> ClockFile:
+        """Return the wall clock of a node."""
+        return self._clocks[at]
 
     # --- making and ending
 
@@ -247,41 +312,36 @@ class Cluster:
             moved = replace(config, listen_host=hosts[node.name], peers=peers, log_format="text")
             (home / CONFIG_FILE).write_text(render(moved), encoding="utf-8")
 
-    def _spawn(self, command: list[str], node: LocalNode, kind: str) -> Process:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("COOPD_")}
-        with open(self.home / f"{node.name}-{kind}.log", "ab", buffering=0) as log:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=environment,
-            )
+    def _beside(self, at: int, what: str) -> Path:
+        """Return a file of a node that is not on its disk."""
+        return self.home / f"{self.nodes[at].name}-{what}"
+
+    def _open_store(self, at: int) -> None:
+        store = Store.open(Path(self.nodes[at].home) / "store", readonly=True)
+        with self._looking:
+            self._stores[at] = store
 
     def _signal(self, at: int, number: int) -> None:
         process = self._daemons[at]
-        if process is not None and process.poll() is None:
-            process.send_signal(number)
+        if process is not None and process.pid is not None and process.exitcode is None:
+            os.kill(process.pid, number)
 
     def _end(self) -> None:
         for store in self._stores:
-            store.close()
-        running = [process for process in (*self._daemons, *self._gateways) if process is not None]
+            if store is not None:
+                store.close()
+        running = [
+            process
+            for process in (*self._daemons, *self._gateways)
+            if process is not None and process.exitcode is None
+        ]
         for process in running:
-            process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGCONT)
+            assert process.pid is not None
+            process.terminate()
+            os.kill(process.pid, signal.SIGCONT)
         deadline = time.monotonic() + STOP_SECONDS
         for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
                 process.kill()
-                process.wait()
-
-    def _mount(self, stack: ExitStack, folder: Path) -> None:
-        assert shutil.which("mount") is not None
-        folder.mkdir(mode=0o700, parents=True)
-        options = f"size={SMALL_DISK_MIB}m,mode=0700"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "coopd-small", str(folder)], check=True)
-        stack.callback(subprocess.run, ["umount", "-l", str(folder)], check=False)
+                process.join()

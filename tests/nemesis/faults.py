@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from tests.nemesis.cluster import Cluster, find_faketime
+from tests.nemesis.cluster import Cluster
+from tests.nemesis.disks import SmallDisk
 from tests.netns.switch import Wire
 
 Undo = Callable[[], object]
@@ -32,9 +33,14 @@ class Kind(Enum):
     DUMB_LEADER = "nobody hears the leader"
     BRIDGE = "two nodes see each other only through the others"
     SHATTER = "nobody sees anybody"
-    DISK_FULL = "disk full"
+    DISK_LOW = "disk almost full"
+    DISK_FULL = "disk full to the brim"
     CLOCK_AHEAD = "clock 3 s ahead"
     CLOCK_BEHIND = "clock 3 s behind"
+    CLOCK_TOMORROW = "clock a day ahead"
+    CLOCK_YESTERDAY = "clock a day behind"
+    CLOCK_FAST = "clock twice as fast"
+    CLOCK_SLOW = "clock half as fast"
     DELAY = "delay 50 +- 30 ms"
     LOSS = "loss 5 %"
     DUPLICATES = "duplicates 10 %"
@@ -48,9 +54,30 @@ WEATHER: Final = {
     Kind.NARROW: Wire(rate_kbit=2_000),
 }
 HURTS: Final = tuple(kind for kind in Kind if kind not in WEATHER)
-SKEW_SECONDS: Final = {Kind.CLOCK_AHEAD: 3, Kind.CLOCK_BEHIND: -3}
-FAULT_SECONDS: Final = (0.5, 4.0)
-REST_SECONDS: Final = (0.3, 2.0)
+DAY_MS: Final = 86_400_000
+CLOCKS: Final = {
+    Kind.CLOCK_AHEAD: (3_000, 0),
+    Kind.CLOCK_BEHIND: (-3_000, 0),
+    Kind.CLOCK_TOMORROW: (DAY_MS, 0),
+    Kind.CLOCK_YESTERDAY: (-DAY_MS, 0),
+    Kind.CLOCK_FAST: (0, 1_000_000),
+    Kind.CLOCK_SLOW: (0, -500_000),
+}
+"""Offset in milliseconds and drift in millionths."""
+ON_SMALL_DISK: Final = (Kind.DISK_LOW, Kind.DISK_FULL)
+KILLS: Final = (Kind.KILL_LEADER, Kind.KILL_FOLLOWER, Kind.KILL_ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Between which bounds a fault lasts, and the rest after it, in seconds."""
+
+    fault_seconds: tuple[float, float] = (0.5, 4.0)
+    rest_seconds: tuple[float, float] = (0.3, 2.0)
+
+
+KILL_LOOP: Final = Pace((0.05, 0.3), (0.3, 1.5))
+"""Kill, start at once, kill again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +94,27 @@ class Step:
     pick: int
 
 
-def plan(seed: int, seconds: float, kinds: Sequence[Kind] = tuple(Kind)) -> tuple[Step, ...]:
+def plan(
+    seed: int, seconds: float, kinds: Sequence[Kind] = tuple(Kind), pace: Pace = Pace()
+) -> tuple[Step, ...]:
     """Draw what happens; every kind comes once before any comes twice."""
     chance = random.Random(f"nemesis {seed}")
     steps: list[Step] = []
     for track in (HURTS, tuple(WEATHER)):
-        steps += _draw_track(chance, seconds, [kind for kind in kinds if kind in track])
+        steps += _draw_track(chance, seconds, [kind for kind in kinds if kind in track], pace)
     return tuple(sorted(steps, key=lambda step: step.begin))
 
 
-def _draw_track(chance: random.Random, seconds: float, kinds: list[Kind]) -> Iterable[Step]:
+def _draw_track(chance: random.Random, seconds: float, kinds: list[Kind], pace: Pace) -> Iterable[Step]:
     now = 0.0
     bag: list[Kind] = []
     while kinds:
         bag = bag or chance.sample(kinds, len(kinds))
-        begin = now + chance.uniform(*REST_SECONDS)
-        now = begin + chance.uniform(*FAULT_SECONDS)
+        begin = now + chance.uniform(*pace.rest_seconds)
+        now = begin + chance.uniform(*pace.fault_seconds)
         if now > seconds:
             return
         yield Step(begin, now, bag.pop(), chance.randrange(1 << 16))
-
-
-def possible(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
-    """Leave out what this machine cannot do."""
-    has_faketime = find_faketime() is not None
-    return tuple(kind for kind in kinds if has_faketime or kind not in SKEW_SECONDS)
 
 
 class Nemesis:
@@ -151,19 +174,18 @@ class Nemesis:
                 return f"n{leader + 1}, n{follower + 1}", self._cut(_both(leader, [follower]))
             case Kind.SHATTER:
                 return "all", self._cut(cluster.net.all_lanes())
-            case Kind.CLOCK_AHEAD | Kind.CLOCK_BEHIND:
-                at = everybody[step.pick % len(everybody)]
-                self._start_anew(at, SKEW_SECONDS[step.kind])
-                return f"n{at + 1}", lambda: self._start_anew(at, 0)
-            case Kind.DISK_FULL:
-                cluster.fill_disk()
-                return f"n{(cluster.small_disk or 0) + 1}", cluster.free_disk
+            case Kind.DISK_LOW | Kind.DISK_FULL:
+                at, disk = self._small_disk()
+                disk.fill(to_the_brim=step.kind is Kind.DISK_FULL)
+                return f"n{at + 1}", disk.free
             case _:
-                raise AssertionError(f"{step.kind} is weather")
+                at = everybody[step.pick % len(everybody)]
+                clock = cluster.clock(at)
+                clock.set(*CLOCKS[step.kind])
+                return f"n{at + 1}", clock.set
 
     def _kill(self, nodes: list[int]) -> tuple[str, Undo]:
-        for at in nodes:
-            self._cluster.kill(at)
+        self._cluster.kill_all(nodes)
 
         def undo() -> None:
             for at in nodes:
@@ -171,9 +193,12 @@ class Nemesis:
 
         return ", ".join(f"n{at + 1}" for at in nodes), undo
 
-    def _start_anew(self, at: int, skew_seconds: int) -> None:
-        self._cluster.stop(at)
-        self._cluster.start(at, skew_seconds)
+    def _small_disk(self) -> tuple[int, SmallDisk]:
+        for at in range(self._cluster.count):
+            disk = self._cluster.disk(at)
+            if isinstance(disk, SmallDisk):
+                return at, disk
+        raise AssertionError("no node has a small disk")
 
     def _cut(self, lanes: list[tuple[int, int]]) -> Undo:
         self._cuts = lanes

@@ -41,6 +41,7 @@ def second(block: BlockSeen) -> NodeSeen:
         (second(replace(BLOCKS[1], parent="other")), "does not follow 1"),
         (second(replace(BLOCKS[1], tx_ids=("c", "a"))), "stands at [(1, 0), (2, 1)]"),
         (second(replace(BLOCKS[1], tx_ids=("c", "x"))), "nobody submitted"),
+        (replace(second(replace(BLOCKS[1], tx_ids=("c", "x"))), acts=frozenset("y")), "nobody submitted"),
         (second(replace(BLOCKS[1], tx_ids=("c", "d"))), "was refused (tx.nonce_used) and stands"),
         (second(replace(BLOCKS[1], tx_ids=("c", "d"))), "2 payments under the number of c"),
         (

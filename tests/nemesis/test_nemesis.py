@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.nemesis.faults import Kind
-from tests.nemesis.run import run_and_keep
+from tests.nemesis.run import Course, run_and_keep
 from tests.netns.namespaces import missing
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, rea
 
 def test_killed_paused_and_cut_off_leaders_lose_nothing(tmp_path: Path) -> None:
     kinds = (Kind.KILL_LEADER, Kind.PAUSE_LEADER, Kind.ISOLATE_LEADER)
-    figures = run_and_keep(tmp_path / "ln", 5, 8, kinds=kinds)
+    figures = run_and_keep(tmp_path / "ln", Course(5, 8, kinds=kinds))
     # How many fit into the time is the machine's affair.
     struck = {fault.partition(" (")[0] for fault in figures.faults}
     assert struck and struck <= {kind.value for kind in kinds}
@@ -21,5 +21,5 @@ def test_killed_paused_and_cut_off_leaders_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_fault_that_there_is(tmp_path: Path) -> None:
-    figures = run_and_keep(tmp_path / "ln", 2, 40)
+    figures = run_and_keep(tmp_path / "ln", Course(2, 40))
     assert len({fault.partition(" (")[0] for fault in figures.faults}) > 10

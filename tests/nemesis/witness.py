@@ -1,7 +1,8 @@
 """Gathers the evidence for the judge: heights while things happen, and afterwards what every node shows.
 
 Blocks, results and balances are asked through the gateways, as any member could; certificates, links and
-sums are checked in the store; receipts are proved offline from the genesis document.
+sums are checked in the store; receipts are proved offline from the genesis document; what each daemon has
+signed and logged is read from files that no fault reaches.
 """
 
 import http.client
@@ -20,8 +21,11 @@ from node.cli.receipts import make_bundle, verify_bundle
 from node.cluster.founding import CURRENCY_NUMBER
 from node.store.check import check_store
 from protocol.addresses import HRP_TEST, format_address
+from protocol.chain.transaction import decode_signed
+from protocol.contracts import registry
 from protocol.errors import Rejected
 from tests.nemesis.bank import Bank, Outcome, Payment
+from tests.nemesis.child import list_contradictions
 from tests.nemesis.cluster import Cluster
 from tests.nemesis.history import BlockSeen, NodeSeen
 
@@ -30,6 +34,8 @@ BATCH: Final = 50
 CALL_SECONDS: Final = 30.0
 RECEIPTS_PROVED: Final = 60
 """Receipts of each node that are proved, drawn from the acknowledged ones."""
+NEVER_LOGGED: Final = ("signer.refused", "evidence ", "invariant.broken")
+"""Events that only a liar among the validators, or a bug, can cause."""
 
 
 class HeightWatch:
@@ -85,8 +91,29 @@ def _see(cluster: Cluster, at: int, bank: Bank, to_prove: Sequence[Payment]) -> 
     results = {state["id"]: state["status"] == "committed" for state in states}
     asked = [("assets_balances", {"address": format_address(a, HRP_TEST)}) for a in bank.addresses]
     balances = {member: _posted(form) for member, form in enumerate(_ask(node.url, asked))}
-    damage = (*_check_store(cluster, at), *_prove(cluster, node.url, to_prove))
-    return NodeSeen(node.name, tuple(blocks), results, balances, damage)
+    damage = (*_check_store(cluster, at), *_prove(cluster, node.url, to_prove), *_check_word(cluster, at))
+    known = {payment.id for payment in bank.payments}
+    acts = frozenset(tx_id for tx_id in ids if tx_id not in known and _is_act(cluster, at, tx_id))
+    return NodeSeen(node.name, tuple(blocks), results, balances, damage, acts)
+
+
+def _is_act(cluster: Cluster, at: int, tx_id: str) -> bool:
+    """Tell whether a transaction calls nothing but the registry."""
+    found = cluster.store(at).transaction(bytes.fromhex(tx_id[2:]))
+    if found is None:
+        return False
+    program: Any = decode_signed(found[2], cluster.local.genesis.compute_hash()).tx.program
+    return all(call[0] == registry.CONTRACT.id for call in program[1])
+
+
+def _check_word(cluster: Cluster, at: int) -> Iterator[str]:
+    """Say where a validator broke its word, by what it signed and what it logged."""
+    yield from list_contradictions(cluster.signed(at))
+    log = cluster.log_text(at)
+    for event in NEVER_LOGGED:
+        if event in log:
+            line = next(line for line in log.splitlines() if event in line)
+            yield f"it logged: {line[:300]}"
 
 
 def _posted(form: dict[str, Any]) -> int:

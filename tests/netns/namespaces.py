@@ -83,11 +83,15 @@ class Namespaces:
         """Return the address of a node."""
         return f"10.213.0.{node + 1}"
 
+    def path(self, node: int) -> Path:
+        """Return the file that is the namespace of a node, for `setns`."""
+        return Path("/run/netns") / self._names[node]
+
     def inside(self, node: int, command: Sequence[str]) -> list[str]:
         """Return the command that runs another one in the namespace of a node, and dies with this process."""
         return [
             *("setpriv", "--pdeathsig", "KILL"),
-            *("nsenter", f"--net=/run/netns/{self._names[node]}", "--", *command),
+            *("nsenter", f"--net={self.path(node)}", "--", *command),
         ]
 
     # --- faults

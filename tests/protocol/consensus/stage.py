@@ -96,7 +96,7 @@ class Actor:
     @property
     def accepted(self) -> Block | None:
         assert isinstance(self.machine.engine, Raft)
-        return self.machine.engine._accepted
+        return self.machine.engine._pledges.accepted
 
     @property
     def head(self) -> Head:

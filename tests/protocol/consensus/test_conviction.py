@@ -6,9 +6,10 @@ import pytest
 
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.claim import Claim
+from protocol.chain.conviction import convict
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import conviction
-from protocol.consensus.conviction import STATEMENTS_KEPT, Witness, convict
+from protocol.consensus.conviction import STATEMENTS_KEPT, Witness
 from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest
 from protocol.types import BlockId, EpochNumber, Height, Signature, View
 from tests.protocol.consensus.stage import Stage

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import trio
 
-from node.batches import Batches
 from node.builder import Builder, Pace
 from node.clock import Clock, SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config
@@ -131,7 +130,6 @@ class Daemon:
         )
         self.ipc = IpcServer(config.socket_path, NodeHandlers(parts))
         self.clock = clock
-        self._batches = Batches()
         self._logged: dict[PeerId, float] = {}
         self.stopping = trio.Event()
 
@@ -147,7 +145,7 @@ class Daemon:
             if self.spread is not None:
                 nursery.start_soon(self.spread.run)
             nursery.start_soon(self._listen)
-            nursery.start_soon(self._take_batches)
+            nursery.start_soon(self.intake.accept_waiting)
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
             task_status.started()
             await self.stopping.wait()
@@ -219,8 +217,14 @@ class Daemon:
         match kind:
             case FrameKind.CONSENSUS:
                 self.driver.on_frame(peer, payload)
+            case FrameKind.OUTLINE:
+                self.driver.on_outline(peer, payload)
+            case FrameKind.GET_TXS:
+                self.driver.on_get_txs(peer, payload)
+            case FrameKind.TXS:
+                self.driver.on_txs(peer, payload)
             case FrameKind.TRANSACTIONS:
-                self._batches.put(peer, decode_batch(payload))
+                self.intake.batches.put(peer, decode_batch(payload))
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
 
@@ -231,13 +235,9 @@ class Daemon:
 
     def _on_gossip(self, data: bytes) -> None:
         try:
-            self._batches.put(None, decode_batch(split(data)[1]))
+            self.intake.batches.put(None, decode_batch(split(data)[1]))
         except Rejected as refusal:
             self.log.debug("gossip.refused", why=str(refusal))
-
-    async def _take_batches(self) -> None:
-        while True:
-            await self.intake.accept(await self._batches.take())
 
     async def _hand_over(self) -> None:
         """Let another validator lead before this one goes, so that nobody waits for an election."""

@@ -18,6 +18,7 @@ import trio
 
 from node.builder import Builder
 from node.clock import Clock
+from node.compact import Ask, Bodies, Deliver, Gathering, list_leaves
 from node.errors import OperationError
 from node.executor import Ahead, Executor, Prepared
 from node.inbox import Inbox
@@ -27,10 +28,19 @@ from node.mempool import Mempool
 from node.net.transport import Channel, PeerId
 from node.signer import Signer
 from node.store.store import Store
-from node.wire import FrameKind, frame
+from node.wire import (
+    FrameKind,
+    decode_get_txs,
+    decode_outline,
+    decode_txs,
+    encode_get_txs,
+    encode_outline,
+    encode_txs,
+    frame,
+)
 from protocol import crypto
 from protocol.chain.block import Block, decode_block
-from protocol.chain.certificate import Certificate
+from protocol.chain.certificate import Certificate, Vote
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.consensus.effects import (
     Alarm,
@@ -46,7 +56,7 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
-from protocol.consensus.engine import Consensus
+from protocol.consensus.engine import BUFFER_HEIGHTS, Consensus
 from protocol.consensus.inputs import (
     BlockBuilt,
     BlockChecked,
@@ -89,6 +99,9 @@ DISK_RETRY_SECONDS: Final = 2.0
 
 ALARM_SECONDS: Final = 1.0
 """Alarms are logged once in this time, so that a hostile validator cannot fill the disk with them."""
+
+GATHER_SECONDS: Final = 0.05
+"""How often proposals that lack transactions are looked at."""
 
 SERVING_SHARE: Final = 10
 """A validator that lags is sent what was decided for at most one part in so many of this node's time."""
@@ -147,6 +160,9 @@ class Driver:
         self._on_sync = on_sync
         self._genesis_hash: Hash32 = executor.rules.genesis_hash
         self._inbox = Inbox()
+        self.gathering = Gathering(intake.find, intake.decode)
+        self._gathering_begun = trio.Event()
+        self._bodies = Bodies()
         self._timers: dict[TimerKind, _Timer] = {}
         self._serve_after: dict[int, float] = {}
         self._building = trio.CancelScope()
@@ -190,18 +206,87 @@ class Driver:
         Raises:
             Rejected: it does not; the peer is at fault.
         """
-        record = self._machine.record
-        sender = next((i for i, v in enumerate(record.validators) if PeerId(v.node_key) == peer), None)
-        if sender is None:
-            raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
+        sender = self._place_of(peer)
         if not self._inbox.has_room(peer, len(payload)):
             return
         message = decode_message(payload, self.decode_block)
+        self._verify(message)
+        if isinstance(message, Vote) and message.block_id is not None:
+            self.gathering.note_vote(peer, message.block_id)
+        elif isinstance(message, Proposal):
+            self._bodies.keep(message.block)
+        self._inbox.put(Received(sender, message, self._machine.record.number), peer, len(payload))
+
+    def on_outline(self, peer: PeerId, payload: bytes) -> None:
+        """Take a proposal without its transactions; consensus hears of it when they are together.
+
+        Raises:
+            Rejected: it does not decode, or is not signed; the peer is at fault.
+        """
+        sender = self._place_of(peer)
+        if not self._inbox.has_room(peer, len(payload)):
+            return
+        outline = decode_outline(payload)
+        proposal, number = outline.proposal, self._machine.record.number
+        self._verify(proposal)
+        if proposal.epoch != number:
+            # Consensus never looks into it: it only shows where its sender is.
+            self._inbox.put(Received(sender, proposal, number), peer, len(payload))
+        elif self._machine.height <= proposal.height <= self._machine.height + BUFFER_HEIGHTS:
+            self._gather(*self.gathering.take(peer, outline, trio.current_time()))
+
+    def on_get_txs(self, peer: PeerId, payload: bytes) -> None:
+        """Serve transactions of a proposed block to a validator that lacks them.
+
+        Raises:
+            Rejected: it does not decode, or asks for what cannot be; the peer is at fault.
+        """
+        self._place_of(peer)
+        answer = self._bodies.answer(peer, decode_get_txs(payload))
+        if answer is not None:
+            self._network.send(peer, Channel.BULK, encode_txs(answer))
+
+    def on_txs(self, peer: PeerId, payload: bytes) -> None:
+        """Take transactions that a proposal lacked.
+
+        Raises:
+            Rejected: it does not decode, or is not what was asked for; the peer is at fault.
+        """
+        if self.gathering.is_asked(peer):
+            self._gather(self.gathering.add(peer, decode_txs(payload)), [])
+
+    def _place_of(self, peer: PeerId) -> int:
+        validators = self._machine.record.validators
+        place = next((i for i, v in enumerate(validators) if PeerId(v.node_key) == peer), None)
+        if place is None:
+            raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
+        return place
+
+    def _verify(self, message: Message) -> None:
+        record = self._machine.record
         if epoch_of(message) == record.number:
             for public_key, digest, signature in list_signature_checks(message, record, self._genesis_hash):
                 if not crypto.verify(public_key, digest, signature):
                     raise Rejected(Code.BAD_SIG, f"{type(message).__name__}: a signature does not hold")
-        self._inbox.put(Received(sender, message, record.number), peer, len(payload))
+
+    def _gather(self, complete: list[Deliver], asks: list[Ask]) -> None:
+        """Hand on proposals that are complete, and ask for what others lack."""
+        record = self._machine.record
+        for peer, proposal, size_bytes in complete:
+            self._bodies.keep(proposal.block)
+            if proposal.epoch == record.number and self._inbox.has_room(peer, size_bytes):
+                self._inbox.put(Received(self._place_of(peer), proposal, record.number), peer, size_bytes)
+        for peer, ask in asks:
+            self._network.send(peer, Channel.VOTE, encode_get_txs(ask))
+            self._gathering_begun.set()
+
+    async def _keep_gathering(self) -> None:
+        while True:
+            await self._gathering_begun.wait()
+            self._gathering_begun = trio.Event()
+            while len(self.gathering):
+                await trio.sleep(GATHER_SECONDS)
+                self._gather(*self.gathering.tick(trio.current_time()))
 
     def decode_block(self, data: bytes) -> Block:
         """Decode a block of this chain; transactions that this node has verified are not decoded again."""
@@ -210,6 +295,7 @@ class Driver:
     async def run(self) -> None:
         """Carry out inputs, one at a time, for ever."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_gathering)
             while True:
                 event = await self._next()
                 self.trace.append(_without_bodies(event))
@@ -302,13 +388,31 @@ class Driver:
         me = self._machine.own_index
         others = range(len(record.validators)) if receivers is None else receivers
         data: bytes | None = None
+        # What goes to one was lacking there, so it goes whole.
+        is_for_all = receivers is None
+        outlined = self._outline(record, message) if is_for_all and isinstance(message, Proposal) else ()
         for index in others:
-            if index == me:
+            if index == me or index in outlined:
                 continue
             data = data or frame(FrameKind.CONSENSUS, encode_message(message))
             self._send(record, index, data)
         if (receivers is None or me in receivers) and me is not None:
             self.feed(Received(me, message, record.number))
+
+    def _outline(self, record: EpochRecord, proposal: Proposal) -> tuple[int, ...]:
+        """Send a proposal that is said to all as an outline, and return who got it so."""
+        self._bodies.keep(proposal.block)
+        found = tuple(
+            index
+            for index, validator in enumerate(record.validators)
+            if index != self._machine.own_index
+            and not self._bodies.is_whole(PeerId(validator.node_key), proposal.block)
+        )
+        if found:
+            data = encode_outline(proposal, list_leaves(proposal.block.transactions))
+            for index in found:
+                self._send(record, index, data)
+        return found
 
     def _send(self, record: EpochRecord, index: int, data: bytes) -> None:
         channel = Channel.VOTE if len(data) <= VOTE_CHANNEL_BYTES_MAX else Channel.BULK
@@ -425,6 +529,7 @@ class Driver:
         """Forget what waited for a block that is final now."""
         self.blocks_committed += 1
         self.txs_committed += len(block.transactions)
+        self.gathering.forget(block.height)
         self._intake.forget(block.transactions)
         self._mempool.remove_committed([t.id for t in block.transactions])
         self._mempool.drop_overtaken(block.transactions)

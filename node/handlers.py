@@ -171,6 +171,8 @@ class NodeHandlers:
             "blocks_total": parts.driver.blocks_committed,
             "transactions_total": parts.driver.txs_committed,
             "signatures_checked_total": parts.intake.signatures_checked,
+            "outlines_total": parts.driver.gathering.outlines,
+            "transactions_fetched_total": parts.driver.gathering.fetched_txs,
             "mempool_evicted_total": pool.evicted_total,
             "mempool_expired_total": pool.expired_total,
             "mempool_refused_total": pool.refused_full_total,

@@ -15,12 +15,14 @@ from typing import Final, Protocol
 
 import trio
 
+from node.batches import Batches
 from node.mempool import Mempool
 from node.net.transport import Channel
 from node.wire import BATCH_FLUSH_BYTES, BATCH_TXS_MAX, encode_batch
 from protocol import crypto
 from protocol.chain.transaction import SignedTransaction, decode_signed
 from protocol.errors import Code, Rejected
+from protocol.merkle.proof import hash_leaf
 from protocol.transition import Admission
 from protocol.types import Hash32, TxId
 
@@ -99,6 +101,8 @@ class Intake:
         # Taking the oldest entry out of a plain dict walks over the gaps of all that went before.
         self._verified: OrderedDict[bytes, SignedTransaction] = OrderedDict()
         self._verified_bytes = 0
+        self._by_leaf: dict[Hash32, SignedTransaction] = {}
+        self.batches = Batches()
         self.signatures_checked = 0
         self.phase_seconds = {"decode": 0.0, "verify": 0.0, "admit": 0.0}
 
@@ -109,6 +113,22 @@ class Intake:
             Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
         """
         return self._verified.get(raw) or decode_signed(raw, self._genesis_hash)
+
+    def find(self, leaf: Hash32) -> SignedTransaction | None:
+        """Return a transaction that this node has, by the digest under which blocks name it.
+
+        One that came from another node may still wait for its signatures to be checked.
+        """
+        found = self._by_leaf.get(leaf)
+        if found is not None:
+            return found
+        raw = self.batches.find(leaf)
+        if raw is None:
+            return None
+        try:
+            return self.decode(raw)
+        except Rejected:
+            return None
 
     async def check_signatures(self, transactions: Sequence[SignedTransaction]) -> None:
         """Check the signatures of a block's transactions, each once in the life of this process.
@@ -137,6 +157,13 @@ class Intake:
     async def accept(self, raws: Sequence[bytes]) -> None:
         """Admit what another node sent; refusals are its affair."""
         await self._take(raws)
+
+    async def accept_waiting(self) -> None:
+        """Admit what other nodes sent, batch by batch in turn; for ever."""
+        while True:
+            raws = await self.batches.take()
+            await self.accept(raws)
+            self.batches.release(raws)
 
     def oldest_ms(self) -> int:
         """Return how long the oldest transaction that was given to this node has waited, in milliseconds."""
@@ -208,15 +235,17 @@ class Intake:
         for signed in transactions:
             if self._verified.pop(signed.raw, None) is not None:
                 self._verified_bytes -= len(signed.raw)
+                del self._by_leaf[hash_leaf(signed.raw)]
 
     def _remember(self, signed: SignedTransaction) -> None:
         if signed.raw in self._verified:
             return
-        self._verified[signed.raw] = signed
+        self._verified[signed.raw] = self._by_leaf[hash_leaf(signed.raw)] = signed
         self._verified_bytes += len(signed.raw)
         while len(self._verified) > VERIFIED_TXS_MAX or self._verified_bytes > VERIFIED_BYTES_MAX:
             raw, _ = self._verified.popitem(last=False)
             self._verified_bytes -= len(raw)
+            del self._by_leaf[hash_leaf(raw)]
 
     def _refuse_known(self, tx_id: TxId) -> Rejected | None:
         return _exists() if self._mempool.known(tx_id) else None

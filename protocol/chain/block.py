@@ -201,6 +201,23 @@ def decode_block(data: bytes, decode_tx: Callable[[bytes], SignedTransaction]) -
     Raises:
         Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`, `INVALID_BLOCK`.
     """
+    block = _read_block(data, decode_tx)
+    check_body(block)
+    return block
+
+
+def decode_bare(data: bytes) -> Block:
+    """Decode a block whose transactions travel on their own; all else is checked against the header.
+
+    Raises:
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`, `INVALID_BLOCK`.
+    """
+    block = _read_block(data, _refuse_tx)
+    _check_rest(block)
+    return block
+
+
+def _read_block(data: bytes, decode_tx: Callable[[bytes], SignedTransaction]) -> Block:
     fields = Reader(codec.decode(data, BLOCK_BYTES_MAX), "block", 4)
     header_bytes = fields.data_up_to(HEADER_BYTES_MAX)
     header = decode_header(header_bytes)
@@ -208,9 +225,11 @@ def decode_block(data: bytes, decode_tx: Callable[[bytes], SignedTransaction]) -
     evidence = fields.records(BLOCK_EVIDENCE_MAX, read_evidence)
     certificate_value: Value = fields.any()
     certificate = None if certificate_value is None else read_certificate(certificate_value)
-    block = Block(compute_block_id(header_bytes), header, transactions, evidence, certificate)
-    check_body(block)
-    return block
+    return Block(compute_block_id(header_bytes), header, transactions, evidence, certificate)
+
+
+def _refuse_tx(raw: bytes) -> SignedTransaction:
+    raise Rejected(Code.MALFORMED, "bare block: holds a transaction")
 
 
 def check_body(block: Block) -> None:
@@ -222,6 +241,11 @@ def check_body(block: Block) -> None:
     header = block.header
     if header.tx_count != len(block.transactions) or header.tx_root != compute_tx_root(block.transactions):
         raise Rejected(Code.INVALID_BLOCK, "transactions are not those of the header")
+    _check_rest(block)
+
+
+def _check_rest(block: Block) -> None:
+    header = block.header
     if header.evidence_root != compute_evidence_root(block.evidence):
         raise Rejected(Code.INVALID_BLOCK, "evidence is not that of the header")
     certificate = block.last_certificate

@@ -205,9 +205,23 @@ def list_root(leaves: Sequence[bytes]) -> Hash32:
     Source: RFC 6962, 2.1. Its recursive cut at the largest power of two is the same as pairing from the left
     and handing an odd last digest up unchanged.
     """
-    if not leaves:
+    return list_root_of(_leaf_level(leaves))
+
+
+def hash_leaf(item: bytes) -> Hash32:
+    """Compute the digest by which one item stands in its list."""
+    return Hash32(sha256(_LIST_LEAF + item).digest())
+
+
+def list_root_of(digests: Sequence[bytes]) -> Hash32:
+    """Compute the Merkle tree hash of a list whose items are known by `hash_leaf` only.
+
+    Whoever takes digests from outside must know how many items the list has: the digests of one level above
+    have the same root.
+    """
+    if not digests:
         return Hash32(sha256(b"").digest())
-    level = _leaf_level(leaves)
+    level = list(digests)
     while len(level) > 1:
         level = _level_above(level)
     return Hash32(level[0])

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from node import batches as batches_module
-from node.batches import Batches
+from node.batches import RAW_BYTES, Batches
 from node.net.transport import PeerId
 
 ONE, TWO = PeerId(b"\2" + bytes(32)), PeerId(b"\3" + bytes(32))
@@ -37,7 +37,7 @@ async def test_senders_take_turns() -> None:
 async def test_bytes_of_one_sender_are_limited_and_nobody_elses(
     monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    monkeypatch.setattr(batches_module, "WAITING_BYTES_MAX", 2 * (100 + 128) + room)
+    monkeypatch.setattr(batches_module, "WAITING_BYTES_MAX", 2 * (100 + 2 * RAW_BYTES) + room)
     batches, raws = Batches(), (bytes(100),)
     assert [batches.put(ONE, raws) for _ in range(3)] == [True, room == 0, False]
     assert batches.put(TWO, raws)

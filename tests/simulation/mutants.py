@@ -33,7 +33,7 @@ ROUNDS = "protocol/consensus/rounds.py"
 VALIDATORS = "protocol/chain/validators.py"
 VOTES = "protocol/consensus/votes.py"
 MESSAGES = "protocol/consensus/messages.py"
-CONVICTION = "protocol/consensus/conviction.py"
+CONVICTION = "protocol/chain/conviction.py"
 PLANNER = "protocol/sync/planner.py"
 LIGHT = "protocol/light.py"
 CERTIFICATE = "protocol/chain/certificate.py"
@@ -273,7 +273,7 @@ MUTANTS = (
     Mutant(
         "one-signer-accused-for-another",
         CONVICTION,
-        "    if first.signer != second.signer:\n        return None\n",
+        "    if (first.signer, first.epoch) != (second.signer, second.epoch):\n        return None\n",
         "",
         T_CONVICTION + "test_innocent",
     ),

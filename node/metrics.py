@@ -24,6 +24,8 @@ DAEMON_METRICS: Final = (
     Metric("blocks_total", "counter", "Blocks committed by this process."),
     Metric("transactions_total", "counter", "Transactions committed by this process."),
     Metric("signatures_checked_total", "counter", "Signatures of transactions checked by this process."),
+    Metric("outlines_total", "counter", "Proposals that came without their transactions."),
+    Metric("transactions_fetched_total", "counter", "Transactions of proposals that had to be fetched."),
     Metric("phase_seconds_total", "counter", "Time spent in one phase of the life of a block.", ("phase",)),
     Metric("mempool_evicted_total", "counter", "Waiting transactions pushed out by others."),
     Metric("mempool_expired_total", "counter", "Waiting transactions that expired."),

@@ -40,6 +40,7 @@ from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.conviction import Witness
+from protocol.consensus.course import Course
 from protocol.consensus.effects import (
     Alarm,
     Broadcast,
@@ -53,7 +54,7 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
-from protocol.consensus.heard import Course, Heard
+from protocol.consensus.heard import Heard
 from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import (
     Beat,

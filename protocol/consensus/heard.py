@@ -9,39 +9,12 @@ only (B5), so its memory is bounded by rounds and not by what liars send. What t
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Vote
-from protocol.chain.validators import EpochRecord
 from protocol.consensus.blocks import Blocks
+from protocol.consensus.course import Course
 from protocol.consensus.messages import BftStatus, PolkaShown, Proposal, VoteBundle
 from protocol.consensus.polka import Polka, is_polka
-from protocol.consensus.rounds import Rounds, is_near, is_well_formed, order_proposers
-from protocol.types import BlockId, Hash32, Height, View
-
-
-class Course:
-    """What is the same at all heights of an epoch: the chain, the record, and the order of proposers."""
-
-    __slots__ = ("_epoch_hash", "_genesis_hash", "_proposers", "record")
-
-    def __init__(self, genesis_hash: Hash32, record: EpochRecord) -> None:
-        self._genesis_hash = genesis_hash
-        self.record = record
-        self._epoch_hash = record.compute_hash()
-        self._proposers = order_proposers(record)
-
-    def proposer_of(self, height: Height, view: View) -> int:
-        """Return who proposes in a round."""
-        return self._proposers[(height + view) % len(self._proposers)]
-
-    def is_next(self, block: Block, height: Height, parent_id: BlockId) -> bool:
-        """Tell whether a block is of this chain and epoch and follows its parent."""
-        header = block.header
-        return (
-            header.genesis_hash == self._genesis_hash
-            and header.height == height
-            and header.epoch == self.record.number
-            and header.epoch_hash == self._epoch_hash
-            and header.parent_id == parent_id
-        )
+from protocol.consensus.rounds import Rounds, is_near, is_well_formed
+from protocol.types import BlockId, Height, View
 
 
 class Heard:

@@ -25,10 +25,11 @@ from enum import IntEnum
 from typing import Final, assert_never
 
 from protocol.chain.block import Block
-from protocol.chain.certificate import Certificate, Vote, VoteKind
+from protocol.chain.certificate import Certificate, Vote
 from protocol.chain.claim import Claim
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.conviction import Witness
+from protocol.consensus.course import Course
 from protocol.consensus.effects import (
     Alarm,
     Broadcast,
@@ -62,10 +63,11 @@ from protocol.consensus.messages import (
 )
 from protocol.consensus.office import Office
 from protocol.consensus.pledges import NO_TERM, Pledges
+from protocol.consensus.proposed import Proposed
 from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_jitter_ms
 from protocol.consensus.timers import Timers
-from protocol.consensus.votes import GrantSet, VoteSet, is_decision, is_elected
+from protocol.consensus.votes import GrantSet, is_decision, is_elected
 from protocol.params import LEADER_HANDOVER_BLOCKS
 from protocol.types import BlockId, Hash32, Height, View
 
@@ -93,15 +95,12 @@ class Raft:
     """
 
     __slots__ = (
-        "_checking",
+        "_course",
         "_doubted_term",
         "_elected",
-        "_epoch_hash",
-        "_genesis_hash",
         "_grants",
         "_height",
         "_is_decided",
-        "_is_unwelcome",
         "_key",
         "_leader",
         "_lease",
@@ -110,12 +109,12 @@ class Raft:
         "_own",
         "_parent_id",
         "_pledges",
+        "_proposed",
         "_record",
         "_refused_term",
         "_role",
         "_timeouts",
         "_timers",
-        "_votes",
         "_witness",
     )
 
@@ -128,9 +127,8 @@ class Raft:
         parent_id: BlockId,
         timeouts: Timeouts,
     ) -> None:
-        self._genesis_hash = genesis_hash
+        self._course = Course(genesis_hash, record)
         self._record = record
-        self._epoch_hash = record.compute_hash()
         self._own = own
         self._key = record.validators[own].consensus_key
         self._timeouts = timeouts
@@ -141,9 +139,7 @@ class Raft:
         self._pledges = Pledges(record.number, height, own)
 
         # This height.
-        self._votes = VoteSet(record, VoteKind.ACK, height)
-        self._checking: Proposal | None = None
-        self._is_unwelcome = False
+        self._proposed = Proposed(record, height)
         self._is_decided = False
 
         # This term.
@@ -244,14 +240,13 @@ class Raft:
 
     def checked(self, block_id: BlockId, verdict: Verdict) -> list[Effect]:
         """Take the verdict on a proposed block; acknowledge it if its term is still the current one."""
-        proposal = self._checking
-        if proposal is None or proposal.block.id != block_id or self._is_decided:
+        proposal = self._proposed.judge(block_id, verdict)
+        if proposal is None or self._is_decided:
             return []
         if verdict is Verdict.INVALID:
-            self._checking = None
+            self._proposed.put_away()
             self._refuse(proposal, "an invalid block")
         else:
-            self._is_unwelcome = verdict is Verdict.UNWELCOME
             self._weigh(proposal)
         return self._take()
 
@@ -261,8 +256,7 @@ class Raft:
         self._parent_id = parent_id
         self._pledges.begin_height(height)
         self._office.begin_height()
-        self._votes = VoteSet(self._record, VoteKind.ACK, height)
-        self._checking = None
+        self._proposed = Proposed(self._record, height)
         self._is_decided = False
         # Others acknowledged what was unwelcome here, or another leader came.
         self._doubted_term = NO_TERM
@@ -469,11 +463,7 @@ class Raft:
         step = Step.IDLE
         if self._pledges.has_accepted:
             step = Step.ACCEPTED
-        elif (
-            self._is_decided
-            or self.term == self._refused_term
-            or (self._checking is not None and self._checking.view == self.term)
-        ):
+        elif self._is_decided or self.term == self._refused_term or self._proposed.is_checking(self.term):
             step = Step.CHECKING
         self._out.append(Send(to, Status(self._record.number, self._height, self.term, beat_counter, step)))
 
@@ -512,31 +502,28 @@ class Raft:
             self._refuse(proposal, "another block than it claimed")
         elif not self._is_next(block):
             self._refuse(proposal, "a block that does not follow ours")
-        elif (certificate := self._votes.find_certificate(block.id)) is not None:
+        elif (certificate := self._proposed.find_certificate(block.id)) is not None:
             self._decide(block, certificate)
         elif accepted is not None and self._pledges.has_accepted:
             if accepted.id == block.id:
                 self._out.append(Send(proposal.proposer, self._pledges.make_ack()))
         elif accepted is not None and accepted.id == block.id:
             self._accept(block)
-        elif self._checking is not None and self._checking.block.id == block.id:
-            self._checking = proposal
-            if self._is_unwelcome:
-                self._weigh(proposal)
-        elif self._checking is None or self._checking.view < proposal.view:
-            self._checking, self._is_unwelcome = proposal, False
+        elif self._proposed.take_up(proposal):
             self._out.append(CheckBlock(block))
+        elif self._proposed.checking is proposal and self._proposed.is_unwelcome:
+            self._weigh(proposal)
 
     def _weigh(self, proposal: Proposal) -> None:
         """Accept a valid block of our term. One that is unwelcome only if its leader was elected with it:
         then a majority may stand behind it. Otherwise it waits, and its leader loses our patience."""
         block = proposal.block
         if proposal.view != self.term:
-            self._checking = None
+            self._proposed.put_away()
             return
         assert self._elected is not None
         claim = self._elected.claim
-        if not self._is_unwelcome or (claim.height, claim.accepted_id) == (self._height, block.id):
+        if not self._proposed.is_unwelcome or (claim.height, claim.accepted_id) == (self._height, block.id):
             self._accept(block)
         elif self._doubted_term != self.term:
             self._doubted_term = self.term
@@ -552,19 +539,12 @@ class Raft:
             self._await_election()
 
     def _is_next(self, block: Block) -> bool:
-        header = block.header
-        return (
-            header.genesis_hash == self._genesis_hash
-            and header.height == self._height
-            and header.epoch == self._record.number
-            and header.epoch_hash == self._epoch_hash
-            and header.parent_id == self._parent_id
-        )
+        return self._course.is_next(block, self._height, self._parent_id)
 
     def _accept(self, block: Block) -> None:
         """Promise to stand behind a block that was executed, and say so once the promise is durable."""
         self._pledges.accept(block)
-        self._checking = None
+        self._proposed.put_away()
         self._persist()
         self._out.append(Broadcast(self._pledges.make_ack()))
 
@@ -576,13 +556,8 @@ class Raft:
     # --- decisions
 
     def _on_vote(self, vote: Vote) -> None:
-        certificate = self._votes.add(vote)
-        if certificate is None or self._is_decided:
-            return
-        for block in (self._pledges.accepted, None if self._checking is None else self._checking.block):
-            if block is not None and block.id == certificate.block_id:
-                self._decide(block, certificate)
-                return
+        if not self._is_decided and (found := self._proposed.add_ack(vote, self._pledges.accepted)):
+            self._decide(*found)
 
     def _on_decided(self, sender: int, decided: Decided) -> None:
         block, certificate = decided.block, decided.certificate
@@ -595,7 +570,7 @@ class Raft:
 
     def _decide(self, block: Block, certificate: Certificate) -> None:
         self._is_decided = True
-        self._checking = None
+        self._proposed.put_away()
         self._out.append(CommitBlock(block, certificate))
 
     # --- the rest

@@ -12,11 +12,9 @@ not add up. 3. f + 1 validators in a later round show that a correct one is ther
 
 from typing import Final
 
-from protocol import crypto
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.polka import Polka, form_polka
-from protocol.crypto import Domain
 from protocol.types import BlockId, View
 
 VIEWS_AHEAD_MAX: Final = 8
@@ -24,17 +22,6 @@ VIEWS_AHEAD_MAX: Final = 8
 
 VIEWS_BEHIND_MAX: Final = 8
 """Rounds below ours whose votes and blocks are kept: for a late decision, and for those who are there."""
-
-
-def order_proposers(record: EpochRecord) -> tuple[int, ...]:
-    """Return the validators in the order in which they propose, another one in every epoch.
-
-    *Departs* from consensus.md 2.3, where the seal's id is the anchor: the record's own hash is known after a
-    restart too, and the proposer of the seal cannot search for one that suits it.
-    """
-    anchor = record.compute_hash()
-    places = [crypto.digest(Domain.PROPOSERS, anchor, v.consensus_key) for v in record.validators]
-    return tuple(sorted(range(len(places)), key=places.__getitem__))
 
 
 def is_well_formed(vote: Vote) -> bool:

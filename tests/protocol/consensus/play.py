@@ -3,13 +3,13 @@
 from protocol.chain.block import Block
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.validators import EngineKind
+from protocol.consensus.course import order_proposers
 from protocol.consensus.effects import Broadcast, Effect
 from protocol.consensus.messages import (
     Message,
     Proposal,
 )
 from protocol.consensus.polka import Polka, form_polka
-from protocol.consensus.rounds import order_proposers
 from protocol.types import BlockId, EpochNumber, Height, View
 from tests.protocol.consensus.stage import Stage
 from tests.simulation import ledger

@@ -7,6 +7,7 @@ import pytest
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus.bft import IDLE_MS
+from protocol.consensus.course import order_proposers
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, SetTimer
 from protocol.consensus.inputs import Verdict, WorkWaiting
 from protocol.consensus.messages import (
@@ -18,7 +19,6 @@ from protocol.consensus.messages import (
     Proposal,
     VoteBundle,
 )
-from protocol.consensus.rounds import order_proposers
 from protocol.consensus.timeouts import LOCAL, ROUND_MS_MAX, WAN, TimerKind, compute_round_ms
 from protocol.types import EpochNumber, Height, View
 from tests.protocol.consensus.play import EPOCH, PRECOMMIT, PREVOTE, Play, said

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from protocol.consensus.heard import Course
+from protocol.consensus.course import Course
 from protocol.types import Height, View
 from tests.protocol.consensus.itf import Replay, load_traces
 

@@ -5,7 +5,7 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import assets, auth, grants, multisig, registry, sched
+from protocol.contracts import assets, auth, documents, grants, multisig, registry, sched
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
 from protocol.contracts.shares import contract as shares
@@ -23,6 +23,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     multisig.CONTRACT,
     shares.CONTRACT,
     treasury.CONTRACT,
+    documents.CONTRACT,
 )
 
 REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, registry.paused_until)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, cast
 
-from protocol.params import STATE_VALUE_BYTES_MAX
+from protocol.params import QUERY_ITEMS_MAX, STATE_VALUE_BYTES_MAX
 from protocol.vm import gas
 from protocol.vm.keys import KeyField, KeyPart, check_layout, pack_key, table_prefix, unpack_key
 from protocol.vm.kinds import Field
@@ -111,6 +111,28 @@ class Table(Generic[R]):
         for key, _ in view.scan(pack_key(table_prefix(self.contract, index.number), layout, parts)):
             view.charge(gas.SCAN_ITEM)
             yield unpack_key(key, layout)
+
+    def page(
+        self, view: View, index: Index, *parts: KeyPart, after: tuple[KeyPart, ...] = ()
+    ) -> tuple[tuple[tuple[KeyPart, ...], R], ...]:
+        """List records that an index finds under the parts: their keys and rows, `QUERY_ITEMS_MAX` at most.
+
+        Args:
+            after: key of the last record of the page before; none for the first page.
+        """
+        layout = (*index.fields, *self.key_fields)
+        prefix = table_prefix(self.contract, index.number)
+        start = pack_key(prefix, layout, (*parts, *after)) + b"\x00" if after else None
+        found: list[tuple[tuple[KeyPart, ...], R]] = []
+        for index_key, _ in view.scan(pack_key(prefix, layout, parts), start):
+            view.charge(gas.SCAN_ITEM)
+            key = unpack_key(index_key, layout)[len(index.fields) :]
+            row = self.get(view, self.key(*key))
+            assert row is not None, "an index follows its table"
+            found.append((key, row))
+            if len(found) == QUERY_ITEMS_MAX:
+                break
+        return tuple(found)
 
     def _reindex(self, view: View, key: bytes, old: Row | None, new: Row | None) -> None:
         parts = self.parts(key)

@@ -37,7 +37,7 @@ from tests.protocol.ledger_world import (
 )
 
 WITHOUT_CASES: Final = ("members", "shares", "treasury")
-SCHED, REGISTER, GRANTS, MULTISIG = 3, 4, 6, 21
+SCHED, REGISTER, GRANTS, MULTISIG, DOCS = 3, 4, 6, 21, 51
 
 NODE = person("gas node")
 TWO: Value = (2, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
@@ -178,6 +178,17 @@ def _multisig_cases(time: int) -> dict[int, Case]:
     }
 
 
+def _documents_cases() -> dict[int, Case]:
+    owner = ALICE.address
+    register = (DOCS, 1, 0, (owner, bytes(32), "bylaws", 0))
+    return {
+        1: Case((register,)),
+        2: Case((register, (DOCS, 2, 0, (owner, (1, 0), 9)))),
+        3: Case((register, (DOCS, 3, 0, (owner, (1, 0))))),
+        4: Case(((DOCS, 4, 0, (owner, ALICE.key)),)),
+    }
+
+
 def make_cases(time: int) -> dict[tuple[int, int], Case]:
     """Return the case of each (contract, method) for a block of this time."""
     cases = _kernel_cases(time)
@@ -186,6 +197,7 @@ def make_cases(time: int) -> dict[tuple[int, int], Case]:
         (AUTH, _auth_cases()),
         (ASSETS, _assets_cases()),
         (MULTISIG, _multisig_cases(time)),
+        (DOCS, _documents_cases()),
     ):
         cases |= {(contract, method): case for method, case in found.items()}
     return cases

@@ -8,6 +8,7 @@ that fills or loses its power (`disks.py`), and its clock can be wrong (`child.p
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,8 @@ class Cluster:
                 engine=self._engine,
             )
             self._move_into_namespaces()
+            for at in self._disks:  # what an operator set up long ago is on disk
+                subprocess.run(["sync", "-f", self.nodes[at].home], check=True)
             self._clocks = [ClockFile(self._beside(at, "clock")) for at in range(self.count)]
             stack.callback(self._end)
             for at in range(self.count):
@@ -253,6 +256,11 @@ class Cluster:
     def signed(self, at: int) -> list[Signed]:
         """List all that a node has signed."""
         return read_signed(self._beside(at, "signed"))
+
+    def signed_bytes(self, at: int) -> int:
+        """Return how much is written of what a node has signed: it grows with every signature."""
+        record = self._beside(at, "signed")
+        return record.stat().st_size if record.exists() else 0
 
     def log_text(self, at: int) -> str:
         """Return what a daemon has printed."""

@@ -57,10 +57,19 @@ class Mover:
                 self.moves += [f"{engine} since {status['epoch']['sinceHeight']}"] * (number - last)
             last = number
             if status["pending"] is None:
-                self._say_ready(status)
-                change = ("bft", "--add") if engine == "raft" else ("raft", "--remove")
-                names = [word for name in self._spare for word in (change[1], name)]
-                self._ask("consensus", "migrate", "propose", "--engine", change[0], *names, "--yes")
+                self._decide(status)
+
+    def decide(self) -> int | None:
+        """Decide a change to the other engine; return the height of its seal, None when that did not work."""
+        status = self._ask("consensus", "status")
+        return None if status is None or status["pending"] is not None else self._decide(status)
+
+    def _decide(self, status: dict[str, Any]) -> int | None:
+        self._say_ready(status)
+        change = ("bft", "--add") if status["epoch"]["protocol"] == "raft" else ("raft", "--remove")
+        names = [word for name in self._spare for word in (change[1], name)]
+        decided = self._ask("consensus", "migrate", "propose", "--engine", change[0], *names, "--yes")
+        return None if decided is None else int(decided["sealHeight"])
 
     def _say_ready(self, status: dict[str, Any]) -> None:
         said = {one["operator"] for one in status["ready"] if one["blocksLeft"] >= READY_BLOCKS_MIN}

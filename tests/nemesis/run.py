@@ -132,7 +132,7 @@ class Run:
                         mover.wait_for(max(MOVES_MIN, len(mover.moves) + 1), MOVE_SECONDS_MAX)
                 seconds = time.monotonic() - began
                 payments = bank.payments
-                self._wait_level()
+                wait_level(cluster)
             found = judge(
                 payments, gather(cluster, bank, payments, course.seed), watch.heights, LOAD_OPENING_MINOR
             )
@@ -200,20 +200,20 @@ class Run:
 
         return cluster.wait(is_calm, "progress through every gateway, and catch-up", CALM_SECONDS_MAX)
 
-    def _wait_level(self) -> None:
-        """Wait until all nodes stand at one height for so long that nothing can be on its way any more."""
-        cluster = self._cluster
-        heights: set[int] = set()
-        since = time.monotonic()
 
-        def is_level() -> bool:
-            nonlocal heights, since
-            seen = set(cluster.heights())
-            if len(seen) > 1 or seen != heights:
-                heights, since = seen, time.monotonic()
-            return time.monotonic() - since > QUIET_SECONDS
+def wait_level(cluster: Cluster) -> None:
+    """Wait until all nodes stand at one height for so long that nothing can be on its way any more."""
+    heights: set[int] = set()
+    since = time.monotonic()
 
-        cluster.wait(is_level, "one height on all nodes", CALM_SECONDS_MAX)
+    def is_level() -> bool:
+        nonlocal heights, since
+        seen = set(cluster.heights())
+        if len(seen) > 1 or seen != heights:
+            heights, since = seen, time.monotonic()
+        return time.monotonic() - since > QUIET_SECONDS
+
+    cluster.wait(is_level, "one height on all nodes", CALM_SECONDS_MAX)
 
 
 def run_and_keep(home: Path, course: Course, tell: Callable[[str], None] = lambda line: None) -> Figures:

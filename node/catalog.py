@@ -325,6 +325,7 @@ OPERATION_NUMBERS: Final = {
     "sign_state.unwritable": 113,
     "store.missing": 120, "store.exists": 121, "store.locked": 122, "store.newer": 123, "store.older": 124,
     "store.foreign": 125, "store.disk_low": 126, "store.map_full": 127, "store.broken": 128,
+    "snapshot.missing": 190, "snapshot.damaged": 191, "snapshot.unavailable": 192, "snapshot.other": 193,
     "store.block_damaged": 129, "store.readers_full": 130, "store.reader_stuck": 131,
     "net.listen": 140, "ipc.socket": 141, "ipc.unreachable": 142, "gateway.no_token": 143,
     "gateway.token_mode": 144,

@@ -77,6 +77,10 @@ class Config:
     log_level: str = _key("info", "debug, info, warning or error")
     log_format: str = _key("auto", "json, text, or auto: text on a terminal and json elsewhere")
     fsync_slow_warn_ms: int = _key(250, "a disk write slower than this is logged as a warning")
+    snapshot_every_blocks: int = _key(1_000, "blocks between two snapshots of this node; 0 makes none")
+    snapshot_lag_blocks: int = _key(
+        1_000, "an empty node that is further behind begins with a snapshot, when a peer has one"
+    )
     passphrase_file: str = _key("", "file (mode 0600) with the passphrase of sealed keys; none when empty")
     peers: tuple[Peer, ...] = ()
 
@@ -99,6 +103,11 @@ class Config:
     def store_path(self) -> Path:
         """Folder of the store."""
         return self.home / "store"
+
+    @property
+    def snapshots_path(self) -> Path:
+        """Folder of the snapshots."""
+        return self.home / "snapshots"
 
     @property
     def guard_path(self) -> Path:
@@ -261,6 +270,8 @@ _BOUNDS: Final = {
     "batch_window_ms": (0, 10_000),
     "block_txs_max": (1, 5_000),
     "fsync_slow_warn_ms": (1, 60_000),
+    "snapshot_every_blocks": (0, 1_000_000),
+    "snapshot_lag_blocks": (1, 1_000_000_000),
 }
 
 

@@ -33,13 +33,13 @@ from node.net.links import Links
 from node.net.spread import Spread
 from node.net.transport import Address, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.signer import Signer
+from node.store.opening import open_store
 from node.store.store import Store
 from node.sync import BlockSync
 from node.wallet.keyring import Keyring
 from node.wire import BATCH_BYTES_MAX, FrameKind, decode_batch, split
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
-from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.engine import Consensus
@@ -48,9 +48,8 @@ from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
 from protocol.errors import Rejected
-from protocol.merkle.tree import StateTree
 from protocol.params import BLOCK_INTERVAL_MS_MIN
-from protocol.transition import Admission, apply_genesis, check_admission
+from protocol.transition import Admission, check_admission
 from protocol.types import PublicKey, Seconds
 
 SWITCH_SECONDS: Final = 0.0005
@@ -246,30 +245,6 @@ class Daemon:
             await self.driver.stops_leading()
 
 
-def open_store(config: Config) -> Store:
-    """Open the store of a node; found it from the genesis document the first time.
-
-    Raises:
-        OperationError: genesis.missing, genesis.other, and those of the store.
-    """
-    genesis = _load_genesis(config.genesis_path)
-    if not config.store_path.exists():
-        execution = apply_genesis(genesis)
-        items = ((key, value) for key, value in execution.writes.items() if value is not None)
-        root = StateTree.build(genesis.tree_bits, items).root
-        Store.create(config.store_path, genesis, execution.writes, root)
-    store = Store.open(config.store_path)
-    if store.genesis() != genesis:
-        store.close()
-        raise OperationError(
-            "genesis.other",
-            "Node did not start: the data folder holds another chain.",
-            f"{config.genesis_path} is not the genesis of {config.store_path}.",
-            "use a data folder of its own for each chain",
-        )
-    return store
-
-
 async def run_node(config: Config, clock: Clock | None = None) -> None:
     """Run one node in this process until SIGTERM or SIGINT.
 
@@ -329,25 +304,6 @@ def _leave_trace(path: Path, daemon: Daemon, failure: BaseException) -> None:
 
 def _is_batch(data: bytes) -> bool:
     return 0 < len(data) <= BATCH_BYTES_MAX and data[0] == FrameKind.TRANSACTIONS
-
-
-def _load_genesis(path: Path) -> Genesis:
-    try:
-        return decode_genesis(path.read_bytes())
-    except FileNotFoundError:
-        raise OperationError(
-            "genesis.missing",
-            "Node did not start: it has no chain.",
-            f"{path} is missing.",
-            "copy genesis.bin of the co-op there, or found a local one: coopd localnet up",
-        ) from None
-    except Rejected as refusal:
-        raise OperationError(
-            "genesis.malformed",
-            "Node did not start: its genesis cannot be read.",
-            f"{path}: {refusal}.",
-            "copy genesis.bin of the co-op there again",
-        ) from refusal
 
 
 def _read_passphrase(config: Config) -> str | None:

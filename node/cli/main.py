@@ -13,6 +13,7 @@ from node.cli.consensus import consensus_app, validator_app
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
 from node.cli.session import session
+from node.cli.snapshot import snapshot_app
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, VERSION, Config, load, render
 
@@ -20,7 +21,16 @@ app = App(name="coopd", help="A node of a financial co-operative's ledger.", ver
 keys_app = App(name="keys", help="Keys of this node.")
 db_app = App(name="db", help="The node's database.")
 config_app = App(name="config", help="Settings of this node.")
-for group in (keys_app, db_app, config_app, consensus_app, validator_app, localnet_app, load_app):
+for group in (
+    keys_app,
+    db_app,
+    config_app,
+    consensus_app,
+    validator_app,
+    snapshot_app,
+    localnet_app,
+    load_app,
+):
     app.command(group)
 
 
@@ -194,6 +204,7 @@ def db_check() -> None:
     session.terminal.show(
         {
             "height": report.height,
+            "base": report.base,
             "transactions": report.transactions,
             "stateKeys": report.state_keys,
             "sound": report.is_sound,
@@ -203,6 +214,7 @@ def db_check() -> None:
             [
                 f"height {report.height:,}   {report.transactions:,} transactions   "
                 f"{report.state_keys:,} keys of the state   epochs {report.epochs}",
+                *([f"begins with a snapshot of height {report.base:,}"] if report.base else []),
                 *(f"height {f['height']:,}: {f['what']}" for f in findings),
                 "Everything is as it was committed, and no money was made or lost."
                 if report.is_sound

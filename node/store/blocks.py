@@ -29,11 +29,14 @@ from protocol.crypto import HASH_BYTES
 from protocol.errors import Rejected
 from protocol.merkle.proof import list_root
 from protocol.params import BLOCK_BYTES_MAX, BLOCK_EVIDENCE_MAX, BLOCK_TXS_MAX
+from protocol.sync.snapshot import Anchor
 from protocol.types import BlockId, EpochNumber, Hash32, Height
 
 GENESIS_KEY: Final = b"genesis"
 HEAD_KEY: Final = b"head"
 SAFETY_KEY: Final = b"safety"
+BASE_KEY: Final = b"base"
+"""Height u64 of the snapshot that a store began with: blocks and history are kept above it only."""
 
 
 class BlockDamaged(OperationError):
@@ -51,6 +54,26 @@ def save_genesis(txn: Txn, genesis: Genesis, state_root: Hash32) -> None:
     txn.put(META, GENESIS_KEY, genesis.encode())
     txn.put(META, HEAD_KEY, head.encode())
     _save_epoch(txn, genesis.epoch)
+
+
+def save_anchor(txn: Txn, genesis: Genesis, anchor: Anchor) -> None:
+    """Write the rows of a chain that begins with a snapshot: the certified header, and the epochs to it."""
+    header, certificate = anchor.header, anchor.certificate
+    records = [genesis.epoch, *(seal.record for seal in anchor.seals)]
+    head = Head(
+        header.height, header.compute_id(), header.time_ms, header.state_root, EpochNumber(len(records) - 1)
+    )
+    txn.put(META, GENESIS_KEY, genesis.encode())
+    txn.put(META, HEAD_KEY, head.encode())
+    txn.put(META, BASE_KEY, height_key(header.height))
+    for record in records:
+        _save_epoch(txn, record)
+    proofs = {seal.header.height: (seal.header, seal.certificate) for seal in anchor.seals}
+    proofs[header.height] = header, certificate
+    for height, (proved, signed) in proofs.items():
+        txn.append(HEADERS, height_key(height), proved.encode())
+        txn.append(CERTIFICATES, height_key(height), signed.encode())
+        txn.put(BLOCK_HEIGHTS, proved.compute_id(), height_key(height))
 
 
 def save_block(txn: Txn, commit: BlockCommit) -> Head:
@@ -90,6 +113,11 @@ def load_genesis(txn: Txn) -> Genesis:
 def load_head(txn: Txn) -> Head:
     """Read where the chain stands."""
     return decode_head(_certain(txn.get(META, HEAD_KEY)))
+
+
+def load_base(txn: Txn) -> Height:
+    """Read the height above which blocks are kept; 0 when all are."""
+    return Height(int.from_bytes(txn.get(META, BASE_KEY) or b"", "big"))
 
 
 def load_header(txn: Txn, height: int) -> Header | None:

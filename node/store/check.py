@@ -2,8 +2,9 @@
 
 It believes the genesis document and nothing else: hash links from it to the head, certificates under the
 epoch records that the seals name, bodies and receipts against their headers, and the state against the root
-of the head. It does not execute blocks, and it does not know what a state means: sums over it (no asset is
-ever made or lost) come in as a callback.
+of the head. Where the store began with a snapshot, the seals lead from genesis to it, and the walk begins
+there. It does not execute blocks, and it does not know what a state means: sums over it (no asset is ever
+made or lost) come in as a callback.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.store import blocks, history
+from node.store.anchor import load_anchor
 from node.store.environment import Txn
 from node.store.state import StateView
 from node.store.store import Store
@@ -23,6 +25,7 @@ from protocol.chain.validators import EpochRecord
 from protocol.errors import Rejected
 from protocol.merkle.proof import list_root
 from protocol.merkle.tree import StateTree
+from protocol.sync.snapshot import check_anchor
 from protocol.types import Height
 
 FINDINGS_MAX: Final = 100
@@ -50,10 +53,12 @@ class CheckReport:
 
     Args:
         height: of the head.
+        base: of the snapshot that the store began with; 0 when it has every block.
         state_keys: keys of the state.
     """
 
     height: Height
+    base: Height
     transactions: int
     epochs: int
     state_keys: int
@@ -80,7 +85,10 @@ def check_store(
     """
     with store.snapshot() as (txn, view):
         walk = _Walk(txn, view, blocks.load_genesis(txn))
-        for height in range(1, view.height + 1):
+        base = blocks.load_base(txn)
+        if base:
+            walk.check_anchor(base)
+        for height in range(base + 1, view.height + 1):
             if len(walk.findings) >= FINDINGS_MAX:
                 break
             walk.check_height(Height(height))
@@ -88,7 +96,12 @@ def check_store(
                 on_height(Height(height))
         state_keys = walk.check_state(check_state)
         return CheckReport(
-            view.head.height, walk.transactions, walk.record.number + 1, state_keys, tuple(walk.findings)
+            view.head.height,
+            base,
+            walk.transactions,
+            walk.record.number + 1,
+            state_keys,
+            tuple(walk.findings),
         )
 
 
@@ -139,6 +152,18 @@ class _Walk:
         self._check_certificate(header, block_id)
         self._check_history(header)
         self._cross(header)
+
+    def check_anchor(self, base: Height) -> None:
+        """Check what a snapshot stands on, and begin the walk above it."""
+        self._parent = blocks.load_committed_id(self._txn, base)
+        try:
+            anchor = load_anchor(self._txn, base)
+            if anchor is None or anchor.header.compute_id() != self._parent:
+                self._find(base, "snapshot: its header or a seal below it is missing or damaged")
+                return
+            self.record = check_anchor(self._genesis, anchor)
+        except Rejected as rejected:
+            self._find(base, f"snapshot: {rejected}")
 
     def check_state(self, check: StateCheck | None) -> int:
         """Build the state tree again and compare; return the number of keys."""

@@ -13,7 +13,7 @@ one thread and is not held across an `await` in the loop: old views keep old pag
 follows from it are never apart, and there is no unclean stop to repair.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,11 +21,12 @@ from node.store import blocks, history, state
 from node.store.environment import Environment, Peek, Txn
 from node.store.records import BlockCommit, Head, JournalRow, TxPlace
 from node.store.state import StateView
-from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, META, SCHEMA
+from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, META, SCHEMA, STATE
 from protocol.chain.block import Header
 from protocol.chain.certificate import Certificate
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EpochRecord
+from protocol.sync.snapshot import Anchor
 from protocol.types import Hash32, Height, TxId
 
 
@@ -50,6 +51,26 @@ class Store:
         def fill(txn: Txn) -> None:
             blocks.save_genesis(txn, genesis, state_root)
             state.save_first_state(txn, state_writes)
+
+        Environment.create(path, SCHEMA, fill)
+
+    @classmethod
+    def restore(
+        cls, path: Path, genesis: Genesis, anchor: Anchor, chunks: Iterable[Iterable[tuple[bytes, bytes]]]
+    ) -> None:
+        """Make a database whose chain begins with a snapshot, whole or not at all; all of it was checked.
+
+        Args:
+            chunks: keys and values of the state, each key once.
+
+        Raises:
+            OperationError: as `create`.
+        """
+
+        def fill(txn: Txn) -> None:
+            blocks.save_anchor(txn, genesis, anchor)
+            for chunk in chunks:
+                txn.put_many(STATE, sorted(chunk))
 
         Environment.create(path, SCHEMA, fill)
 
@@ -120,6 +141,12 @@ class Store:
         """Return where the chain stands. Cost: about 10 us."""
         with self._environment.read() as txn:
             return blocks.load_head(txn)
+
+    def base(self) -> Height:
+        """Return the height of the snapshot that this store began with: blocks and history are kept above it
+        only. 0 when all are kept."""
+        with self._environment.read() as txn:
+            return blocks.load_base(txn)
 
     def load_safety(self) -> bytes | None:
         """Return the safety record, or None when this epoch has none yet."""

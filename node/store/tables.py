@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 META: Final = "meta"
-"""`schema`, `genesis`, `head`, `safety`: one row each."""
+"""`schema`, `genesis`, `head`, `safety`, and `base` of a store that began with a snapshot: one row each."""
 
 EPOCHS: Final = "epochs"
 """number u32 -> epoch record."""
 
 HEADERS: Final = "headers"
-"""height u64 -> header, also in the block: walking headers must not read bodies."""
+"""height u64 -> header, also in the block: walking headers must not read bodies. Those of seals are kept
+below a snapshot too, with their certificates."""
 
 BLOCKS: Final = "blocks"
 """height u64 -> block."""

@@ -160,6 +160,22 @@ def hash_page(page: bytes, depth: int) -> bytes:
     return sha256(NODE_PREFIX + b"".join(digests)).digest()
 
 
+def hash_subtree(entries: bytes, depth: int, levels: int) -> Hash32:
+    """Compute the digest of the node at a path of `depth` nibbles: what a chunk of a snapshot is known by.
+
+    Args:
+        entries: well-formed: all entries below the path, ascending.
+        levels: levels that always stand, `bits // 4` of the tree.
+    """
+    if depth >= levels:
+        return Hash32(hash_page(entries, depth))
+    if entries:
+        below = b"".join([hash_subtree(part, depth + 1, levels) for part in split_page(entries, depth)])
+    else:
+        below = hash_subtree(b"", depth + 1, levels) * 16
+    return Hash32(sha256(NODE_PREFIX + below).digest())
+
+
 def split_page(page: bytes, depth: int) -> list[bytes]:
     """Cut a well-formed page into its 16 parts by nibble `depth` of the key hash."""
     shift = 0 if depth & 1 else 4

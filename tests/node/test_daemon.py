@@ -14,10 +14,11 @@ from trio.testing import MockClock
 
 from node.clock import SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
-from node.daemon import REFUSALS_LOG_SECONDS, Daemon, open_store, run_node
+from node.daemon import REFUSALS_LOG_SECONDS, Daemon, run_node
 from node.net.transport import Channel, Frame, PeerId
 from node.signer import Signer
 from node.store.environment import StorageBroken
+from node.store.opening import open_store
 from node.wallet.keyring import Keyring
 from protocol import crypto
 from protocol.chain.genesis import Genesis

@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_a_sound_store(store: Store) -> None:
     seen: list[int] = []
     report = check_store(store, on_height=seen.append)
-    assert report == CheckReport(BLOCKS_MADE, 2 * BLOCKS_MADE, 2, 2 + BLOCKS_MADE, ())  # type: ignore[arg-type]
+    assert report == CheckReport(BLOCKS_MADE, 0, 2 * BLOCKS_MADE, 2, 2 + BLOCKS_MADE, ())  # type: ignore[arg-type]
     assert report.is_sound and seen == list(range(1, BLOCKS_MADE + 1))
 
 

@@ -46,6 +46,9 @@ BLOCK_VERSION: Final = 1
 BLOCK_TXS_MAX: Final = 5_000
 BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
 BLOCK_EVIDENCE_MAX: Final = 16
+EVIDENCE_BLOCKS_MAX: Final = 100_000
+"""Age in blocks above which a deed convicts no more: a key that leaks long after it was put away (M12) must
+not accuse anybody. Three hours at the fastest pace, a year at the idle one; evidence needs one block."""
 VALIDATORS_MAX: Final = 100
 CLOCK_AHEAD_MS_MAX: Final = 500
 """A fresh proposal whose time is further ahead of a validator's clock is unwelcome there."""

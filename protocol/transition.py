@@ -11,11 +11,12 @@ once.
 *Source*: contracts.md 3; ARCHITECTURE.md, The walk of a block.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from protocol import codec, crypto
+from protocol.chain.conviction import Conviction, check_evidence
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
 from protocol.chain.order import check_order, order_transactions
@@ -23,7 +24,7 @@ from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import SignedTransaction, Transaction
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
-from protocol.contracts import REGISTRY, auth, grants, sched
+from protocol.contracts import REGISTRY, auth, conduct, grants, sched
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
@@ -38,6 +39,7 @@ from protocol.params import (
     BLOCK_EVIDENCE_MAX,
     BLOCK_GAS_MAX,
     BLOCK_TXS_MAX,
+    EVIDENCE_BLOCKS_MAX,
     JOB_INDEX_FIRST,
     JOBS_BLOCK_GAS_MAX,
     PROGRAM_STORED_INSTRUCTIONS_MAX,
@@ -46,6 +48,7 @@ from protocol.params import (
 from protocol.types import (
     Address,
     BlockId,
+    EpochNumber,
     Gas,
     Hash32,
     Height,
@@ -79,13 +82,18 @@ class ChainRules:
 
 @dataclass(frozen=True, slots=True)
 class BlockContext:
-    """What a block knows before its transactions run."""
+    """What a block knows before its transactions run.
+
+    Args:
+        find_epoch: finds the records of epochs that have ended, for evidence; None: there are none.
+    """
 
     height: Height
     time_ms: TimeMs
     parent_id: BlockId
     record: EpochRecord
     proposer: PublicKey
+    find_epoch: Callable[[EpochNumber], EpochRecord | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +177,12 @@ def execute_block(
     """Run a block on the state before it; nothing is written.
 
     Rules: 1. at most 5,000 transactions, 4 MiB of them, 16 pieces of evidence, 120 M gas used. 2. the
-        transactions stand in the order of `chain/order.py`. 3. each is admissible where it stands.
+        transactions stand in the order of `chain/order.py`. 3. each is admissible where it stands. 4. each
+        piece of evidence convicts, and is news.
 
     Raises:
-        Rejected: INVALID_BLOCK when a limit is broken, else the code of the inadmissible transaction.
+        Rejected: INVALID_BLOCK when a limit is broken, else the code of the inadmissible transaction, or of
+            `check_accusation`.
 
     Cost: see tests/bench/bench_vm.py.
     """
@@ -187,7 +197,7 @@ def execute_block(
         raise Rejected(Code.INVALID_BLOCK, f"time {context.time_ms} ms, limit {TIME_MS_MAX}")
     check_order(context.parent_id, transactions)
     run = _Block(state, rules, context.height, context.time_ms)
-    run.begin(context.record)
+    run.begin(context, evidence)
     for tx in transactions:
         run.apply(tx)
         if run.gas > BLOCK_GAS_MAX:
@@ -217,7 +227,7 @@ def build_block(
     assert txs_max <= BLOCK_TXS_MAX and bytes_max <= BLOCK_BYTES_MAX and gas_max <= BLOCK_GAS_MAX
     assert len(evidence) <= BLOCK_EVIDENCE_MAX
     run = _Block(state, rules, context.height, context.time_ms)
-    run.begin(context.record)
+    run.begin(context, evidence)
     taken: list[SignedTransaction] = []
     dropped: list[tuple[TxId, Rejected]] = []
     size = 0
@@ -252,6 +262,46 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
     return Admission(admitted.payer, tx.tx.gas_limit)
 
 
+def check_accusation(
+    state: StateReader, rules: ChainRules, context: BlockContext, evidence: Evidence
+) -> None:
+    """Check whether evidence could stand in a block.
+
+    Rules: 1. its epoch runs, or has ended, and the deed lies inside it. 2. the deed is at most 100,000 blocks
+        old. 3. the chain does not know of it yet. 4. it convicts (`chain/conviction.py`).
+
+    Raises:
+        Rejected: EXISTS, EXPIRED (rule 2), BAD_PROOF, or what reading its statements raises.
+
+    Cost: two signature checks, about 100 us.
+    """
+    _check_accusation(View(state), rules, context, evidence)
+
+
+def _check_accusation(view: View, rules: ChainRules, context: BlockContext, evidence: Evidence) -> Conviction:
+    record, last_height = _find_epoch(context, evidence.epoch)
+    is_inside = record.first_height <= evidence.height and (not last_height or evidence.height <= last_height)
+    if not is_inside:
+        raise Rejected(Code.BAD_PROOF, f"evidence: height {evidence.height} is not in epoch {record.number}")
+    age = context.height - evidence.height
+    if age > EVIDENCE_BLOCKS_MAX:
+        raise Rejected(Code.EXPIRED, f"evidence: {age} blocks old, limit {EVIDENCE_BLOCKS_MAX}")
+    conduct.check_news(view, evidence)
+    return check_evidence(evidence, record, rules.genesis_hash)
+
+
+def _find_epoch(context: BlockContext, number: EpochNumber) -> tuple[EpochRecord, int]:
+    """Return an epoch's record and last height; 0: it runs."""
+    if number == context.record.number:
+        return context.record, 0
+    find = context.find_epoch
+    record = None if find is None or number > context.record.number else find(number)
+    following = None if find is None or record is None else find(EpochNumber(number + 1))
+    if record is None or following is None:
+        raise Rejected(Code.BAD_PROOF, f"evidence: no epoch {number} is known")
+    return record, following.first_height - 1
+
+
 def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: SignedTransaction) -> Receipt:
     """Return the receipt that a transaction would have as the only one of a block.
 
@@ -261,7 +311,7 @@ def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: S
         Rejected: it is not admissible.
     """
     run = _Block(state, rules, context.height, context.time_ms)
-    run.begin(context.record)
+    run.begin(context)
     run.apply(tx, are_signatures_assumed=not tx.signatures)
     return run.receipts[0]
 
@@ -427,10 +477,18 @@ class _Block:
         self._time = Seconds(time_ms // 1_000)
         self._day = compute_day(self._time, rules.utc_offset_seconds)
 
-    def begin(self, record: EpochRecord) -> None:
-        """Do what a block does by itself: end its epoch when it is due, give expired holds back, forget
-        expired nonces, end and begin what members' terms say, run the jobs whose time has come."""
-        self._next_record = take_seal(self.view, self._height, record)
+    def begin(self, context: BlockContext, evidence: tuple[Evidence, ...] = ()) -> None:
+        """Do what a block does by itself: end its epoch when it is due, convict by its evidence, give expired
+        holds back, forget expired nonces, end and begin what members' terms say, run the jobs whose time has
+        come.
+
+        Raises:
+            Rejected: as `check_accusation`.
+        """
+        self._next_record = take_seal(self.view, self._height, context.record)
+        for piece in evidence:
+            conviction = _check_accusation(self.view, self._rules, context, piece)
+            conduct.convict(self.view, self._height, piece, conviction)
         expire_holds(self.view, self._time)
         auth.prune_seen(self.view, self._time)
         settle_due(self.view, int(self._height), int(self._time))

@@ -1,10 +1,11 @@
 """registry: who may validate next, the change of epoch, and methods that are paused for a while.
 
 A validator-to-be says `ready` under its new consensus key. Whoever holds the role `council` (the founding
-board; later the members' vote through the same door) proposes the next epoch: engine and validators. Three
-blocks later the old epoch seals, and the next record takes over. One change at a time; until the seal it
-can be cancelled, and everybody sees it coming. This contract only writes records; what a seal means is
-known by consensus, which never hears of this contract.
+board; later the members' vote through the same door) proposes the next epoch: engine and validators, none of
+whom is suspended for what evidence in a block shows (`conduct.py`). Three blocks later the old epoch seals,
+and the next record takes over. One change at a time; until the seal it can be cancelled, and everybody sees
+it coming. This contract only writes records; what a seal means is known by consensus, which never hears of
+this contract.
 
 The council may also pause one method of a contract above the kernel, for seven days at most, and what lets
 members take their money out for three. A pause ends by itself, cannot be prolonged, and must be followed by
@@ -18,7 +19,7 @@ from typing import Final, TypeAlias
 
 from protocol.chain.validators import OPERATOR_BYTES_MAX, EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
-from protocol.contracts import policies
+from protocol.contracts import conduct, policies
 from protocol.errors import Code
 from protocol.params import (
     BFT_VALIDATORS_MIN,
@@ -172,6 +173,8 @@ def _propose(ctx: Context, engine: int, consensus_keys: tuple[PublicKey, ...]) -
         ordered = sorted([validator[place] for validator in validators])
         if any(one == other for one, other in pairwise(ordered)):
             fail(TWICE, f"registry.{name}_once", None, None)
+    for operator, key, node_key in validators:
+        conduct.check_not_suspended(view, operator, key, node_key)
     seal_height = height + EPOCH_DELAY_BLOCKS
     decided_by = Hash32(ctx.environment.program_id)
     PENDING.put(view, PENDING.key(), (SCHEMA, engine, seal_height, decided_by))
@@ -313,8 +316,8 @@ CONTRACT: Final = Contract(
     "registry",
     layer=0,
     version=1,
-    doc="Who may validate next, the change of epoch, and paused methods.",
-    tables=(READY, PENDING, NEXT, PAUSES),
+    doc="Who may validate next, the change of epoch, convicted validators, and paused methods.",
+    tables=(READY, PENDING, NEXT, PAUSES, conduct.CONVICTIONS),
     methods=(
         Method(
             1,
@@ -375,6 +378,16 @@ CONTRACT: Final = Contract(
             _resume,
             "End a pause before its time.",
         ),
+        Method(
+            16,
+            "lift",
+            (Field("operator", OPERATOR),),
+            conduct.COUNT,
+            (GOV, Role(COUNCIL)),
+            40,
+            conduct.lift,
+            "Lift all that stands against an operator; returns how many convictions that were.",
+        ),
     ),
     queries=(
         Query(
@@ -398,8 +411,15 @@ CONTRACT: Final = Contract(
             _query_paused,
             "List the methods that are paused.",
         ),
+        Query(
+            "convictions",
+            (),
+            conduct.LIST,
+            conduct.list_convictions,
+            "List what validators are convicted of by evidence in blocks.",
+        ),
     ),
-    events=(SAID_READY, DECIDED, CANCELLED, PAUSED, RESUMED),
+    events=(SAID_READY, DECIDED, CANCELLED, PAUSED, RESUMED, conduct.LIFTED),
     errors=(
         ErrorType(CHANGE_PENDING, "CHANGE_PENDING", "Another change of epoch is decided already."),
         ErrorType(NO_CHANGE, "NO_CHANGE", "No change of epoch is decided."),
@@ -409,5 +429,9 @@ CONTRACT: Final = Contract(
         ErrorType(PAUSE_TERMS, "PAUSE_TERMS", "The method cannot be paused for so long, or so soon again."),
         ErrorType(NOT_PAUSED, "NOT_PAUSED", "The method is not paused."),
         ErrorType(OTHER_KEY, "OTHER_KEY", "The address is not that of the consensus key."),
+        ErrorType(
+            conduct.SUSPENDED, "SUSPENDED", "Evidence stands against a validator, and nobody lifted it."
+        ),
+        ErrorType(conduct.NOT_SUSPENDED, "NOT_SUSPENDED", "Nothing stands against the operator."),
     ),
 )

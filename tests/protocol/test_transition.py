@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from protocol import crypto, transition
-from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind
 from protocol.chain.order import order_transactions
 from protocol.chain.transaction import SignedTransaction
 from protocol.codec import Value, encode
@@ -15,7 +14,6 @@ from protocol.contracts.ledger import accounts as ledger
 from protocol.errors import Code, Rejected
 from protocol.money import compute_day
 from protocol.params import (
-    BLOCK_EVIDENCE_MAX,
     BLOCK_GAS_MAX,
     EXPIRY_SECONDS_MAX,
     EXPIRY_UNORDERED_SECONDS_MAX,
@@ -24,7 +22,7 @@ from protocol.params import (
     TX_GAS_MAX,
 )
 from protocol.transition import apply_genesis, build_block, check_admission, execute_block, simulate
-from protocol.types import EpochNumber, Height, Seconds, Signature, TimeMs
+from protocol.types import Seconds, TimeMs
 from protocol.vm.view import View
 from tests.protocol.ledger_world import (
     ALICE,
@@ -317,21 +315,13 @@ def test_fee_that_the_payer_cannot_pay() -> None:
 # --- limits of a block
 
 
-def evidence() -> Evidence:
-    statement = Statement(StatementKind.VOTE, b"", Signature(bytes(64)))
-    return Evidence(EvidenceKind.DUPLICATE_VOTE, EpochNumber(0), Height(1), ALICE.key, statement, statement)
-
-
 def test_block_limits_at_the_limit_and_one_beyond(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     txs = tuple(world.pay(ALICE, BOB, 1) for _ in range(3))
     context = world.next_context()
 
-    def run(pieces: int = 0) -> None:
-        execute_block(world.state, world.rules, context, txs, (evidence(),) * pieces)
+    def run() -> None:
+        execute_block(world.state, world.rules, context, txs, ())
 
-    run(BLOCK_EVIDENCE_MAX)
-    with pytest.raises(Rejected, match="17 pieces"):
-        run(BLOCK_EVIDENCE_MAX + 1)
     gas = execute_block(world.state, world.rules, context, txs, ()).gas
     limits: tuple[tuple[str, int], ...] = (
         ("BLOCK_TXS_MAX", 3),

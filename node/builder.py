@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from node.clock import Clock
+from node.evidence import EvidencePool
 from node.executor import BLOCK_OVERHEAD_BYTES, Executor
 from node.mempool import Mempool
 from protocol.chain.block import Block
@@ -53,9 +54,18 @@ class Pace:
 class Builder:
     """Answer the effect `BuildBlock`, one at a time."""
 
-    def __init__(self, executor: Executor, mempool: Mempool, clock: Clock, me: PublicKey, pace: Pace) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        mempool: Mempool,
+        evidence: EvidencePool,
+        clock: Clock,
+        me: PublicKey,
+        pace: Pace,
+    ) -> None:
         self._executor = executor
         self._mempool = mempool
+        self._evidence = evidence
         self._clock = clock
         self._me = me
         self._pace = pace
@@ -66,11 +76,11 @@ class Builder:
         self.last_build_seconds = 0.0
 
     def wake(self) -> None:
-        """Say that transactions are waiting."""
+        """Say that transactions or evidence are waiting."""
         self._pending.set()
 
     async def wait_for_work(self) -> bool:
-        """Wait for a transaction and its batch window, or for the idle time to pass.
+        """Wait for evidence, for a transaction and its batch window, or for the idle time to pass.
 
         Returns: whether the idle time has passed, so that even an empty block is due.
         """
@@ -78,11 +88,11 @@ class Builder:
             if self._is_barren:
                 with trio.move_on_after(RETRY_SECONDS):
                     await self._news()
-            while not len(self._mempool):
+            while not len(self._mempool) and not len(self._evidence):
                 await self._news()
             since_last = trio.current_time() - self._last_built
             wait_ms = max(self._pace.window_ms, self._pace.interval_ms_min - since_last * 1_000)
-            if len(self._mempool) >= self._affordable_txs():
+            if len(self._evidence) or len(self._mempool) >= self._affordable_txs():
                 wait_ms = self._pace.interval_ms_min - since_last * 1_000
             await trio.sleep(max(wait_ms, 0) / 1_000)
         return idle.cancelled_caught
@@ -96,7 +106,7 @@ class Builder:
         txs_max = self._affordable_txs()
         candidates = self._mempool.take(txs_max, BLOCK_BYTES_MAX - BLOCK_OVERHEAD_BYTES, BLOCK_GAS_MAX)
         block, dropped = self._executor.build(
-            view, self._me, time_ms, last_certificate, candidates, (), txs_max
+            view, self._me, time_ms, last_certificate, candidates, self._evidence.take(), txs_max
         )
         for tx_id, refusal in dropped:
             if not refusal.retry:
@@ -104,7 +114,7 @@ class Builder:
         self.last_build_seconds = trio.current_time() - started
         self._learn_cost(len(block.transactions), self.last_build_seconds)
         self._is_barren = not block.transactions and len(self._mempool) > 0
-        return block if block.transactions or even_empty else None
+        return block if block.transactions or block.evidence or even_empty else None
 
     def _idle_seconds(self) -> float:
         """Return how long members may be waited for."""

@@ -115,6 +115,11 @@ class Config:
         return self.home / "sign_state"
 
     @property
+    def evidence_path(self) -> Path:
+        """File of the evidence that waits for a block."""
+        return self.home / "evidence.bin"
+
+    @property
     def token_path(self) -> Path:
         """File (mode 0600) with the token of the gateway."""
         return self.home / "gateway.token"

@@ -21,6 +21,7 @@ from node.clock import Clock, SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config
 from node.driver import Driver
 from node.errors import OperationError
+from node.evidence import EvidencePool
 from node.executor import Executor
 from node.handlers import NodeHandlers, Parts
 from node.intake import Intake
@@ -31,7 +32,7 @@ from node.net.connection import Keepalive
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
 from node.net.spread import Spread
-from node.net.transport import Address, Frame, PeerDown, PeerEntry, PeerId, PeerUp
+from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.signer import Signer
 from node.store.opening import open_store
 from node.store.store import Store
@@ -97,8 +98,16 @@ class Daemon:
             lambda tx_id: store.place_of(tx_id) is not None,
             self._on_pending,
         )
+        self.evidence = EvidencePool(
+            config.evidence_path,
+            self.executor.check_accusation,
+            lambda data: self.network.broadcast(Channel.BULK, data),
+            self._on_pending,
+        )
         pace = Pace(config.batch_window_ms, BLOCK_INTERVAL_MS_MIN, config.block_txs_max)
-        self.builder = Builder(self.executor, self.mempool, clock, consensus_key.public_key, pace)
+        self.builder = Builder(
+            self.executor, self.mempool, self.evidence, clock, consensus_key.public_key, pace
+        )
         self.signer = Signer.open(config.guard_path, consensus_key)
         self.driver = Driver(
             self._machine(consensus_key.public_key),
@@ -106,6 +115,7 @@ class Daemon:
             self.builder,
             self.intake,
             self.mempool,
+            self.evidence,
             store,
             self.signer,
             self.network,
@@ -135,12 +145,14 @@ class Daemon:
     async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Run until stopped by a signal or an operator's command."""
         self.driver.feed(Start(self._restored()))
+        self.evidence.load()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.links.run)
             await nursery.start(self.ipc.run)
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.intake.run)
             nursery.start_soon(self.sync.run)
+            nursery.start_soon(self.evidence.run)
             if self.spread is not None:
                 nursery.start_soon(self.spread.run)
             nursery.start_soon(self._listen)
@@ -224,11 +236,13 @@ class Daemon:
                 self.driver.on_txs(peer, payload)
             case FrameKind.TRANSACTIONS:
                 self.intake.batches.put(peer, decode_batch(payload))
+            case FrameKind.EVIDENCE:
+                self.evidence.on_frame(peer, payload)
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
 
     def _on_pending(self) -> None:
-        """Tell those who make blocks, and those who wait for one, that transactions are there."""
+        """Tell those who make blocks, and those who wait for one, that there is work."""
         self.builder.wake()
         self.driver.feed(WorkWaiting())
 

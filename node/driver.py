@@ -20,6 +20,7 @@ from node.builder import Builder
 from node.clock import Clock
 from node.compact import Ask, Bodies, Deliver, Gathering, list_leaves
 from node.errors import OperationError
+from node.evidence import EvidencePool
 from node.executor import Ahead, Executor, Prepared
 from node.inbox import Inbox
 from node.intake import Intake
@@ -140,6 +141,7 @@ class Driver:
         builder: Builder,
         intake: Intake,
         mempool: Mempool,
+        evidence: EvidencePool,
         store: Store,
         signer: Signer,
         network: Network,
@@ -152,6 +154,7 @@ class Driver:
         self._builder = builder
         self._intake = intake
         self._mempool = mempool
+        self.evidence = evidence
         self._store = store
         self._signer = signer
         self._network = network
@@ -364,7 +367,7 @@ class Driver:
                 if validator < len(record.validators):
                     self._on_sync(PeerId(record.validators[validator].node_key), target_height)
             case ReportEvidence(evidence):
-                self._log.error("evidence", kind=evidence.kind.name, accused=evidence.accused.hex())
+                self.evidence.report(evidence)
             case Alarm(reason):
                 if trio.current_time() >= self._alarmed_at + ALARM_SECONDS:
                     self._alarmed_at = trio.current_time()
@@ -522,7 +525,7 @@ class Driver:
         self.feed(
             BlockCommitted(head.height, head.block_id, head.time_ms, certificate, last.execution.next_record)
         )
-        if len(self._mempool):
+        if len(self._mempool) or len(self.evidence):
             self.feed(WorkWaiting())
 
     def _let_go(self, block: Block) -> None:
@@ -533,6 +536,7 @@ class Driver:
         self._intake.forget(block.transactions)
         self._mempool.remove_committed([t.id for t in block.transactions])
         self._mempool.drop_overtaken(block.transactions)
+        self.evidence.settle(block.evidence)
 
     def _serve_decided(self, validator: int, height: Height) -> None:
         """Send a decided block, unless this validator has had its share of our time; then it asks again."""

@@ -33,6 +33,7 @@ from protocol.transition import (
     BlockContext,
     Execution,
     build_block,
+    check_accusation,
     execute_block,
     is_epoch_ending,
     next_due_time,
@@ -196,6 +197,16 @@ class Executor:
             self._keep(prepared)
         return prepared
 
+    def check_accusation(self, evidence: Evidence) -> None:
+        """Check whether evidence could stand in a block on the head.
+
+        Raises:
+            Rejected: as `transition.check_accusation`.
+        """
+        context = self._context(self.head, self.head.time_ms, self.record.validators[0].consensus_key)
+        with self._store.view() as state:
+            check_accusation(state, self.rules, context, evidence)
+
     def next_due_time(self) -> Seconds | None:
         """Return the earliest time at which the chain has work of its own, or None."""
         with self._store.view() as state:
@@ -237,7 +248,14 @@ class Executor:
         return _Tip(head, self.record, certificate, last.delta)
 
     def _context(self, parent: Head, time_ms: TimeMs, proposer: PublicKey) -> BlockContext:
-        return BlockContext(Height(parent.height + 1), time_ms, parent.block_id, self.record, proposer)
+        return BlockContext(
+            Height(parent.height + 1),
+            time_ms,
+            parent.block_id,
+            self.record,
+            proposer,
+            self._store.epoch,
+        )
 
     def _check_last_certificate(self, block: Block, tip: _Tip) -> None:
         certificate, parent = block.last_certificate, tip.head

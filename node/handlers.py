@@ -176,6 +176,7 @@ class NodeHandlers:
             "mempool_evicted_total": pool.evicted_total,
             "mempool_expired_total": pool.expired_total,
             "mempool_refused_total": pool.refused_full_total,
+            "double_sign_evidence_total": parts.driver.evidence.seen_total,
             "net_sent_bytes_total": links.sent_bytes,
             "net_received_bytes_total": links.received_bytes,
             "net_refused_frames_total": links.refused_frames,

@@ -43,6 +43,7 @@ class FrameKind(IntEnum):
     OUTLINE = 4
     GET_TXS = 5
     TXS = 6
+    EVIDENCE = 8
 
 
 def frame(kind: FrameKind, payload: bytes) -> bytes:

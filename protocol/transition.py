@@ -271,7 +271,8 @@ def check_accusation(
         old. 3. the chain does not know of it yet. 4. it convicts (`chain/conviction.py`).
 
     Raises:
-        Rejected: EXISTS, EXPIRED (rule 2), BAD_PROOF, or what reading its statements raises.
+        Rejected: EXISTS, EXPIRED (rule 2), BAD_PROOF (can be tried again when its epoch has not begun), or
+            what reading its statements raises.
 
     Cost: two signature checks, about 100 us.
     """
@@ -298,7 +299,8 @@ def _find_epoch(context: BlockContext, number: EpochNumber) -> tuple[EpochRecord
     record = None if find is None or number > context.record.number else find(number)
     following = None if find is None or record is None else find(EpochNumber(number + 1))
     if record is None or following is None:
-        raise Rejected(Code.BAD_PROOF, f"evidence: no epoch {number} is known")
+        is_ahead = number > context.record.number
+        raise Rejected(Code.BAD_PROOF, f"evidence: no epoch {number} is known", retry=is_ahead)
     return record, following.first_height - 1
 
 

@@ -1,8 +1,8 @@
 """Evidence: two signed statements of one validator that must not both exist.
 
 A statement is what a validator signed, kept as the bytes and the domain of its digest, so this file does not
-know the consensus messages themselves (`consensus/messages.py` makes statements and says which pairs
-convict).
+know what they say: `conviction.py` reads them and says which pairs convict, `consensus/messages.py` makes
+them.
 
 *Rule*: never accuse on statements of two different signers.
 
@@ -19,6 +19,7 @@ from protocol.params import INT64_MAX
 from protocol.types import EpochNumber, Hash32, Height, PublicKey, Signature
 
 STATEMENT_BYTES_MAX = 2_048
+EVIDENCE_BYTES_MAX = 2 * STATEMENT_BYTES_MAX + 512
 
 
 class EvidenceKind(IntEnum):
@@ -88,9 +89,22 @@ class Evidence:
             self.second.to_value(),
         )
 
+    def encode(self) -> bytes:
+        """Encode the evidence."""
+        return codec.encode(self.to_value())
+
     def compute_hash(self) -> Hash32:
         """Compute the identity of this evidence."""
-        return crypto.digest(Domain.EVIDENCE, codec.encode(self.to_value()))
+        return crypto.digest(Domain.EVIDENCE, self.encode())
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """Decode evidence; nothing is verified.
+
+    Raises:
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
+    """
+    return read_evidence(codec.decode(data, EVIDENCE_BYTES_MAX))
 
 
 def read_evidence(value: Value) -> Evidence:

@@ -18,6 +18,7 @@ from node.cli.payments import build_transfer, sign_transaction
 from node.clock import SystemClock
 from node.cluster.founding import CURRENCY_NUMBER, load_key
 from node.driver import Driver
+from node.evidence import EvidencePool
 from node.executor import Executor
 from node.intake import Intake
 from node.mempool import Mempool
@@ -68,6 +69,9 @@ def make_node(folder: Path, chain: SmallChain, executor: Executor, index: int, w
     secret = chain.secret(index)
     me = executor.record.validators[index].consensus_key
     mempool = Mempool()
+    evidence = EvidencePool(
+        folder / f"evidence{index}", executor.check_accusation, lambda data: 0, lambda: None
+    )
     intake = Intake(chain.genesis_hash, mempool, None, lambda _: [], lambda _: False, lambda: None)  # type: ignore[arg-type]
     Signer.create(folder / f"guard{index}", me)
     head = executor.head
@@ -80,9 +84,10 @@ def make_node(folder: Path, chain: SmallChain, executor: Executor, index: int, w
     driver = Driver(
         Consensus(chain.genesis_hash, me, executor.record, head.height, head.block_id, LOCAL),
         executor,
-        Builder(executor, mempool, SystemClock(), me, Pace(5, 10, 1_000)),
+        Builder(executor, mempool, evidence, SystemClock(), me, Pace(5, 10, 1_000)),
         intake,
         mempool,
+        evidence,
         store,
         Signer.open(folder / f"guard{index}", secret),
         wire,

@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from node.builder import EXECUTION_BUDGET_SECONDS, RETRY_SECONDS, TXS_MIN, Builder, Pace
 from node.clock import FakeClock
+from node.evidence import EvidencePool
 from node.mempool import Mempool
 from protocol.chain.transaction import SignedTransaction
 from protocol.types import Address, View
@@ -29,8 +30,14 @@ class Stage:
         self.clock = FakeClock(max(now_ms, self.chain.executor.head.time_ms))
         self.head_age(0)
         self.pool = Mempool()
+        self.evidence = EvidencePool(
+            folder / "evidence.bin",
+            self.chain.executor.check_accusation,
+            lambda data: 0,
+            lambda: self.builder.wake(),
+        )
         me = self.chain.executor.record.validators[0].consensus_key
-        self.builder = Builder(self.chain.executor, self.pool, self.clock, me, PACE)
+        self.builder = Builder(self.chain.executor, self.pool, self.evidence, self.clock, me, PACE)
 
     def head_age(self, age_ms: int) -> None:
         self.clock.set_wall(self.chain.executor.head.time_ms + age_ms)

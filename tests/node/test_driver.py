@@ -27,6 +27,7 @@ from node.driver import (
     Driver,
 )
 from node.errors import OperationError
+from node.evidence import EvidencePool
 from node.inbox import PEER_MESSAGES_MAX
 from node.intake import Intake
 from node.mempool import Mempool
@@ -150,6 +151,7 @@ def make_stage(folder: Path, validators: int) -> Stage:
     now_ms = int(time.time() * 1_000)
     chain = SmallChain(folder / "store", now_ms - 60_000, validators)
     executor, clock, mempool = chain.executor, FakeClock(now_ms), Mempool()
+    evidence = EvidencePool(folder / "evidence.bin", executor.check_accusation, lambda data: 0, lambda: None)
     me, secret = executor.record.validators[0].consensus_key, chain.secret(0)
     stage = Stage.__new__(Stage)
     intake = Intake(chain.genesis_hash, mempool, None, lambda _: [], lambda _: False, lambda: None)  # type: ignore[arg-type]
@@ -158,9 +160,10 @@ def make_stage(folder: Path, validators: int) -> Stage:
     driver = Driver(
         Consensus(chain.genesis_hash, me, executor.record, head.height, head.block_id, LOCAL),
         executor,
-        Builder(executor, mempool, clock, me, Pace(5, 10, 1_000)),
+        Builder(executor, mempool, evidence, clock, me, Pace(5, 10, 1_000)),
         intake,
         mempool,
+        evidence,
         chain.store,
         Signer.open(folder / "guard", secret),
         stage,

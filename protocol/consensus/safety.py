@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from protocol import codec
+from protocol import codec, crypto
 from protocol.chain.block import Block
 from protocol.chain.validators import EngineKind
 from protocol.codec import Reader, Value
@@ -21,6 +21,9 @@ from protocol.params import BLOCK_BYTES_MAX, INT64_MAX, VALIDATORS_MAX
 from protocol.types import BlockId, EpochNumber, Height, View
 
 SAFETY_VERSION: Final = 1
+CHECKSUM_BYTES: Final = 32
+"""The disk notices no flipped bit, and a lock with one bit changed is still a lock: so the record notices."""
+
 SAFETY_BYTES_MAX: Final = BLOCK_BYTES_MAX + 16 * 1024
 """The largest block, a polka of 100 signatures, and the rest; below 1 KiB beside the block with 4 of them."""
 
@@ -49,7 +52,7 @@ class RaftSafety:
 
     def encode(self) -> bytes:
         """Encode the record with the accepted block."""
-        return codec.encode(
+        return _seal(
             (
                 SAFETY_VERSION,
                 int(EngineKind.RAFT),
@@ -117,7 +120,7 @@ class BftSafety:
 
     def encode(self) -> bytes:
         """Encode the record with the block of its polka."""
-        return codec.encode(
+        return _seal(
             (
                 SAFETY_VERSION,
                 int(EngineKind.BFT),
@@ -137,13 +140,22 @@ class BftSafety:
 SafetyRecord: TypeAlias = RaftSafety | BftSafety
 
 
+def _seal(fields: tuple[Value, ...]) -> bytes:
+    content = codec.encode(fields)
+    return content + crypto.sha256(content)
+
+
 def decode_safety(data: bytes, decode_block: Callable[[bytes], Block]) -> SafetyRecord:
     """Decode a safety record.
 
     Raises:
-        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`, and what `decode_block` raises.
+        Rejected: `MALFORMED` (also when a bit of it changed), `TOO_LARGE`, `NOT_CANONICAL`, and what
+            `decode_block` raises.
     """
-    fields = Reader(codec.decode(data, SAFETY_BYTES_MAX), "safety record")
+    content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+    if crypto.sha256(content) != checksum:
+        raise Rejected(Code.MALFORMED, "safety record: damaged, its checksum does not fit")
+    fields = Reader(codec.decode(content, SAFETY_BYTES_MAX), "safety record")
     fields.integer(SAFETY_VERSION, SAFETY_VERSION)
     kind = EngineKind(fields.integer(EngineKind.RAFT, EngineKind.BFT))
     epoch = EpochNumber(fields.uint(32))

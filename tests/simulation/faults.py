@@ -31,6 +31,9 @@ class Faults:
         silent: nodes that never run.
         liars: nodes whose messages leave them changed (`liar.py`).
         unwelcome: of a check, to find a valid block unwelcome; later it is welcome.
+        is_rushing: liars hear every message before it arrives anywhere, and are heard first.
+        rotten: nodes whose disks lose bits when they crash.
+        rot: of a crash of such a node, that a stored block is damaged; an eighth of it, the safety record.
     """
 
     nodes: int
@@ -61,6 +64,9 @@ class Faults:
     silent: frozenset[int] = frozenset()
     liars: frozenset[int] = frozenset()
     unwelcome: float = 0.0
+    is_rushing: bool = False
+    rotten: frozenset[int] = frozenset()
+    rot: float = 0.0
 
 
 class Plan(StrEnum):
@@ -84,13 +90,21 @@ def draw_faults(seed: int, random: Random, nodes: int | None = None, plan: Plan 
         case Plan.MIGRATE:
             faults = _draw_migration(random)
         case _:
-            faults = _draw(random, nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4)))
+            faults = _with_rot(random, _draw(random, nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4))))
     return replace(faults, unwelcome=Random(f"wishes of {seed}").choice((0.0, 0.0, 0.1, 0.5)))
+
+
+def _with_rot(random: Random, faults: Faults) -> Faults:
+    """Let the disk of one node lose bits, where no other is bad: the others are a quorum."""
+    is_other_bad = faults.bad_builders or faults.twins or faults.silent or faults.liars
+    if faults.nodes < 3 or is_other_bad or random.random() < 0.6:
+        return faults
+    return replace(faults, rotten=frozenset({random.randrange(faults.nodes)}), rot=random.choice((0.1, 0.5)))
 
 
 def _draw_bft(random: Random, nodes: int | None) -> Faults:
     """Draw a world of BFT in which one validator of four may lie or be silent."""
-    count = max(nodes or random.choice((4, 4, 4, 7)), 4)
+    count = max(nodes or random.choice((4, 4, 4, 4, 4, 4, 4, 7)), 4)
     faults = replace(_draw(random, count), engines=(EngineKind.BFT,))
     bad = frozenset({random.randrange(count)})
     faults = replace(faults, seals=0 if (kind := random.randrange(5)) < 3 else faults.seals)
@@ -100,9 +114,10 @@ def _draw_bft(random: Random, nodes: int | None) -> Faults:
         case 1:
             return replace(faults, silent=bad, bad_builders=frozenset())
         case 2:
-            return replace(faults, liars=bad, bad_builders=frozenset())
+            is_rushing = random.random() < 0.5
+            return replace(faults, liars=bad, bad_builders=frozenset(), is_rushing=is_rushing)
         case _:
-            return faults
+            return _with_rot(random, faults)
 
 
 def _draw_migration(random: Random) -> Faults:
@@ -112,7 +127,8 @@ def _draw_migration(random: Random) -> Faults:
     first = (0, 1, 2, 3) if turn else (0, 1, 2)
     silent = frozenset({random.randrange(4)}) if random.random() < 0.15 else frozenset()
     seals = random.choice((1, 2, 3 - turn))
-    return replace(faults, engines=engines[turn:], first=first, seals=seals, silent=silent)
+    faults = replace(faults, engines=engines[turn:], first=first, seals=seals, silent=silent)
+    return _with_rot(random, faults)
 
 
 def _draw(random: Random, count: int) -> Faults:

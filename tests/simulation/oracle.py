@@ -1,35 +1,86 @@
 """The outside oracle: sees everything that leaves a node or becomes final, and knows what must never happen.
 
-The numbers are the invariants of docs/consensus.md, 3.6. It trusts no machine: certificates are checked
-again, and what each validator signed is remembered over its crashes.
+It trusts no machine: certificates are checked again, and what each validator signed is remembered over its
+crashes. What it demands is `Invariant`; what each of them means is docs/specification/consensus.md, 3.6.
 """
 
 from collections import defaultdict
+from dataclasses import is_dataclass
+from enum import StrEnum
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, check_certificate
 from protocol.chain.evidence import Evidence
 from protocol.chain.validators import EngineKind, EpochRecord, VerifySignature
-from protocol.consensus.bft import Bft
 from protocol.consensus.engine import BUFFER_HEIGHTS, BUFFER_MESSAGES_MAX, Consensus
 from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest, view_of
 from protocol.consensus.raft import Raft, Role
 from protocol.consensus.rounds import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from protocol.errors import Rejected
+from tests.simulation.disk import Disk, Row
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, Head, head_after, is_valid
 
 VIEWS_KEPT = VIEWS_AHEAD_MAX + VIEWS_BEHIND_MAX + 1
 
+MEMORY_CHECK_STEPS = 100
+"""How often the memory of a node is looked at, in steps: what is kept too long is there for many."""
+
+KEPT_MAX = 150
+"""Things that a machine may keep (I12): two buffers of 64, and the little that it has once."""
+
+KEPT_A_VALIDATOR_MAX = 50
+"""And what it may keep of each validator: newest statements, votes of the rounds near ours."""
+
+ROUNDS_CALM_MAX = 8
+"""Rounds or terms that a height may take in calm, beyond where the storm left it (I11); 3 were seen."""
+
+
+class Invariant(StrEnum):
+    """What must hold in every world; the numbers are those of consensus.md, 3.6."""
+
+    AGREEMENT = "I1 one block per height"
+    CHAIN = "I2 every block on its parent"
+    CERTIFICATE = "I3 every commit has a certificate of its epoch"
+    ONE_WORD = "I4 nobody correct signs two contents in one place"
+    LOCK = "I5 a lock yields only to a polka as new"
+    LEADER = "I6 one leader a term; a chosen block is proposed again"
+    EPOCH = "I7 every height in one epoch"
+    FORWARD = "I8 heights, terms and views never go back"
+    INNOCENCE = "I9 nobody correct is accused"
+    GUILT = "I10 a fork convicts a third of BFT, one of Raft"
+    PROGRESS = "I11 calm brings blocks in bounded time and rounds"
+    MEMORY = "I12 memory is bounded"
+    EXECUTION = "I13 nobody stands behind roots that execution does not give"
+    REPLAY = "I14 the same inputs give the same effects"
+    BODY = "I15 a promised body is durable, a final one is served"
+    PATIENCE = "I16 no transaction waits beyond its bound"
+    TASTE = "I17 a fresh block that is unwelcome gets no vote"
+
 
 class Violation(Exception):
     """An invariant does not hold."""
+
+    def __init__(self, invariant: Invariant, what: str) -> None:
+        super().__init__(f"{invariant}: {what}")
+        self.invariant = invariant
 
 
 def quorum_of(record: EpochRecord) -> int:
     """Return how many must agree, from the number that may fail and not from the code that is tested."""
     n = len(record.validators)
     return n - (n - 1) // 2 if record.engine is EngineKind.RAFT else n - (n - 1) // 3
+
+
+def count_kept(part: object) -> int:
+    """Count what a machine and its parts keep, a value as one."""
+    if isinstance(part, dict):
+        return sum(1 + count_kept(item) for item in part.values())
+    if isinstance(part, list | set | tuple):
+        return sum(1 + count_kept(item) for item in part)
+    is_machine = type(part).__module__.startswith("protocol.consensus") and not is_dataclass(part)
+    names = getattr(part, "__slots__", ()) if is_machine else ()
+    return sum(count_kept(getattr(part, name, None)) for name in names)
 
 
 class Oracle:
@@ -62,7 +113,14 @@ class Oracle:
         self._chosen: dict[int, tuple[int, bytes]] = {}
         self._valid: dict[bytes, bool] = {}
         self._unwelcome: set[tuple[int, bytes]] = set()
+        self._welcome: set[tuple[int, bytes]] = set()
         self._claimed: set[tuple[int, int, bytes | None]] = set()
+        self._steps = 0
+        self._rotten: set[int] = set()
+        # Where the calm began, and how far the views had come by then.
+        self._calm_from: int | None = None
+        self._calm_view = 0
+        self.rounds_calm_max = 0
         self.convicted: set[bytes] = set()
 
     @property
@@ -101,7 +159,7 @@ class Oracle:
     def _check_order(self, who: tuple[object, ...], place: tuple[int, int]) -> None:
         last = self._views.get(who, (0, 0))
         if place < last:
-            raise Violation(f"I8: node {who[0]} signed in (height, view) {place} after {last}")
+            raise Violation(Invariant.FORWARD, f"node {who[0]} signed in (height, view) {place} after {last}")
         self._views[who] = place
 
     def _check_once(self, node: int, epoch: int, view: int, message: Signed) -> None:
@@ -118,7 +176,7 @@ class Oracle:
         else:
             key, content = (node, epoch, "request", view), message.claim
         if self._signed.setdefault(key, content) != content:
-            raise Violation(f"I4: node {node} signed two contents for {key[1:]}")
+            raise Violation(Invariant.ONE_WORD, f"node {node} signed two contents for {key[1:]}")
 
     def _count(self, vote: Vote) -> None:
         """Count who signed what, liars too: a quorum is a quorum."""
@@ -130,18 +188,24 @@ class Oracle:
         if vote.kind is not VoteKind.PREVOTE and len(voters) >= quorum_of(record):
             chosen = self._chosen.setdefault(vote.height, (vote.view, vote.block_id))
             if chosen[1] != vote.block_id:
-                raise Violation(f"I1: two blocks have a quorum at height {vote.height}")
+                raise Violation(Invariant.AGREEMENT, f"two blocks have a quorum at height {vote.height}")
 
     def _on_vote(self, node: int, vote: Vote) -> None:
         record = self._plan.record_of(vote.height)
         if vote.epoch != record.number:
-            raise Violation(f"I7: node {node} voted at height {vote.height} in epoch {vote.epoch}")
+            raise Violation(
+                Invariant.EPOCH, f"node {node} voted at height {vote.height} in epoch {vote.epoch}"
+            )
         if vote.block_id is None:
             return
         if not self._valid.get(vote.block_id, True) and node not in self._bad_builders:
-            raise Violation(f"I13: node {node} voted for an invalid block at height {vote.height}")
-        if (node, vote.block_id) in self._unwelcome and not self._is_backed(vote):
-            raise Violation(f"I17: node {node} wants an unwelcome block at height {vote.height}")
+            raise Violation(
+                Invariant.EXECUTION, f"node {node} voted for an invalid block at height {vote.height}"
+            )
+        wish = (node, vote.block_id)
+        is_unwelcome = wish in self._unwelcome and wish not in self._welcome
+        if is_unwelcome and not self._is_backed(vote):
+            raise Violation(Invariant.TASTE, f"node {node} wants an unwelcome block at height {vote.height}")
         lock = self._locks.get((node, vote.epoch, vote.height))
         if vote.kind is VoteKind.PRECOMMIT:
             self._check_polka(vote, vote.view)
@@ -152,7 +216,7 @@ class Oracle:
             is_older = lock is not None and (vote.valid_view is None or vote.valid_view < lock[0])
             if lock is not None and lock[0] < vote.view and is_older:
                 raise Violation(
-                    f"I5: node {node}, locked in {lock[0]}, prevoted another block in {vote.view}"
+                    Invariant.LOCK, f"node {node}, locked in {lock[0]}, prevoted another block in {vote.view}"
                 )
 
     def _is_backed(self, vote: Vote) -> bool:
@@ -163,23 +227,26 @@ class Oracle:
 
     def on_checked(self, node: int, block: Block, verdict: Verdict) -> None:
         """Remember what a node was told of a block."""
-        if verdict is Verdict.UNWELCOME:
+        # Once it was welcome its vote may be durable, and is said again after a crash.
+        if verdict is Verdict.VALID:
+            self._welcome.add((node, block.id))
+        elif verdict is Verdict.UNWELCOME:
             self._unwelcome.add((node, block.id))
-        else:
-            self._unwelcome.discard((node, block.id))
 
     def _check_polka(self, vote: Vote, view: int) -> None:
         assert vote.block_id is not None
         voters = self._votes[vote.epoch, VoteKind.PREVOTE, vote.height, view, vote.block_id]
         if len(voters) < quorum_of(self._plan.records[vote.epoch]):
-            raise Violation(f"I5: a vote stands on a polka of view {view} that is none: {vote!r:.120}")
+            raise Violation(
+                Invariant.LOCK, f"a vote stands on a polka of view {view} that is none: {vote!r:.120}"
+            )
 
     def _on_proposal(self, proposal: Proposal) -> None:
         if self._plan.records[proposal.epoch].engine is not EngineKind.RAFT:
             return
         chosen = self._chosen.get(proposal.height)
         if chosen is not None and proposal.view > chosen[0] and proposal.block.id != chosen[1]:
-            raise Violation(f"I6: height {proposal.height}: chosen block not proposed again")
+            raise Violation(Invariant.LEADER, f"height {proposal.height}: chosen block not proposed again")
 
     def on_built(self, block: Block, is_good: bool) -> None:
         """Remember whether a block that a builder made is valid."""
@@ -192,49 +259,95 @@ class Oracle:
         height = block.height
         if height <= self.height:
             if self.chain[height - 1][0].id != block.id:
-                raise Violation(f"I1: node {node} commits another block at height {height}")
+                raise Violation(Invariant.AGREEMENT, f"node {node} commits another block at height {height}")
         elif height != self.height + 1:
-            raise Violation(f"I2: node {node} commits height {height}, nobody has {height - 1}")
+            raise Violation(Invariant.CHAIN, f"node {node} commits height {height}, nobody has {height - 1}")
         if certificate.block_id != block.id or certificate.height != height:
-            raise Violation(f"I3: certificate at height {height} is of another block")
+            raise Violation(Invariant.CERTIFICATE, f"certificate at height {height} is of another block")
         record = self._plan.record_of(height)
         if certificate.signers.bit_count() < quorum_of(record):
-            raise Violation(f"I3: certificate at height {height} of too few")
+            raise Violation(Invariant.CERTIFICATE, f"certificate at height {height} of too few")
         try:
             check_certificate(certificate, record, GENESIS_HASH, self._verify)
         except Rejected as refusal:
-            raise Violation(f"I3: node {node}, height {height}: {refusal}") from None
+            raise Violation(Invariant.CERTIFICATE, f"node {node}, height {height}: {refusal}") from None
         if height == self.height + 1:
             if not is_valid(block, self.head_at(height - 1), self._plan):
-                raise Violation(f"I13: node {node} commits an invalid block at height {height}")
+                raise Violation(
+                    Invariant.EXECUTION, f"node {node} commits an invalid block at height {height}"
+                )
             self.chain.append((block, certificate))
+            self._check_rounds(height, certificate, record)
 
     # --- what a machine looks like
 
     def on_stepped(self, node: int, machine: Consensus) -> None:
-        """Check a machine after a step: one leader a term, bounded buffers."""
+        """Check a machine after a step: one leader a term, bounded memory."""
         engine = machine.engine
-        if isinstance(engine, Bft):
-            heard = engine._heard
-            kept = (len(heard.rounds._rounds), len(heard.proposals), len(heard.blocks._kept) // 2)
-            if max(kept) > VIEWS_KEPT:
-                raise Violation(f"I12: node {node} keeps more rounds than it may: {kept}")
-        if isinstance(engine, Raft) and engine.role is Role.LEADER:
+        if type(engine) is Raft and engine.role is Role.LEADER:
             key = (machine.record.number, engine.term)
             if self._leaders.setdefault(key, node) != node:
-                raise Violation(f"I6: nodes {self._leaders[key]} and {node} both lead term {engine.term}")
+                raise Violation(
+                    Invariant.LEADER, f"nodes {self._leaders[key]} and {node} both lead term {engine.term}"
+                )
+        self._steps += 1
+        if not self._steps % MEMORY_CHECK_STEPS:
+            self._check_memory(node, machine)
+
+    def _check_memory(self, node: int, machine: Consensus) -> None:
+        """Count what a machine keeps; a validator may add what its votes and statements are, and no more."""
+        count = count_kept(machine)
+        most = KEPT_MAX + len(machine.record.validators) * KEPT_A_VALIDATOR_MAX
+        if count > most:
+            raise Violation(Invariant.MEMORY, f"node {node} keeps {count} things, {most} are enough")
         buffers = machine._buffers
         if len(buffers) > BUFFER_HEIGHTS or any(len(b) > BUFFER_MESSAGES_MAX for b in buffers.values()):
-            raise Violation(f"I12: node {node} buffers more than it may")
+            raise Violation(Invariant.MEMORY, f"node {node} buffers more than it may")
+
+    def on_promised(self, node: int, vote: Vote, disk: Disk) -> None:
+        """Check that the body of a block is durable when a node is about to stand behind it (W3)."""
+        if vote.block_id is not None and node not in self._liars and not disk.holds(vote):
+            raise Violation(Invariant.BODY, f"node {node} signs for a body that it may lose: {vote!r:.120}")
+
+    def on_rotten(self, node: int) -> None:
+        """Remember that the disk of a node lost blocks: it says so, and is right."""
+        self._rotten.add(node)
+
+    def on_calm(self, view: int) -> None:
+        """Note that the storm is over, and the greatest term or round in which anybody is."""
+        self._calm_from, self._calm_view = self.height, view
+
+    def on_end(self, target: int, chains: list[list[Row]]) -> None:
+        """Check that each correct node can serve each final block up to a height."""
+        for height, (block, _) in enumerate(self.chain[:target], 1):
+            if any(chain[height - 1][0] != block for chain in chains):
+                raise Violation(Invariant.BODY, f"a correct node does not serve block {height}")
+
+    def _check_rounds(self, height: int, certificate: Certificate, record: EpochRecord) -> None:
+        """Count the rounds of a height that was decided in calm."""
+        if self._calm_from is None:
+            return
+        before = self.chain[-2][1] if len(self.chain) > 1 else None
+        is_first = height == self._calm_from + 1
+        if is_first:
+            start = min(self._calm_view, certificate.view)
+        elif record.engine is EngineKind.RAFT and before is not None and before.epoch == record.number:
+            start = before.view
+        else:
+            start = 0
+        rounds = certificate.view - start
+        self.rounds_calm_max = max(self.rounds_calm_max, rounds)
+        if rounds > ROUNDS_CALM_MAX:
+            raise Violation(Invariant.PROGRESS, f"height {height} took {rounds} rounds in calm")
 
     def on_alarm(self, node: int, reason: str) -> None:
         """An alarm says that somebody is not correct."""
-        if not self._bad_builders and not self._liars:
-            raise Violation(f"I9: node {node} raises an alarm among correct nodes: {reason}")
+        if not self._bad_builders and not self._liars and node not in self._rotten:
+            raise Violation(Invariant.INNOCENCE, f"node {node} raises an alarm among correct nodes: {reason}")
 
     def on_evidence(self, node: int, evidence: Evidence) -> None:
         """Nobody but a liar signs two things, not even those who build bad blocks."""
         if evidence.accused in self._liar_keys:
             self.convicted.add(evidence.accused)
             return
-        raise Violation(f"I9: node {node} accuses a correct validator: {evidence.kind.name}")
+        raise Violation(Invariant.INNOCENCE, f"node {node} accuses a correct validator: {evidence.kind.name}")

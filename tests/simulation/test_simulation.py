@@ -67,7 +67,7 @@ def test_chains_move_from_raft_to_bft_and_back_in_the_storm() -> None:
 
 def test_a_doubled_validator_and_a_liar_are_convicted() -> None:
     convicted = doubled = 0
-    for seed in range(40):
+    for seed in range(60):
         world = World(seed, plan=Plan.BFT)
         if world.faults.twins or world.faults.liars:
             world.run()

@@ -5,13 +5,13 @@ storm in which faults happen, then calm in which every node must reach new heigh
 """
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable
 from random import Random
-from typing import NoReturn, assert_never
+from typing import assert_never
 
-from protocol.chain.block import Block, decode_block
-from protocol.chain.certificate import Certificate, Vote
+from protocol.chain.block import Block
+from protocol.chain.certificate import Certificate, Vote, VoteKind
 from protocol.chain.validators import EngineKind
 from protocol.consensus.effects import (
     Alarm,
@@ -48,19 +48,18 @@ from protocol.consensus.messages import (
     VoteRequest,
     attach_signature,
     compute_sign_digest,
-    decode_message,
-    encode_message,
     epoch_of,
-    list_signature_checks,
 )
-from protocol.consensus.safety import SafetyRecord, decode_safety
+from protocol.consensus.safety import decode_safety
 from protocol.consensus.timeouts import TimerKey, TimerKind
 from protocol.types import Height, PublicKey
 from tests.simulation import ledger
+from tests.simulation.disk import Disk, Row, decode_plain_block
 from tests.simulation.faults import Faults, Plan, draw_faults
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, FakeSigner, Head, Signer
 from tests.simulation.liar import Liar
-from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.network import Network, Parcel
+from tests.simulation.oracle import Invariant, Oracle, Violation
 
 CALM_HEIGHTS = 5
 """New heights that every node must reach after the storm."""
@@ -71,32 +70,19 @@ STEPS_MAX = 200_000
 STEPS_A_HEIGHT_MAX = 5_000
 """Events of a height in a long storm, on average."""
 
-STORM_FACTOR_MAX = 4
+STORM_FACTOR_MAX = 2
 """A long storm ends when heights take so many longest election timeouts each; calm must bring them then."""
 
+HELD_MAX = 128
+"""Messages of the next epoch that wait until a node has crossed and can verify them."""
+
 CALM_ELECTIONS_MAX = 40
-"""Bound of the calm, in longest election timeouts."""
+"""Bound of the calm, in longest election timeouts, until things go their way."""
 
+CALM_ELECTIONS_A_HEIGHT_MAX = 4
+"""And what each further height may take."""
 
-@dataclass(slots=True)
-class Disk:
-    """Writes are kept in order; a crash keeps what was synced and any first part of the rest."""
-
-    chain: list[tuple[Block, Certificate]] = field(default_factory=list)
-    safety: SafetyRecord | None = None
-    pending: list[SafetyRecord | tuple[Block, Certificate]] = field(default_factory=list)
-
-    def sync(self) -> None:
-        for write in self.pending:
-            if isinstance(write, SafetyRecord):
-                self.safety = write
-            else:
-                self.chain.append(write)
-        self.pending.clear()
-
-    def crash(self, random: Random) -> None:
-        del self.pending[random.randint(0, len(self.pending)) :]
-        self.sync()
+SIGNED_KINDS = (Proposal, Vote, VoteRequest, Grant)
 
 
 class Node:
@@ -107,6 +93,7 @@ class Node:
         "chain",
         "clock_ppm",
         "disk",
+        "held",
         "incarnation",
         "index",
         "is_up",
@@ -124,13 +111,14 @@ class Node:
         self.machine = machine
         self.clock_ppm = clock_ppm
         self.disk = Disk()
-        self.chain: list[tuple[Block, Certificate]] = []
+        self.chain: list[Row] = []
         self.incarnation = 0
         self.is_up = False
         self.paused_until = 0
         self.timers: dict[TimerKind, TimerKey] = {}
         self.build_wanted: BuildBlock | None = None
         self.sync_target = 0
+        self.held: list[Parcel] = []
         self.log: list[tuple[Input, list[Effect]]] = []
 
     @property
@@ -138,15 +126,7 @@ class Node:
         return ledger.head_after(*self.chain[-1]) if self.chain else ORIGIN
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message on its way."""
-
-    sender: int
-    message: Message | bytes
-
-
-Work = Input | Delivery | Callable[[], None]
+Work = Input | Parcel | Callable[[], None]
 
 
 class World:
@@ -155,7 +135,11 @@ class World:
     Args:
         faults: drawn from the seed when not given.
         make_signer: real or fake signatures.
-        heights: the storm lasts until so many blocks are final; 0 for its drawn length.
+        heights: the storm lasts until so many blocks are final, and calm brings what it did not; 0 for its
+            drawn length.
+
+    Attributes:
+        counts: how often each kind of fault happened.
     """
 
     def __init__(
@@ -170,14 +154,11 @@ class World:
         self.random = Random(seed)
         self.faults = faults = faults or draw_faults(seed, self.random, nodes, plan)
         self.heights = heights
-        self.is_real = make_signer is ledger.RealSigner
         self.now_ms = 0
         self.steps = 0
-        self.crashes = 0
+        self.counts: Counter[str] = Counter()
         self._heap: list[tuple[int, int, int, int, Work]] = []
         self._sequence = 0
-        self._blocked: dict[int, frozenset[tuple[int, int]]] = {}
-        self._link_free: dict[tuple[int, int], int] = {}
         self.is_calm = False
         self.signers: list[Signer] = [make_signer(i) for i in range(self.faults.nodes)]
         self.by_key = {signer.public_key: i for i, signer in enumerate(self.signers)}
@@ -189,8 +170,14 @@ class World:
             Node(i, signer, self._make_machine(signer, []), self.random.randint(-ppm, ppm))
             for i, signer in enumerate(self.signers)
         ]
+        # By epoch and validator, the first node that has the key; by epoch and node, the validator it is.
+        self._nodes_of = [[self.by_key[v.consensus_key] for v in r.validators] for r in self.plan.records]
+        self._places = [[r.index_of(s.public_key) for s in self.signers] for r in self.plan.records]
         self.pairs = [[self.nodes[twin], self.nodes[faults.nodes + i]] for i, twin in enumerate(doubled)]
         self.liars = {i: Liar(self.random, self._sign_as(self.nodes[i])) for i in sorted(faults.liars)}
+        self.network = Network(faults, self.random, self.counts)
+        self.network.rushing = faults.liars if faults.is_rushing else frozenset()
+        self._is_verified = faults.with_codec or make_signer is ledger.RealSigner
         bad = {node.index for pair in self.pairs for node in pair} | faults.liars
         self.correct = [n for n in self.nodes if n.index not in bad | faults.silent]
         self.oracle = Oracle(
@@ -200,6 +187,11 @@ class World:
             frozenset(bad),
             frozenset(self.signers[index].public_key for index in bad),
         )
+
+    @property
+    def crashes(self) -> int:
+        """Return how often a node crashed."""
+        return self.counts["crash"] + self.counts["crash inside effects"]
 
     # --- set-up
 
@@ -216,12 +208,13 @@ class World:
             elif faults.engines == (EngineKind.BFT,):
                 size = self.random.randint(4, len(everyone))
             else:
-                least = len(everyone) if faults.bad_builders else max(1, len(everyone) - 1)
+                is_one_bad = faults.bad_builders or faults.rotten
+                least = len(everyone) if is_one_bad else max(1, len(everyone) - 1)
                 size = self.random.randint(least, len(everyone))
             seals.append((height, self.random.sample(everyone, size)))
         return EpochPlan(self.signers, list(faults.first) or everyone, seals, *faults.engines)
 
-    def _make_machine(self, signer: Signer, chain: list[tuple[Block, Certificate]]) -> Consensus:
+    def _make_machine(self, signer: Signer, chain: list[Row]) -> Consensus:
         height = Height(len(chain))
         block_id = chain[-1][0].id if chain else ORIGIN.block_id
         record = self.plan.record_of(height + 1)
@@ -239,20 +232,23 @@ class World:
             self._begin(node)
             self._poll_later(node)
         self._trouble_later()
+        longest_ms = self.faults.timeouts.election_ms_max
         if self.heights:
-            longest_ms = STORM_FACTOR_MAX * self.heights * self.faults.timeouts.election_ms_max
-            self._run_until(longest_ms, lambda: self.oracle.height >= self.heights)
+            until_ms = STORM_FACTOR_MAX * self.heights * longest_ms
+            self._run_until(until_ms, lambda: self.oracle.height >= self.heights)
         else:
             self._run_until(self.faults.storm_ms, lambda: False)
         self._calm_down()
-        target = self.oracle.height + CALM_HEIGHTS
-        deadline_ms = self.now_ms + CALM_ELECTIONS_MAX * self.faults.timeouts.election_ms_max
+        target = max(self.oracle.height + CALM_HEIGHTS, self.heights)
+        elections = CALM_ELECTIONS_MAX + CALM_ELECTIONS_A_HEIGHT_MAX * (target - self.oracle.height)
+        deadline_ms = self.now_ms + elections * longest_ms
         self._run_until(deadline_ms, lambda: all(len(node.chain) >= target for node in self.correct))
         if any(len(node.chain) < target for node in self.correct):
             heights = [len(node.chain) for node in self.nodes]
-            raise Violation(f"I11: no progress to height {target} in calm: {heights}")
+            raise Violation(Invariant.PROGRESS, f"no progress to height {target} in calm: {heights}")
         for node in self.nodes:
             self._check_replay(node)
+        self.oracle.on_end(target, [node.chain for node in self.correct])
 
     def _begin(self, node: Node) -> None:
         """Let a node start soon, unless it is one that never does."""
@@ -261,31 +257,35 @@ class World:
             self._push(delay_ms, node, lambda: self._restart(node))
 
     def _run_until(self, until_ms: int, is_done: Callable[[], bool]) -> None:
-        heap = self._heap
+        heap, nodes, pop = self._heap, self.nodes, heapq.heappop
         count = 0
         while heap and heap[0][0] <= until_ms:
-            time_ms, sequence, index, incarnation, work = heapq.heappop(heap)
+            time_ms, sequence, index, incarnation, work = pop(heap)
             self.now_ms = time_ms
-            node = self.nodes[index]
+            node = nodes[index]
             if node.paused_until > time_ms:
                 heapq.heappush(heap, (node.paused_until, sequence, index, incarnation, work))
                 continue
-            if incarnation in (node.incarnation, -1):
-                self._do(node, work)
+            if incarnation == -1 or incarnation == node.incarnation:
+                if type(work) is Parcel:
+                    self._deliver(node, work)
+                else:
+                    self._do(node, work)
             count += 1
-            if count > STEPS_MAX + self.heights * STEPS_A_HEIGHT_MAX:
-                raise Violation(f"I11: more than {count - 1} events: the nodes keep each other busy")
-            if count % 64 == 0 and is_done():
-                return
+            if not count & 63:
+                if count > STEPS_MAX + self.heights * STEPS_A_HEIGHT_MAX:
+                    raise Violation(
+                        Invariant.PROGRESS, f"more than {count - 1} events: the nodes keep each other busy"
+                    )
+                if is_done():
+                    return
         if not is_done():
             self.now_ms = until_ms
 
     def _do(self, node: Node, work: Work) -> None:
-        if isinstance(work, Delivery):
-            self._deliver(node, work)
-        elif callable(work):
+        if callable(work):
             work()
-        elif node.is_up:
+        elif node.is_up and not isinstance(work, Parcel):
             if isinstance(work, TimerFired) and node.timers.get(work.key.kind) != work.key:
                 return
             self.step(node, work)
@@ -298,19 +298,23 @@ class World:
     def step(self, node: Node, event: Input) -> None:
         """Give a machine an input and carry out its effects; it may crash between any two."""
         self.steps += 1
+        record = node.machine.record
         effects = node.machine.step(event)
+        if node.machine.record is not record:
+            for parcel in node.held:
+                self._push(0, node, parcel)
+            node.held.clear()
         self.oracle.on_stepped(node.index, node.machine)
         if self.faults.with_replay:
             node.log.append((event, effects))
-        crash_at = -1
-        if not self.is_calm and self.faults.crash_step and self.random.random() < self.faults.crash_step:
-            crash_at = self.random.randint(0, len(effects))
-        for position, effect in enumerate(effects):
-            if position == crash_at:
-                break
+        crash_step = self.faults.crash_step
+        if crash_step and not self.is_calm and self.random.random() < crash_step:
+            for effect in effects[: self.random.randint(0, len(effects))]:
+                self.perform(node, effect)
+            self._crash(node, "crash inside effects")
+            return
+        for effect in effects:
             self.perform(node, effect)
-        if crash_at >= 0:
-            self._crash(node)
 
     def perform(self, node: Node, effect: Effect) -> None:
         """Do what the driver would do."""
@@ -318,13 +322,9 @@ class World:
             case PersistSafety():
                 node.disk.pending.append(effect.record)
             case Send():
-                node.disk.sync()
-                self._send(node, effect.validator, self._sign(node, effect.message))
+                self._post(node, effect.message, (effect.validator,))
             case Broadcast():
-                node.disk.sync()
-                message = self._sign(node, effect.message)
-                for validator in range(len(node.machine.record.validators)):
-                    self._send(node, validator, message)
+                self._post(node, effect.message, range(len(node.machine.record.validators)))
             case SetTimer():
                 node.timers[effect.key.kind] = effect.key
                 delay_ms = effect.delay_ms * (1_000_000 + node.clock_ppm) // 1_000_000
@@ -334,6 +334,8 @@ class World:
                 if self.is_calm or self.random.random() >= self.faults.never_build:
                     delay_ms = self.random.randint(*self.faults.build_ms)
                     self._push(delay_ms, node, lambda: self._build(node, effect))
+                else:
+                    self.counts["block not built"] += 1
             case CheckBlock():
                 block = effect.block
                 self._push(self._work_ms(), node, lambda: self._check(node, block))
@@ -344,8 +346,7 @@ class World:
                 )
             case ServeDecided():
                 if effect.height <= len(node.chain):
-                    block, certificate = node.chain[effect.height - 1]
-                    self._send(node, effect.validator, Decided(block, certificate))
+                    self._post(node, Decided(*node.chain[effect.height - 1]), (effect.validator,))
             case RequestSync():
                 node.sync_target = max(node.sync_target, effect.target_height)
                 self._sync_later(node)
@@ -369,8 +370,10 @@ class World:
         block = ledger.build(node.head, self.plan, wanted.view, key, self.now_ms)
         is_bad = not self.is_calm and node.index in self.faults.bad_builders
         if is_bad and self.random.random() < self.faults.bad_block:
+            self.counts["bad block"] += 1
             block = ledger.spoil(block)
         self.oracle.on_built(block, ledger.is_valid(block, node.head, self.plan))
+        self.oracle.on_checked(node.index, block, Verdict.VALID)
         self.step(node, BlockBuilt(wanted.height, wanted.view, block))
 
     def _check(self, node: Node, block: Block) -> None:
@@ -379,6 +382,7 @@ class World:
         verdict = ledger.judge(block, node.head, self.plan)
         wish = self.faults.unwelcome
         if wish and verdict is Verdict.VALID and not self.is_calm and self.random.random() < wish:
+            self.counts["block unwelcome"] += 1
             verdict = Verdict.UNWELCOME
             self._push(self.random.randint(*self.faults.build_ms), node, lambda: self._check(node, block))
         self.oracle.on_checked(node.index, block, verdict)
@@ -403,30 +407,47 @@ class World:
     # --- network
 
     def _sign(self, node: Node, message: Message) -> Message:
-        if not isinstance(message, Proposal | Vote | VoteRequest | Grant):
+        if not isinstance(message, SIGNED_KINDS):
             return message
         digest = compute_sign_digest(message, GENESIS_HASH)
         assert digest is not None
         self.oracle.on_signed(node.index, message)
+        if type(message) is Vote and message.kind is not VoteKind.PREVOTE:
+            self.oracle.on_promised(node.index, message, node.disk)
         return attach_signature(message, node.signer.sign(digest))
 
     def _sign_as(self, node: Node) -> Callable[[Message], Message]:
         return lambda message: self._sign(node, message)
 
-    def _send(self, node: Node, validator: int, message: Message) -> None:
-        key = node.machine.record.validators[validator].consensus_key
+    def _post(self, node: Node, message: Message, validators: Iterable[int]) -> None:
+        """Sign a message once what it relies on is durable, and send it to some validators."""
+        if node.disk.pending:
+            node.disk.sync()
+        parcel = Parcel(node.index, self._sign(node, message))
+        if self.faults.with_codec:
+            parcel.travel_as_bytes()
+        for index in self.network.rushing:
+            self.liars[index].learn(parcel.message)
         liar = self.liars.get(node.index)
-        for target in self.find_targets(node, key):
-            if target is not node:
-                told = message if liar is None or self.is_calm else liar.twist(message)
-                if told is not None:
-                    self._transmit(node, target, told)
-            elif isinstance(message, Proposal | Vote | VoteRequest | Grant):
-                self._push(0, node, Delivery(node.index, message))
+        nodes, pairs = self._nodes_of[node.machine.record.number], self.pairs
+        for validator in validators:
+            found = self.nodes[nodes[validator]]
+            for target in self.find_targets(node, found.signer.public_key) if pairs else (found,):
+                if target is node:
+                    if isinstance(message, SIGNED_KINDS):
+                        self._push(0, node, parcel)
+                elif liar is None:
+                    self._transmit(node, target, parcel)
+                else:
+                    told = liar.twist(parcel.message)
+                    if told is not parcel.message:
+                        self.counts["lie"] += 1
+                    if told is not None:
+                        self._transmit(node, target, Parcel(node.index, told))
 
-    def find_targets(self, node: Node, key: bytes) -> list[Node]:
+    def find_targets(self, node: Node, key: PublicKey) -> list[Node]:
         """Say who has a key, as seen from a node."""
-        target = self.nodes[self.by_key[PublicKey(key)]]
+        target = self.nodes[self.by_key[key]]
         pair = next((pair for pair in self.pairs if target in pair), None)
         if pair is None:
             return [target]
@@ -434,43 +455,25 @@ class World:
             return [node]
         return self.random.choice((pair[:1], pair[1:], pair))
 
-    def _transmit(self, node: Node, target: Node, message: Message) -> None:
-        faults = self.faults
-        copies = 1
-        if not self.is_calm:
-            link = (node.index, target.index)
-            if any(link in pairs for pairs in self._blocked.values()):
-                return
-            if faults.loss and self.random.random() < faults.loss:
-                return
-            if faults.duplicate and self.random.random() < faults.duplicate:
-                copies = 2
-        payload = encode_message(message) if faults.with_codec else message
-        for _ in range(copies):
-            delay_ms = self.random.randint(*faults.delay_ms)
-            if faults.is_ordered:
-                link = (node.index, target.index)
-                arrival_ms = max(self.now_ms + delay_ms, self._link_free.get(link, 0))
-                self._link_free[link] = arrival_ms
-                delay_ms = arrival_ms - self.now_ms
-            self._push(delay_ms, target, Delivery(node.index, payload), any_life=True)
+    def _transmit(self, node: Node, target: Node, parcel: Parcel) -> None:
+        for arrival_ms in self.network.list_arrivals_ms(self.now_ms, node.index, target.index):
+            self._sequence += 1
+            heapq.heappush(self._heap, (arrival_ms, self._sequence, target.index, -1, parcel))
 
-    def _deliver(self, node: Node, delivery: Delivery) -> None:
+    def _deliver(self, node: Node, parcel: Parcel) -> None:
         if not node.is_up:
             return
         record = node.machine.record
-        sender = record.index_of(self.signers[delivery.sender].public_key)
+        if epoch_of(parcel.message) == record.number + 1 and len(node.held) < HELD_MAX:
+            node.held.append(parcel)
+        sender = self._places[record.number][parcel.sender]
         if sender is None:
             return
-        message = delivery.message
-        if isinstance(message, bytes):
-            message = decode_message(message, _decode_block)
         if node.index in self.liars:
-            self.liars[node.index].learn(message)
-        if (self.is_real or self.faults.with_codec) and epoch_of(message) == record.number:
-            for key, digest, signature in list_signature_checks(message, record, GENESIS_HASH):
-                assert node.signer.verify(key, digest, signature)
-        self.step(node, Received(sender, message, record.number))
+            self.liars[node.index].learn(parcel.message)
+        if self._is_verified:
+            parcel.verify(record, node.signer.verify)
+        self.step(node, Received(sender, parcel.message, record.number))
 
     # --- block sync
 
@@ -482,9 +485,7 @@ class World:
         if len(node.chain) >= node.sync_target:
             return
         other = self.random.choice(self.nodes)
-        links = {(node.index, other.index), (other.index, node.index)}
-        is_cut = any(links & pairs for pairs in self._blocked.values())
-        if other is not node and other.is_up and not is_cut:
+        if other is not node and other.is_up and not self.network.is_cut(node.index, other.index):
             for block, certificate in other.chain[len(node.chain) : node.sync_target]:
                 if block.header.parent_id != node.head.block_id:
                     return
@@ -516,60 +517,80 @@ class World:
         """Draw the faults of the next tenth of a second."""
         if self.is_calm:
             return
-        faults, random = self.faults, self.random
+        faults, random = self.faults, self.random.random
         longest_ms = 4 * faults.timeouts.election_ms_max
         for node in self.nodes:
-            if node.is_up and random.random() < faults.crash / 10:
-                self._crash(node)
-            if random.random() < faults.pause / 10:
-                node.paused_until = self.now_ms + random.randint(1, longest_ms // 2)
-            if node.is_up and random.random() < faults.hand_over / 10:
+            if faults.crash and node.is_up and random() < faults.crash / 10:
+                self._crash(node, "crash")
+            if faults.pause and random() < faults.pause / 10:
+                self.counts["pause"] += 1
+                node.paused_until = self.now_ms + self.random.randint(1, longest_ms // 2)
+            if faults.hand_over and node.is_up and random() < faults.hand_over / 10:
+                self.counts["hand-over"] += 1
                 self._push(0, node, HandOverAsked())
         everyone = range(faults.nodes)
-        if random.random() < faults.cut / 10:
-            side = {i for i in everyone if random.random() < 0.5}
+        if faults.cut and random() < faults.cut / 10:
+            side = {i for i in everyone if random() < 0.5}
             pairs = {(a, b) for a in everyone for b in everyone if (a in side) != (b in side)}
-            self._cut(frozenset(pairs), random.randint(1, longest_ms))
-        if random.random() < faults.cut_one_way / 10:
-            pairs = {(a, b) for a in everyone for b in everyone if random.random() < 0.3}
-            self._cut(frozenset(pairs), random.randint(1, longest_ms))
+            self._cut("cut", frozenset(pairs), self.random.randint(1, longest_ms))
+        if faults.cut_one_way and random() < faults.cut_one_way / 10:
+            pairs = {(a, b) for a in everyone for b in everyone if random() < 0.3}
+            self._cut("one-way cut", frozenset(pairs), self.random.randint(1, longest_ms))
         self._trouble_later()
 
-    def _cut(self, pairs: frozenset[tuple[int, int]], duration_ms: int) -> None:
-        name = self._sequence
-        self._blocked[name] = pairs
-        self._push(duration_ms, self.nodes[0], lambda: self._heal(name), any_life=True)
+    def _cut(self, kind: str, pairs: frozenset[tuple[int, int]], duration_ms: int) -> None:
+        self.counts[kind] += 1
+        heal = self.network.cut(self._sequence, pairs)
+        self._push(duration_ms, self.nodes[0], heal, any_life=True)
 
-    def _heal(self, name: int) -> None:
-        self._blocked.pop(name, None)
-
-    def _crash(self, node: Node) -> None:
-        self.crashes += 1
+    def _crash(self, node: Node, kind: str) -> None:
+        self.counts[kind] += 1
+        if any(abs(len(node.chain) + 1 - seal) <= 1 for seal in self.plan.seals):
+            self.counts["crash at a seal"] += 1
         self._check_replay(node)
         node.is_up = False
         node.incarnation += 1
         node.timers.clear()
+        node.held.clear()
         node.build_wanted = None
         node.sync_target = 0
-        node.disk.crash(self.random)
+        self.counts["write lost"] += node.disk.crash(self.random)
+        is_dead = node.index in self.faults.rotten and self._rot(node)
         node.chain = list(node.disk.chain)
+        if is_dead:
+            self.correct.remove(node)
+            return
         delay_ms = self.random.randint(1, 3 * self.faults.timeouts.election_ms_max)
         self._push(delay_ms, node, lambda: self._restart(node))
 
+    def _rot(self, node: Node) -> bool:
+        """Damage the disk of a node that is down; tell whether it must not start again by itself."""
+        random, disk = self.random, node.disk
+        if disk.chain and random.random() < self.faults.rot:
+            self.counts["stored block damaged"] += 1
+            disk.rot_block(random)
+            self.oracle.on_rotten(node.index)
+        if disk.safety is not None and node in self.correct and random.random() < self.faults.rot / 8:
+            self.counts["safety record damaged"] += 1
+            disk.rot_safety(random)
+            return True
+        return False
+
     def _restart(self, node: Node) -> None:
-        if node.is_up:
+        if node.is_up or (node.index in self.faults.rotten and node not in self.correct):
             return
         node.is_up = True
         node.machine = self._make_machine(node.signer, node.chain)
         safety = node.disk.safety
         if safety is not None and self.faults.with_codec:
-            safety = decode_safety(safety.encode(), _decode_block)
+            safety = decode_safety(safety.encode(), decode_plain_block)
         self._work_later(node)
         self.step(node, Start(safety))
 
     def _calm_down(self) -> None:
         self.is_calm = True
-        self._blocked.clear()
+        self.network.heal_all()
+        self.oracle.on_calm(max((node.machine.term for node in self.nodes), default=0))
         for node in self.nodes:
             node.paused_until = 0
             if not node.is_up and node.index not in self.faults.silent:
@@ -590,13 +611,7 @@ class World:
             machine = self._make_machine(node.signer, chain[: first - 1])
             for event, effects in node.log:
                 if machine.step(event) != effects:
-                    raise Violation(f"I14: node {node.index} answers {type(event).__name__} in two ways")
+                    raise Violation(
+                        Invariant.REPLAY, f"node {node.index} answers {type(event).__name__} in two ways"
+                    )
         node.log.clear()
-
-
-def _decode_block(data: bytes) -> Block:
-    return decode_block(data, _refuse_tx)
-
-
-def _refuse_tx(raw: bytes) -> NoReturn:
-    raise AssertionError("no transactions here")

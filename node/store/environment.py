@@ -60,7 +60,7 @@ def free_disk_bytes(path: Path) -> int:
 
 
 class Txn:
-    """Read (and, when it came from `write`, change) the tables at one moment."""
+    """Read (and, when it came from `write`, change) the tables at one moment; of no use after that."""
 
     __slots__ = ("_handles", "_raw")
 
@@ -74,8 +74,15 @@ class Txn:
 
     def getter(self, table: str) -> Callable[[bytes], bytes | None]:
         """Return `get` of one table, for loops over many keys."""
-        get, handle = self._raw.get, self._handles[table]
-        return lambda key: get(key, None, handle)
+        handle = self._handles[table]
+        return lambda key: self._raw.get(key, None, handle)
+
+    def release(self) -> None:
+        """Let go of the transaction, which keeps a reader's slot as long as anything refers to it.
+
+        An error that was raised while reading refers to all that was in reach, and may live long.
+        """
+        del self._raw
 
     def count(self, table: str) -> int:
         """Return the number of rows."""
@@ -130,6 +137,10 @@ class Peek:
     def __init__(self, raw: "lmdb.Transaction[memoryview]", handles: "dict[str, lmdb._Database]") -> None:
         self._raw = raw
         self._handles = handles
+
+    def release(self) -> None:
+        """Let go of the transaction, as `Txn.release`."""
+        del self._raw
 
     def descend(self, table: str) -> Iterator[tuple[memoryview, memoryview]]:
         """Walk the rows from the last key down."""
@@ -261,11 +272,14 @@ class Environment:
         with self._gate:
             raw = self._begin(lambda: self._lmdb.begin())
             self._readers += 1
+        view = Txn(raw, self._handles)
         try:
             with _translated(self._path):
-                yield Txn(raw, self._handles)
+                yield view
         finally:
             self._end(raw)
+            view.release()
+            del raw
 
     @contextmanager
     def peek(self) -> Iterator[Peek]:
@@ -273,11 +287,14 @@ class Environment:
         with self._gate:
             raw = self._begin(lambda: self._lmdb.begin(buffers=True))
             self._readers += 1
+        view = Peek(raw, self._handles)
         try:
             with _translated(self._path):
-                yield Peek(raw, self._handles)
+                yield view
         finally:
             self._end(raw)
+            view.release()
+            del raw
 
     def write(self, work: Callable[[Txn], _T]) -> _T:
         """Run one write transaction; durable when it returns.

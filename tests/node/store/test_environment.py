@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import OperationError
 from node.store import environment as module
-from node.store.environment import DISK_FREE_BYTES_MIN, Environment, StorageBroken, Txn
+from node.store.environment import DISK_FREE_BYTES_MIN, READERS_MAX, Environment, StorageBroken, Txn
 from node.store.tables import META, SCHEMA, STATE, Schema
 
 
@@ -126,6 +126,22 @@ def test_the_map_grows_and_the_transaction_runs_again(tmp_path: Path) -> None:
     assert env.map_bytes() == before << (len(runs) - 1) and len(runs) > 1
     with env.read() as txn:
         assert txn.count(STATE) == 1_000
+    env.close()
+
+
+def test_what_outlives_a_reader_keeps_no_slot_of_it(tmp_path: Path) -> None:
+    create(tmp_path / "chain")
+    env = opened(tmp_path / "chain")
+    kept: list[object] = []
+    for _ in range(READERS_MAX + 10):
+        try:
+            with env.read() as txn, env.peek() as peek:
+                kept += [txn, txn.getter(STATE), peek]
+                raise ValueError
+        except ValueError as failure:
+            kept.append(failure)
+    with pytest.raises(AttributeError):
+        txn.get(STATE, b"key")
     env.close()
 
 

@@ -172,7 +172,7 @@ class Consensus:
 
     # --- epochs
 
-    def _begin(self, restored: SafetyRecord | None) -> list[Effect]:
+    def _begin(self, restored: SafetyRecord | None, *, is_crossing: bool = False) -> list[Effect]:
         """Open the engine of the epoch at the undecided height, or only follow.
 
         *Rules*: a safety record of an earlier epoch promises nothing here (M4); one that is ahead of the
@@ -202,7 +202,7 @@ class Consensus:
                 raft = self._engine = Raft(
                     self._genesis_hash, self._record, own, self.height, self._block_id, self._timeouts
                 )
-                return raft.start(restored)
+                return raft.start(restored, is_crossing=is_crossing)
             case EngineKind.BFT:
                 assert restored is None or isinstance(restored, BftSafety), "not a record of this epoch"
                 bft = self._engine = Bft(
@@ -220,7 +220,7 @@ class Consensus:
             assert event.next_record.first_height == self.height, "the next epoch starts right after its seal"
             self._record, self._engine = event.next_record, None
             self._buffers.clear()
-            return self._begin(self._restored)
+            return self._begin(self._restored, is_crossing=True)
         if self._engine is None:
             return self._begin(self._restored) if self._restored is not None else []
         effects = self._engine.advance(self.height, self._block_id)

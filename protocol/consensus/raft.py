@@ -184,15 +184,19 @@ class Raft:
 
     # --- inputs
 
-    def start(self, restored: RaftSafety | None) -> list[Effect]:
+    def start(self, restored: RaftSafety | None, *, is_crossing: bool = False) -> list[Effect]:
         """Begin, with the promises of an earlier process if there are any.
 
         Args:
             restored: of this epoch, at most of this height.
+            is_crossing: the epoch begins now, for everybody. One validator is called to campaign at once, so
+                the chain does not stand still for an election timeout. Should it be gone, others follow.
         """
         if restored is not None:
             self._pledges.restore(restored)
-        if self._record.quorum == 1:
+        is_fresh = is_crossing and restored is None
+        is_called = is_fresh and self._course.proposer_of(self._height, NO_TERM) == self._own
+        if self._record.quorum == 1 or is_called:
             self._campaign(is_pre=False)
         else:
             self._await_election()

@@ -72,7 +72,7 @@ from protocol.consensus.timeouts import LOCAL, TimerKey, TimerKind
 from protocol.crypto import Hash32
 from protocol.errors import Rejected
 from protocol.params import CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_PROPOSE_MS_MAX
-from protocol.types import EpochNumber, Height, View
+from protocol.types import EpochNumber, Height, Signature, View
 from tests.node.small_chain import SmallChain
 
 POLLS = 4_000
@@ -591,6 +591,34 @@ async def test_clocks_that_were_set_back_do_not_stop_the_chain(tmp_path: Path, m
     block = stage.chain.build(time_ms=head_ms + 1, proposer=1)
     await stage.driver._check(block)
     assert stage.waiting() == [BlockChecked(block.id, Verdict.VALID)]
+
+
+# --- the next epoch
+
+
+async def test_what_is_of_the_next_epoch_waits_for_the_crossing_and_is_verified_then(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    async with running(tmp_path) as stage:
+        record = stage.chain.executor.record
+        following = replace(
+            record, number=EpochNumber(1), first_height=Height(2), previous_hash=record.compute_hash()
+        )
+        claim = Claim(EpochNumber(1), Height(2), View(1), 1, View(0), None, False)
+        request = stage.sign(1, VoteRequest(claim))
+        forged = VoteRequest(replace(claim, candidate=2), Signature(bytes(63) + b"\1"))
+        stage.hear(1, request)
+        stage.hear(2, forged)
+        await stage.settle()
+        assert not stage.said(Grant)
+        block = stage.chain.build()
+        stage.driver.feed(
+            BlockCommitted(Height(1), block.id, block.header.time_ms, stage.chain.certify(block), following)
+        )
+        await stage.until(lambda: stage.said(Grant))
+        trace = stage.driver.trace
+        assert Received(1, request, EpochNumber(1)) in trace
+        assert Received(2, forged, EpochNumber(1)) not in trace
 
 
 # --- what is left behind

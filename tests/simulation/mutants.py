@@ -64,15 +64,15 @@ MUTANTS = (
     Mutant(
         "no-safety-record",
         ENGINE,
-        "return raft.start(restored)",
-        "return raft.start(None)",
+        "return raft.start(restored, is",
+        "return raft.start(None, is",
         T_RAFT + "test_one_vote_a_term_over_a_crash",
     ),
     Mutant(
         "no-safety-record-simulated",
         ENGINE,
-        "return raft.start(restored)",
-        "return raft.start(None)",
+        "return raft.start(restored, is",
+        "return raft.start(None, is",
         "sim raft 100",
     ),
     Mutant(

@@ -7,6 +7,7 @@ import pytest
 from protocol.chain.certificate import Vote, VoteKind, certify
 from protocol.chain.validators import EngineKind
 from protocol.consensus.bft import Bft
+from protocol.consensus.course import Course
 from protocol.consensus.effects import Alarm, RequestSync, Send, ServeDecided
 from protocol.consensus.engine import (
     BUFFER_HEIGHTS,
@@ -32,7 +33,39 @@ def settle(stage: Stage, leader: int) -> None:
     stage.deliver_all()
 
 
+def called_to_lead(stage: Stage) -> int:
+    """Return who campaigns at once in the second epoch."""
+    record = stage.plan.records[1]
+    return Course(GENESIS_HASH, record).proposer_of(record.first_height, View(0))
+
+
 # --- epochs
+
+
+def test_an_epoch_of_raft_has_its_leader_in_one_round_trip() -> None:
+    stage = Stage(3, seals=[(1, [0, 1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    assert [node.machine.record.number for node in stage.nodes] == [1, 1, 1]
+    called = called_to_lead(stage)
+    assert [node.role is Role.LEADER for node in stage.nodes] == [i == called for i in range(3)]
+    stage.build(called)
+    stage.deliver_all()
+    assert stage.heights == [2, 2, 2]
+
+
+def test_who_is_called_to_lead_and_starts_late_disturbs_nobody() -> None:
+    """It campaigns at its crossing only: after a restart it waits like everybody."""
+    stage = Stage(3, seals=[(1, [0, 1, 2])])
+    stage.elect(0)
+    stage.deliver_all()
+    settle(stage, 0)
+    called = called_to_lead(stage)
+    stage.crash(called)
+    stage.nodes[called].durable = None
+    stage.restart(called)
+    assert stage.nodes[called].role is Role.FOLLOWER and stage.nodes[called].term == 0
 
 
 def test_the_commit_of_a_seal_starts_a_fresh_engine() -> None:
@@ -45,12 +78,17 @@ def test_the_commit_of_a_seal_starts_a_fresh_engine() -> None:
     stage.deliver_all()
     stage.deliver_all()
     assert stage.nodes[1].machine.record.number == 1
-    assert stage.nodes[1].term == 0 and stage.nodes[1].role is Role.FOLLOWER
+    stage.fire(0, TimerKind.BEAT)
     stage.drop()
-    stage.elect(2)
-    stage.deliver_all()
-    settle(stage, 2)
-    assert stage.heights == [3, 3, 3]
+    called = called_to_lead(stage)
+    others = [i for i in range(3) if i != called]
+    assert all(stage.nodes[i].machine.record.number == 1 for i in range(3))
+    stage.crash(called)
+    stage.elect(others[0], others[1:])
+    stage.deliver_all(others)
+    stage.build(others[0])
+    stage.deliver_all(others)
+    assert [stage.heights[i] for i in others] == [3, 3], "who was called is gone, and another one leads"
     assert {c.epoch for node in stage.nodes for _, c in node.chain[2:]} == {1}
 
 

@@ -234,6 +234,8 @@ class Daemon:
                 self.driver.on_get_txs(peer, payload)
             case FrameKind.TXS:
                 self.driver.on_txs(peer, payload)
+            case FrameKind.STARVE:
+                self.driver.on_starve(peer, payload)
             case FrameKind.TRANSACTIONS:
                 self.intake.batches.put(peer, decode_batch(payload))
             case FrameKind.EVIDENCE:

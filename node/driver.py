@@ -22,7 +22,7 @@ from node.compact import Ask, Bodies, Deliver, Gathering, list_leaves
 from node.errors import OperationError
 from node.evidence import EvidencePool
 from node.executor import Ahead, Executor, Prepared
-from node.held import Held, Read
+from node.fairness import Fairness
 from node.inbox import Inbox
 from node.intake import Intake
 from node.log import get_logger
@@ -78,7 +78,6 @@ from protocol.consensus.messages import (
     decode_message,
     encode_message,
     epoch_of,
-    height_of,
     list_signature_checks,
 )
 from protocol.consensus.timeouts import TimerKey, TimerKind
@@ -165,10 +164,10 @@ class Driver:
         self._on_sync = on_sync
         self._genesis_hash: Hash32 = executor.rules.genesis_hash
         self._inbox = Inbox()
-        self._held = Held()
         self.gathering = Gathering(intake.find, intake.decode)
         self._gathering_begun = trio.Event()
         self._bodies = Bodies()
+        self.fairness = Fairness(executor, mempool, network, signer.attest)
         self._timers: dict[TimerKind, _Timer] = {}
         self._serve_after: dict[int, float] = {}
         self._building = trio.CancelScope()
@@ -212,12 +211,10 @@ class Driver:
         Raises:
             Rejected: it does not; the peer is at fault.
         """
-        self._check_sender(peer)
+        sender = self._place_of(peer)
         if not self._inbox.has_room(peer, len(payload)):
             return
         message = decode_message(payload, self.decode_block)
-        if (sender := self._recognise(peer, message, payload, self.on_frame)) is None:
-            return
         self._verify(message)
         if isinstance(message, Vote) and message.block_id is not None:
             self.gathering.note_vote(peer, message.block_id)
@@ -231,13 +228,11 @@ class Driver:
         Raises:
             Rejected: it does not decode, or is not signed; the peer is at fault.
         """
-        self._check_sender(peer)
+        sender = self._place_of(peer)
         if not self._inbox.has_room(peer, len(payload)):
             return
         outline = decode_outline(payload)
         proposal, number = outline.proposal, self._machine.record.number
-        if (sender := self._recognise(peer, proposal, payload, self.on_outline)) is None:
-            return
         self._verify(proposal)
         if proposal.epoch != number:
             # Consensus never looks into it: it only shows where its sender is.
@@ -251,7 +246,7 @@ class Driver:
         Raises:
             Rejected: it does not decode, or asks for what cannot be; the peer is at fault.
         """
-        self._check_sender(peer)
+        self._place_of(peer)
         answer = self._bodies.answer(peer, decode_get_txs(payload))
         if answer is not None:
             self._network.send(peer, Channel.BULK, encode_txs(answer))
@@ -265,28 +260,21 @@ class Driver:
         if self.gathering.is_asked(peer):
             self._gather(self.gathering.add(peer, decode_txs(payload)), [])
 
-    def _place_of(self, peer: PeerId) -> int | None:
+    def on_starve(self, peer: PeerId, payload: bytes) -> None:
+        """Take what another validator says of transactions that starve.
+
+        Raises:
+            Rejected: it does not decode, or is not signed; the peer is at fault.
+        """
+        self._place_of(peer)
+        self.fairness.on_frame(peer, payload)
+
+    def _place_of(self, peer: PeerId) -> int:
         validators = self._machine.record.validators
-        return next((i for i, v in enumerate(validators) if PeerId(v.node_key) == peer), None)
-
-    def _check_sender(self, peer: PeerId) -> None:
-        """Refuse who is no validator; while an epoch ends the next one's may be others."""
-        if self._place_of(peer) is None and not self._executor.is_epoch_ending():
+        place = next((i for i, v in enumerate(validators) if PeerId(v.node_key) == peer), None)
+        if place is None:
             raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
-
-    def _recognise(self, peer: PeerId, message: Message, payload: bytes, read: Read) -> int | None:
-        """Return the sender's place in the epoch; a frame of the next epoch waits for the crossing too."""
-        if epoch_of(message) == self._machine.record.number + 1:
-            self._held.put(self._machine.height, height_of(message), peer, payload, read)
-        return self._place_of(peer)
-
-    def _release(self) -> None:
-        """Read again what came before this node had crossed."""
-        for peer, payload, read in self._held.take():
-            try:
-                read(peer, payload)
-            except Rejected as refusal:
-                self._log.warning("frame.refused", peer=peer.hex(), why=str(refusal))
+        return place
 
     def _verify(self, message: Message) -> None:
         record = self._machine.record
@@ -300,10 +288,8 @@ class Driver:
         record = self._machine.record
         for peer, proposal, size_bytes in complete:
             self._bodies.keep(proposal.block)
-            place = self._place_of(peer)
-            is_current = place is not None and proposal.epoch == record.number
-            if place is not None and is_current and self._inbox.has_room(peer, size_bytes):
-                self._inbox.put(Received(place, proposal, record.number), peer, size_bytes)
+            if proposal.epoch == record.number and self._inbox.has_room(peer, size_bytes):
+                self._inbox.put(Received(self._place_of(peer), proposal, record.number), peer, size_bytes)
         for peer, ask in asks:
             self._network.send(peer, Channel.VOTE, encode_get_txs(ask))
             self._gathering_begun.set()
@@ -327,11 +313,8 @@ class Driver:
             while True:
                 event = await self._next()
                 self.trace.append(_without_bodies(event))
-                epoch = self._machine.record.number
                 for effect in self._machine.step(event):
                     await self._perform(effect, nursery)
-                if self._machine.record.number != epoch:
-                    self._release()
                 self._note_leader()
 
     def _note_leader(self) -> None:
@@ -480,16 +463,20 @@ class Driver:
             self.feed(BlockBuilt(ask.height, ask.view, block))
 
     async def _check(self, block: Block) -> None:
-        """Judge a proposal. One from a fast clock is unwelcome, so that its leader makes way, but is judged
-        again when its time has come: of three validators the third may be down."""
+        """Judge a proposal. One that leaves out what starves is unwelcome. One from a fast clock is too, so
+        that its leader makes way, but is judged again when its time has come: of three validators the third
+        may be down."""
         async with self._committing:
             if block.height <= self._executor.head.height:
                 return
             try:
-                await self._execute(block)
+                prepared = await self._execute(block)
             except Rejected as refusal:
                 self._log.warning("block.refused", height=block.height, why=str(refusal))
                 self.feed(BlockChecked(block.id, Verdict.INVALID))
+                return
+            if not self.fairness.is_welcome(prepared):
+                self.feed(BlockChecked(block.id, Verdict.UNWELCOME))
                 return
             early_ms = self._early_ms(block)
         if early_ms:
@@ -548,6 +535,9 @@ class Driver:
             self._let_go(block)
             self._on_committed(block, proof)
         self._mempool.prune(last.block.header.time_ms // 1_000)
+        if len(fresh) == 1 and self._machine.is_validating:
+            own = self._executor.record.index_of(self._signer.public_key)
+            self.fairness.note_committed(last.block, own)
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
         head = self._executor.head
         self.feed(

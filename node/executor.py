@@ -34,12 +34,14 @@ from protocol.transition import (
     Execution,
     build_block,
     check_accusation,
+    check_admission,
     execute_block,
     is_epoch_ending,
     next_due_time,
     rules_of,
 )
 from protocol.types import BlockId, Height, PublicKey, Seconds, TimeMs, TxId, View
+from protocol.vm.view import StateReader
 
 CACHED_PROPOSALS_MAX = 8
 """Executed proposals of one height that may wait; more views than that in a row are executed again."""
@@ -196,6 +198,24 @@ class Executor:
         if tip.head is self.head:
             self._keep(prepared)
         return prepared
+
+    def can_run(self, signed: SignedTransaction) -> bool:
+        """Tell whether a transaction could stand in a block on the head."""
+        with self._store.view() as state:
+            return self._is_admissible(state, self.head.time_ms, signed)
+
+    def can_run_after(self, prepared: Prepared, signed: SignedTransaction) -> bool:
+        """Tell whether a transaction could stand at the end of a proposal of the next height as well."""
+        with self._store.view() as state:
+            after = StateAhead(state, prepared.execution.writes)
+            return self._is_admissible(after, prepared.block.header.time_ms, signed)
+
+    def _is_admissible(self, state: StateReader, time_ms: TimeMs, signed: SignedTransaction) -> bool:
+        try:
+            check_admission(state, self.rules, Seconds(time_ms // 1_000), signed)
+        except Rejected:
+            return False
+        return True
 
     def check_accusation(self, evidence: Evidence) -> None:
         """Check whether evidence could stand in a block on the head.

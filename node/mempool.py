@@ -14,7 +14,9 @@ Rules:
     4. Known: an id that waits, was committed or was dropped is not taken again for a while, so a duplicate
        costs no signature check. Pushed-out ids are forgotten: they may come again. An id is independent of
        its signatures, so one whose signature did not hold must never be remembered.
-    5. Nothing here depends on the order of a set or on time but through `prune`.
+    5. Favoured: what validators attest to be starving (`starvation.py`) leaves first, and finds room however
+       full it is.
+    6. Nothing here depends on the order of a set or on time but through `prune`.
 
 *Source*: contracts.md 3.8. *Departs*: least-served-first instead of deficit round robin; the same shares,
 without a quantum and without rounds that serve nobody.
@@ -113,6 +115,7 @@ class Mempool:
         "_entries",
         "_evicted",
         "_expired",
+        "_favoured",
         "_heavy",
         "_lanes",
         "_limits",
@@ -130,6 +133,7 @@ class Mempool:
         # Taking the oldest entry out of a plain dict walks over the gaps of all that went before.
         self._seen: OrderedDict[TxId, None] = OrderedDict()
         self._heavy: list[tuple[int, Address]] = []
+        self._favoured: tuple[TxId, ...] = ()
         self._bytes = 0
         self._pruned_until = 0
         self._evicted = self._expired = self._refused = 0
@@ -149,6 +153,15 @@ class Mempool:
         """Return a waiting transaction."""
         entry = self._entries.get(tx_id)
         return None if entry is None else entry.signed
+
+    def favour(self, ids: Iterable[TxId]) -> None:
+        """Let these leave first from now on, and only these."""
+        self._favoured = tuple(ids)
+
+    def next_of_payers(self) -> Iterator[SignedTransaction]:
+        """Walk over the next transaction of each payer, of who waits longest for a turn first."""
+        for queue in self._queues.values():
+            yield next(iter(queue.entries.values())).lane[0].signed
 
     def add(self, signed: SignedTransaction, payer: Address, gas: int) -> None:
         """Let a transaction wait; its signatures and admission are checked already.
@@ -175,14 +188,17 @@ class Mempool:
                 raise Rejected(Code.NONCE_USED, f"sequence {sequence} of lane {tx.lane} waits already")
         queue = self._queues.get(payer)
         limits = self._limits
-        if len(self._entries) >= limits.txs or self._bytes + size > limits.size_bytes:
+        is_favoured = tx_id in self._favoured
+        if is_favoured:
+            pass
+        elif len(self._entries) >= limits.txs or self._bytes + size > limits.size_bytes:
             self._make_room(queue, size)
             # Whoever had to leave may have been of this lane or the last of this payer.
             queue, lane = self._queues.get(payer), self._lanes.get(key)
             at = 0 if lane is None else bisect_left(lane, sequence, key=_sequence_of)
         if queue is None:
             queue = self._queues[payer] = _Queue()
-        elif len(queue.entries) >= limits.payer_txs:
+        elif len(queue.entries) >= limits.payer_txs and not is_favoured:
             self._refuse(f"{limits.payer_txs} transactions of this payer wait already")
         if lane is None:
             lane = []
@@ -207,6 +223,12 @@ class Mempool:
         """
         taken: list[SignedTransaction] = []
         next_of_lane: dict[_LaneKey, int] = {}
+        for entry in self._first_favoured(txs_max, bytes_max, gas_max):
+            taken.append(entry.signed)
+            bytes_max -= entry.size_bytes
+            gas_max -= entry.gas
+            next_of_lane[entry.key] = 1
+        first_ids = {signed.id for signed in taken}
         # Who has had nothing yet comes before everybody who has had something.
         fresh = enumerate(self._queues.values())
         served: list[tuple[int, int, Iterator[_Entry]]] = []
@@ -221,9 +243,15 @@ class Mempool:
             entry = next(waiting, None)
             if entry is None:
                 continue
+            if entry.signed.id in first_ids and len(entry.lane) == 1:
+                heappush(served, (gas_had, turn, waiting))
+                continue
             if len(entry.lane) > 1:
                 key = entry.key
                 at = next_of_lane.get(key, 0)
+                if at == len(entry.lane):  # its first one left before all others
+                    heappush(served, (gas_had, turn, waiting))
+                    continue
                 entry = entry.lane[at]
                 if entry.size_bytes <= bytes_max and entry.gas <= gas_max:
                     next_of_lane[key] = at + 1
@@ -234,6 +262,16 @@ class Mempool:
             gas_max -= entry.gas
             heappush(served, (gas_had + max(entry.gas, TURN_GAS_MIN), turn, waiting))
         return taken
+
+    def _first_favoured(self, txs_max: int, bytes_max: int, gas_max: int) -> Iterator[_Entry]:
+        """Walk over what is favoured, next in its lane, and fits."""
+        for tx_id in self._favoured:
+            entry = self._entries.get(tx_id)
+            if entry is None or entry.lane[0] is not entry or txs_max <= 0:
+                continue
+            if entry.size_bytes <= bytes_max and entry.gas <= gas_max:
+                txs_max, bytes_max, gas_max = txs_max - 1, bytes_max - entry.size_bytes, gas_max - entry.gas
+                yield entry
 
     def remove_committed(self, ids: Iterable[TxId]) -> None:
         """Remove what a block took, remember its ids, and send its payers to the end of the turn."""

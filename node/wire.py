@@ -13,14 +13,17 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from protocol import codec
+from node.starvation import OPEN_MAX
+from protocol import codec, crypto
 from protocol.chain.block import decode_bare
+from protocol.chain.certificate import UNSIGNED
 from protocol.codec import Reader, Value
 from protocol.consensus.messages import MESSAGE_BYTES_MAX, Proposal, decode_message, encode_message
+from protocol.crypto import Domain
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import list_root_of
-from protocol.params import BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_SIGNED_BYTES_MAX
-from protocol.types import BlockId, Hash32
+from protocol.params import BLOCK_BYTES_MAX, BLOCK_TXS_MAX, INT64_MAX, TX_SIGNED_BYTES_MAX
+from protocol.types import BlockId, EpochNumber, Hash32, Height, Signature, TxId
 
 BATCH_BYTES_MAX: Final = 512 * 1024
 """One batch of transactions on the wire; network.md 1.7."""
@@ -28,6 +31,7 @@ BATCH_FLUSH_BYTES: Final = 64 * 1024
 BATCH_TXS_MAX: Final = 4_096
 
 DIGEST_BYTES: Final = 32
+STARVE_BYTES_MAX: Final = OPEN_MAX * (DIGEST_BYTES + 2) + 128
 OUTLINE_BYTES_MAX: Final = MESSAGE_BYTES_MAX
 BITMAP_BYTES_MAX: Final = BLOCK_TXS_MAX // 8
 GET_TXS_BYTES_MAX: Final = BITMAP_BYTES_MAX + 64
@@ -43,6 +47,7 @@ class FrameKind(IntEnum):
     OUTLINE = 4
     GET_TXS = 5
     TXS = 6
+    STARVE = 7
     EVIDENCE = 8
 
 
@@ -161,6 +166,46 @@ def decode_txs(payload: bytes) -> Txs:
     """
     fields = Reader(codec.decode(payload, BLOCK_BYTES_MAX), "transactions", 2)
     return Txs(BlockId(fields.data(DIGEST_BYTES)), fields.records(BLOCK_TXS_MAX, _read_raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Starve:
+    """A validator says in public that transactions starve (`starvation.py`).
+
+    Args:
+        height: the undecided one, where it says so.
+        ids: all that starve now; an empty list takes back what it said before.
+    """
+
+    epoch: EpochNumber
+    height: Height
+    ids: tuple[TxId, ...]
+    signature: Signature = UNSIGNED
+
+    def compute_digest(self, genesis_hash: Hash32) -> Hash32:
+        """Compute what its author signs."""
+        return crypto.digest(Domain.STARVE, genesis_hash, codec.encode((self.epoch, self.height, self.ids)))
+
+
+def encode_starve(starve: Starve) -> bytes:
+    """Encode an attestation."""
+    fields = (starve.epoch, starve.height, starve.ids, starve.signature)
+    return frame(FrameKind.STARVE, codec.encode(fields))
+
+
+def decode_starve(payload: bytes) -> Starve:
+    """Decode an attestation; its signature is not verified.
+
+    Raises:
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
+    """
+    fields = Reader(codec.decode(payload, STARVE_BYTES_MAX), "attestation", 4)
+    return Starve(
+        EpochNumber(fields.uint(32)),
+        Height(fields.integer(1, INT64_MAX)),
+        fields.records(OPEN_MAX, lambda value: TxId(Reader((value,), "id", 1).data(DIGEST_BYTES))),
+        Signature(fields.data(64)),
+    )
 
 
 def _read_raw(value: Value) -> bytes:

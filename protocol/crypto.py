@@ -61,6 +61,7 @@ class Domain(Enum):
     VOTE_REQUEST = "coopd/vote_request/1"
     GRANT = "coopd/grant/1"
     READY = "coopd/ready/1"
+    STARVE = "coopd/starve/1"
     EVIDENCE = "coopd/evidence/1"
     EVIDENCE_LIST = "coopd/evidence_list/1"
     JITTER = "coopd/jitter/1"

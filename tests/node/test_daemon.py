@@ -171,16 +171,18 @@ def _free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, observers: int = 0) -> AsyncIterator[Cluster]:
-    keys = [(_key(10, i), _key(20, i)) for i in range(3 + observers)]
+async def cluster(
+    folder: Path, observers: int = 0, validators_count: int = 3, engine: EngineKind = EngineKind.RAFT
+) -> AsyncIterator[Cluster]:
+    keys = [(_key(10, i), _key(20, i)) for i in range(validators_count + observers)]
     validators = order_validators(
         tuple(
             Validator(f"n{i}", crypto.public_key_of(consensus), crypto.public_key_of(node))
-            for i, (node, consensus) in enumerate(keys[:3])
+            for i, (node, consensus) in enumerate(keys[:validators_count])
         )
     )
     now = SystemClock().wall_ms() - 1_000
-    record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), validators)
+    record = EpochRecord(EpochNumber(0), engine, Height(1), validators)
     programs = founding(*[consensus for _, consensus in keys])
     genesis = Genesis("test-1", TimeMs(now), record, 8, 0, True, programs)
     ports = _free_ports(len(keys))

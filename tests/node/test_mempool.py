@@ -372,3 +372,43 @@ def check_lanes(taken: list[SignedTransaction], pool: Mempool) -> None:
         if lane != UNORDERED:
             assert all(a < b for a, b in pairwise(sequences))
             assert sequences == sorted(waiting[holder, lane])[: len(sequences)]
+
+
+# --- what starves
+
+
+def test_what_is_favoured_leaves_first_and_once() -> None:
+    pool = Mempool()
+    txs = [tx(actor, n, UNORDERED) for actor in (1, 2) for n in range(3)] + [tx(3, n) for n in (1, 2, 3)]
+    for signed in txs:
+        pool.add(signed, address(signed.tx.actors[0][-1]), 100)
+    usual = take_all(pool)
+    alone, first_of_lane, later_of_lane = txs[5], txs[6], txs[7]
+    pool.favour([alone.id, crypto.sha256(b"unknown"), later_of_lane.id, first_of_lane.id])  # type: ignore[list-item]
+    favoured = take_all(pool)
+    assert favoured[:2] == [alone, first_of_lane]
+    assert len(favoured) == len(usual) and {t.id for t in favoured} == {t.id for t in usual}
+    lane = [t.tx.sequence for t in favoured if t.tx.actors[0] == address(3)]
+    assert lane == [1, 2, 3]
+    assert pool.take(1, MANY, MANY) == [alone]
+    pool.favour([])
+    assert take_all(pool) == usual
+
+
+def test_what_is_favoured_finds_room_however_full_it_is() -> None:
+    pool = Mempool(MempoolLimits(txs=2, payer_txs=2))
+    for n in (1, 2):
+        pool.add(tx(1, n), address(1), 100)
+    refused(pool, tx(1, 3), 1, Code.FULL)
+    pool.favour([tx(1, 3).id])
+    pool.add(tx(1, 3), address(1), 100)
+    assert len(pool) == 3
+
+
+def test_the_next_of_each_payer_whoever_waits_longest_first() -> None:
+    pool = Mempool()
+    for signed in (tx(1, 2), tx(1, 1), tx(2, 7, UNORDERED), tx(2, 1, UNORDERED)):
+        pool.add(signed, address(signed.tx.actors[0][-1]), 100)
+    assert [s.tx.sequence for s in pool.next_of_payers()] == [1, 7]
+    pool.remove_committed([tx(1, 1).id])
+    assert [s.tx.sequence for s in pool.next_of_payers()] == [7, 2]

@@ -23,6 +23,7 @@ from node.errors import OperationError
 from node.evidence import EvidencePool
 from node.executor import Ahead, Executor, Prepared
 from node.fairness import Fairness
+from node.held import Held, Read
 from node.inbox import Inbox
 from node.intake import Intake
 from node.log import get_logger
@@ -78,6 +79,7 @@ from protocol.consensus.messages import (
     decode_message,
     encode_message,
     epoch_of,
+    height_of,
     list_signature_checks,
 )
 from protocol.consensus.timeouts import TimerKey, TimerKind
@@ -164,6 +166,7 @@ class Driver:
         self._on_sync = on_sync
         self._genesis_hash: Hash32 = executor.rules.genesis_hash
         self._inbox = Inbox()
+        self._held = Held()
         self.gathering = Gathering(intake.find, intake.decode)
         self._gathering_begun = trio.Event()
         self._bodies = Bodies()
@@ -211,10 +214,12 @@ class Driver:
         Raises:
             Rejected: it does not; the peer is at fault.
         """
-        sender = self._place_of(peer)
+        self._check_sender(peer)
         if not self._inbox.has_room(peer, len(payload)):
             return
         message = decode_message(payload, self.decode_block)
+        if (sender := self._recognise(peer, message, payload, self.on_frame)) is None:
+            return
         self._verify(message)
         if isinstance(message, Vote) and message.block_id is not None:
             self.gathering.note_vote(peer, message.block_id)
@@ -228,11 +233,13 @@ class Driver:
         Raises:
             Rejected: it does not decode, or is not signed; the peer is at fault.
         """
-        sender = self._place_of(peer)
+        self._check_sender(peer)
         if not self._inbox.has_room(peer, len(payload)):
             return
         outline = decode_outline(payload)
         proposal, number = outline.proposal, self._machine.record.number
+        if (sender := self._recognise(peer, proposal, payload, self.on_outline)) is None:
+            return
         self._verify(proposal)
         if proposal.epoch != number:
             # Consensus never looks into it: it only shows where its sender is.
@@ -246,7 +253,7 @@ class Driver:
         Raises:
             Rejected: it does not decode, or asks for what cannot be; the peer is at fault.
         """
-        self._place_of(peer)
+        self._check_sender(peer)
         answer = self._bodies.answer(peer, decode_get_txs(payload))
         if answer is not None:
             self._network.send(peer, Channel.BULK, encode_txs(answer))
@@ -266,15 +273,31 @@ class Driver:
         Raises:
             Rejected: it does not decode, or is not signed; the peer is at fault.
         """
-        self._place_of(peer)
+        self._check_sender(peer)
         self.fairness.on_frame(peer, payload)
 
-    def _place_of(self, peer: PeerId) -> int:
+    def _place_of(self, peer: PeerId) -> int | None:
         validators = self._machine.record.validators
-        place = next((i for i, v in enumerate(validators) if PeerId(v.node_key) == peer), None)
-        if place is None:
+        return next((i for i, v in enumerate(validators) if PeerId(v.node_key) == peer), None)
+
+    def _check_sender(self, peer: PeerId) -> None:
+        """Refuse who is no validator; while an epoch ends the next one's may be others."""
+        if self._place_of(peer) is None and not self._executor.is_epoch_ending():
             raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
-        return place
+
+    def _recognise(self, peer: PeerId, message: Message, payload: bytes, read: Read) -> int | None:
+        """Return the sender's place in the epoch; a frame of the next epoch waits for the crossing too."""
+        if epoch_of(message) == self._machine.record.number + 1:
+            self._held.put(self._machine.height, height_of(message), peer, payload, read)
+        return self._place_of(peer)
+
+    def _release(self) -> None:
+        """Read again what came before this node had crossed."""
+        for peer, payload, read in self._held.take():
+            try:
+                read(peer, payload)
+            except Rejected as refusal:
+                self._log.warning("frame.refused", peer=peer.hex(), why=str(refusal))
 
     def _verify(self, message: Message) -> None:
         record = self._machine.record
@@ -288,8 +311,10 @@ class Driver:
         record = self._machine.record
         for peer, proposal, size_bytes in complete:
             self._bodies.keep(proposal.block)
-            if proposal.epoch == record.number and self._inbox.has_room(peer, size_bytes):
-                self._inbox.put(Received(self._place_of(peer), proposal, record.number), peer, size_bytes)
+            place = self._place_of(peer)
+            is_current = place is not None and proposal.epoch == record.number
+            if place is not None and is_current and self._inbox.has_room(peer, size_bytes):
+                self._inbox.put(Received(place, proposal, record.number), peer, size_bytes)
         for peer, ask in asks:
             self._network.send(peer, Channel.VOTE, encode_get_txs(ask))
             self._gathering_begun.set()
@@ -313,8 +338,11 @@ class Driver:
             while True:
                 event = await self._next()
                 self.trace.append(_without_bodies(event))
+                epoch = self._machine.record.number
                 for effect in self._machine.step(event):
                     await self._perform(effect, nursery)
+                if self._machine.record.number != epoch:
+                    self._release()
                 self._note_leader()
 
     def _note_leader(self) -> None:

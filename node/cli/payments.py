@@ -24,7 +24,7 @@ from protocol.chain.transaction import (
     compute_tx_id,
 )
 from protocol.codec import Value
-from protocol.contracts import assets
+from protocol.contracts.assets import contract as assets
 from protocol.contracts.policies import address_of_key
 from protocol.crypto import SecretKey, public_key_of
 from protocol.params import SEQUENCE_BITS

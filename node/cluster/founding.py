@@ -14,7 +14,9 @@ from node.wallet.phrase import Phrase, phrase_of
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
-from protocol.contracts import assets, auth, registry
+from protocol.contracts import auth, registry
+from protocol.contracts.assets import contract as assets
+from protocol.contracts.assets.records import FIAT_CLAIM
 from protocol.contracts.policies import address_of_key, compute_address
 from protocol.crypto import SecretKey, public_key_of
 from protocol.params import PROGRAM_INSTRUCTIONS_MAX, STATE_TREE_BITS_DEFAULT
@@ -123,7 +125,7 @@ def _programs(load_members: int) -> tuple[Value, ...]:
             CURRENCY,
             "Yuan",
             CURRENCY_DECIMALS,
-            assets.FIAT_CLAIM,
+            FIAT_CLAIM,
             1 << 62,
         ),
         _call(assets.CONTRACT.id, _ASSETS["set_cashier"], till, number, CASH_LIMIT, CASH_LIMIT, CASH_LIMIT),

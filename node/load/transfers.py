@@ -9,7 +9,7 @@ from node.cluster.founding import CURRENCY_NUMBER, load_key
 from protocol import codec, crypto
 from protocol.chain.genesis import Genesis
 from protocol.chain.transaction import SCHEME_ECDSA, UNORDERED, compute_tx_id
-from protocol.contracts import assets
+from protocol.contracts.assets import contract as assets
 from protocol.contracts.policies import address_of_key
 from protocol.crypto import public_key_of
 from protocol.params import SEQUENCE_BITS, TX_VERSION

@@ -5,7 +5,8 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import assets, auth, documents, grants, multisig, registry, sched
+from protocol.contracts import auth, documents, grants, multisig, registry, sched
+from protocol.contracts.assets import contract as assets
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
 from protocol.contracts.shares import contract as shares

@@ -10,6 +10,7 @@ from typing import Final
 from protocol import crypto
 from protocol.codec import Value, encode
 from protocol.contracts import BUILTINS, REGISTRY, registry, sched
+from protocol.contracts.assets.records import AUDITOR
 from protocol.contracts.ledger.accounts import CUSTODY, MEMBER_FREE
 from protocol.contracts.policies import compute_address
 from protocol.money import compute_day
@@ -40,6 +41,7 @@ WITHOUT_CASES: Final = ("members", "shares", "treasury")
 SCHED, REGISTER, GRANTS, MULTISIG, DOCS = 3, 4, 6, 21, 51
 
 NODE = person("gas node")
+BANK = person("gas bank")
 TWO: Value = (2, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
 HIDDEN: Value = (1, ((0, ALICE.key, 1), (0, TILL.key, 1)))
 CLUB = Person(PublicKey(b""), compute_address(TWO))
@@ -69,7 +71,9 @@ def make_world() -> World:
     roles = [(AUTH, 4, NONE, (ALICE.address, role)) for role in (registry.COUNCIL, sched.SCHEDULER)]
     opened = [(AUTH, 1, NONE, (who.address,)) for who in (CLUB, SHY, NODE)]
     custody = (LEDGER, 1, NONE, (account(ALICE, CUSTODY), None))
-    world = World((*founding(), program(*roles, *opened, custody)))
+    bank = (ASSETS, 9, NONE, (BANK.address, COOP, 5))
+    auditor = (AUTH, 4, NONE, (CAROL.address, AUDITOR))
+    world = World((*founding(), program(*roles, *opened, custody, bank, auditor)))
     world.ok(*[world.cash_in(who, 10_000) for who in (ALICE, BOB, CLUB)])
     world.ok(world.tx((MULTISIG, 7, 0, (CLUB.address, tagged(TWO)))))
     slow = world.tx((MULTISIG, 6, 0, (CLUB.address, True, False, 2)), actors=(CLUB,))
@@ -148,7 +152,7 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
     }
 
 
-def _assets_cases() -> dict[int, Case]:
+def _assets_cases(time: int) -> dict[int, Case]:
     till = (TILL.address,)
     out = (ASSETS, 5, 0, (ALICE.address, TILL.address, COOP, 10, b"gas"))
     many = tagged(tuple((who.address, 5) for who in (BOB, CAROL) * 4))
@@ -161,6 +165,32 @@ def _assets_cases() -> dict[int, Case]:
         6: Case((out, (ASSETS, 6, 1, ((1, 0),))), (ALICE.address, TILL.address)),
         7: Case(((ASSETS, 7, 0, (ALICE.address, BOB.address, COOP, 10, None)),)),
         8: Case(((ASSETS, 8, 0, (ALICE.address, COOP, many)),)),
+        **_custody_cases(time),
+    }
+
+
+def _custody_cases(time: int) -> dict[int, Case]:
+    bank, alice, bob, later = BANK.address, ALICE.address, BOB.address, time + 1_000
+    hold = (ASSETS, 14, 0, (alice, bob, COOP, 5, CAROL.address, later, bytes(32)))
+    attest = (ASSETS, 12, 0, (bank, COOP, 1_000, bytes(32), 1))
+    freeze = (ASSETS, 17, NONE, (bob, COOP, bytes(32), later))
+    return {
+        9: Case(((ASSETS, 9, NONE, (bob, COOP, 5)),), (), "gov"),
+        10: Case(((ASSETS, 10, 0, (bank, TILL.address, COOP, 5, b"gas")),), (bank,)),
+        11: Case(
+            (
+                (ASSETS, 10, 0, (bank, TILL.address, COOP, 5, b"gas")),
+                (ASSETS, 11, 1, (TILL.address, bank, COOP, 5, b"gas2")),
+            ),
+            (bank, TILL.address),
+        ),
+        12: Case((attest,), (bank,)),
+        13: Case((attest, (ASSETS, 13, 1, (CAROL.address, bank, COOP, bytes(32)))), (bank, CAROL.address)),
+        14: Case((hold,)),
+        15: Case((hold, (ASSETS, 15, 0, (alice, (1, 0))))),
+        16: Case((hold, (ASSETS, 16, 1, (bob, (1, 0)))), (alice, bob)),
+        17: Case((freeze,), (), "gov"),
+        18: Case((freeze, (ASSETS, 18, NONE, (bob, COOP))), (), "gov"),
     }
 
 
@@ -195,7 +225,7 @@ def make_cases(time: int) -> dict[tuple[int, int], Case]:
     for contract, found in (
         (LEDGER, _ledger_cases()),
         (AUTH, _auth_cases()),
-        (ASSETS, _assets_cases()),
+        (ASSETS, _assets_cases(time)),
         (MULTISIG, _multisig_cases(time)),
         (DOCS, _documents_cases()),
     ):

@@ -40,7 +40,10 @@ CLOSED: Final = 16
 """No new leg or hold, and no capture; pending holds can still be released."""
 NO_HISTORY: Final = 32
 """No journal rows."""
+FROZEN_BY_ORDER: Final = 64
+"""No new debit either, for another reason: each reason ends by itself."""
 FLAGS_ALL: Final = 63
+"""All flags but that of orders, which no account is opened with."""
 
 DEBIT_AT_MOST: Final = 1
 """Move at most what the debited account has: posted credits less all debits."""

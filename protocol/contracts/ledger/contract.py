@@ -11,7 +11,6 @@ from protocol.contracts.ledger.accounts import (
     ACCOUNT,
     ACCOUNT_NAME,
     CLOSED,
-    COMPLIANCE,
     COUNTER,
     COUNTERS,
     FLAGS_ALL,
@@ -36,7 +35,7 @@ from protocol.errors import Code
 from protocol.params import JOURNAL_ROW_BYTES_MAX, QUERY_ITEMS_MAX
 from protocol.types import Address
 from protocol.vm.context import Context, QueryContext, fail
-from protocol.vm.contract import GOV, Contract, EventType, Method, Query, Role
+from protocol.vm.contract import GOV, Contract, EventType, Method, Query
 from protocol.vm.kinds import (
     ADDRESS,
     AMOUNT,
@@ -288,7 +287,7 @@ CONTRACT: Final = Contract(
             "freeze",
             (Field("account", ACCOUNT_NAME), Field("flags", U8, "4: no debit; 8: no credit")),
             U8,
-            (GOV, Role(COMPLIANCE)),
+            (GOV,),
             20,
             _freeze,
             "Stop debits, credits or both; returns the flags.",
@@ -298,7 +297,7 @@ CONTRACT: Final = Contract(
             "unfreeze",
             (Field("account", ACCOUNT_NAME), Field("flags", U8)),
             U8,
-            (GOV, Role(COMPLIANCE)),
+            (GOV,),
             20,
             _unfreeze,
             "Allow debits, credits or both again; returns the flags.",

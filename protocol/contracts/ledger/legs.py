@@ -12,6 +12,7 @@ from protocol.contracts.ledger.accounts import (
     CLOSED,
     CREDIT_AT_MOST,
     DEBIT_AT_MOST,
+    FROZEN_BY_ORDER,
     FROZEN_IN,
     FROZEN_OUT,
     NO_HISTORY,
@@ -155,9 +156,11 @@ def check_debit(row: AccountRow, amount: int) -> None:
     """Check that an account can be debited: FROZEN, FUNDS, OVERFLOW."""
     _, flags, pending, posted, _, credits, _, _ = row
     after = pending + posted + amount
-    if flags & (FROZEN_OUT | NONNEG_CREDIT):
+    if flags & (FROZEN_OUT | FROZEN_BY_ORDER | NONNEG_CREDIT):
         if flags & FROZEN_OUT:
             fail(Code.FROZEN, "ledger.frozen_out")
+        if flags & FROZEN_BY_ORDER:
+            fail(Code.FROZEN, "ledger.frozen_by_order")
         if flags & NONNEG_CREDIT and after > credits:
             fail(Code.FUNDS, "ledger.nonneg_credit", credits - pending - posted, amount)
     if after > AMOUNT_MAX:

@@ -4,7 +4,8 @@ import pytest
 
 from protocol.chain.transaction import SignedTransaction
 from protocol.codec import Value
-from protocol.contracts import assets, auth
+from protocol.contracts import auth
+from protocol.contracts.assets import records as assets
 from protocol.contracts.ledger import accounts as ledger
 from protocol.errors import Code, Rejected
 from protocol.params import (

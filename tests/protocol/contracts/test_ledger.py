@@ -233,16 +233,20 @@ def test_leg_needs_authority_over_the_debited_owner() -> None:
     assert legs.leg(context(book, "assets", None), own, B, 1, 1) == 1
 
 
-def test_methods_need_gov_or_compliance() -> None:
+def test_methods_need_a_decision_of_the_coop() -> None:
     compliance = program((2, 4, NONE, (BOB.address, ledger.COMPLIANCE)))
     opened = program((1, 1, NONE, (said(A), None)))
     world = World((*founding(), compliance, opened))
-    assert world.failed(world.tx((LEDGER, 2, 0, leg(A, B, 1)[1]))).code == Code.ROLE
-    assert world.failed(world.tx((LEDGER, 6, 0, (said(A), 4)))).code == Code.ROLE
-    (receipt,) = world.ok(world.tx((LEDGER, 6, 0, (said(A), 4)), actors=(BOB,)))
-    assert receipt.results == (5,) and receipt.events[0].fields == (ledger.read_account_key(A), 5)
-    (receipt,) = world.ok(world.tx((LEDGER, 7, 0, (said(A), 12)), actors=(BOB,)))
-    assert receipt.results == (1,)
+    for method, arguments in ((2, leg(A, B, 1)[1]), (6, (said(A), 4)), (7, (said(A), 4))):
+        assert world.failed(world.tx((LEDGER, method, 0, arguments), actors=(BOB,))).code == Code.ROLE
+
+
+def test_an_account_is_frozen_and_freed() -> None:
+    book = Book()
+    book.set(A, ledger.NONNEG_CREDIT)
+    outcome = book.run((6, (said(A), ledger.FROZEN_OUT)))
+    assert outcome.results == (5,)
+    assert book.run((7, (said(A), 12))).results == (1,)
 
 
 # --- holds

@@ -15,7 +15,7 @@ What is here beyond the paper, because the paper leaves it to a gossip that deli
     B7  A block that was built late is proposed even when we have prevoted nil: others may still wait for it.
     B8  When no block can get a polka any more, nil is precommitted at once. The wait for precommits is never
         shortened: a decision may be on its way.
-    B9  f + 1 validators in a later round take us there, also when their votes come in one bundle.
+    B9  f + 1 validators in later rounds take us to the least of these, however far it is (`rounds.py`).
     Status: everybody says regularly where it is and what it has; others send what it lacks, the newest polka
     above all. After it the next proposer who is correct knows every lock of a correct node.
 
@@ -391,11 +391,12 @@ class Bft:
     def _on_bundle(self, bundle: VoteBundle) -> None:
         if bundle.height != self._height or self._is_decided:
             return
-        for view in sorted({vote.view for vote in bundle.votes}):
-            # Votes too far ahead are not kept one by one, but f + 1 of them show where we belong (B9).
-            is_far = view > self._view and not is_near(view, self._view)
-            if is_far and self._heard.rounds.is_skip(bundle.votes, view):
-                self._begin_view(view)
+        for vote in bundle.votes:
+            self._heard.rounds.note(vote)
+        view = self._heard.rounds.skip_view
+        if view > self._view and not is_near(view, self._view):
+            # Before we read them: votes as far as these are not kept.
+            self._begin_view(view)
         for vote in bundle.votes:
             self._hear(vote)
         if bundle.proposal is not None:

@@ -37,9 +37,11 @@ class Heard:
         self.newest: Polka | None = None
 
     def add_vote(self, vote: Vote, current: View) -> None:
-        """Count a vote of this height."""
-        if is_near(vote.view, current) and is_well_formed(vote):
-            self.rounds.add(vote)
+        """Count a vote of this height; of one that is too far from us only where its author is."""
+        if is_well_formed(vote):
+            self.rounds.note(vote)
+            if is_near(vote.view, current):
+                self.rounds.add(vote)
 
     def is_proposer(self, proposal: Proposal) -> bool:
         """Tell whether a proposal is of its round's proposer and of a block that may stand here."""

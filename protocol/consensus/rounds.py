@@ -5,7 +5,12 @@ vote counts, so a liar is counted once; a polka that comes as a whole is taken a
 signed it may have said something else to us before.
 
 *Rules*: 1. only rounds near ours are kept (B5). 2. prevotes for one block that stood on different polkas do
-not add up. 3. f + 1 validators in a later round show that a correct one is there (line 55 of the paper).
+not add up. 3. f + 1 validators in later rounds show that a correct one is in the least of these or beyond.
+
+*Departs* from lines 34, 47 and 55 of the paper, which count the votes of one round: here it also counts who
+went on to a later round, since it says nothing more in this one. In the paper nobody forgets a vote; here a
+crash takes from us what others said, and with one validator gone for good those who are left would wait for
+each other in two rounds for ever. No lock, vote or decision stands on this: only waits begin and end by it.
 
 *Source*: consensus.md 2.3 (B3, B5, B8); Buchman, Kwon, Milosevic, The latest gossip on BFT consensus, 2018.
 """
@@ -71,7 +76,7 @@ NOTHING: Final = Round()
 class Rounds:
     """Collect the votes of one height, of the rounds near the current one."""
 
-    __slots__ = ("_n", "_quorum", "_rounds", "blocking", "certificates", "skip_view")
+    __slots__ = ("_n", "_newest", "_quorum", "_rounds", "blocking", "certificates", "skip_view")
 
     def __init__(self, record: EpochRecord) -> None:
         self._n = len(record.validators)
@@ -80,7 +85,8 @@ class Rounds:
         self._rounds: dict[View, Round] = {}
         # Found by any round; what each of them decides is the same.
         self.certificates: list[Certificate] = []
-        # The latest round with f + 1 voters.
+        # Of each validator, the latest round in which it voted, and the latest that f + 1 of them reached.
+        self._newest: dict[int, View] = {}
         self.skip_view = View(0)
 
     def get(self, view: View) -> Round:
@@ -94,8 +100,6 @@ class Rounds:
         if vote.validator in votes:
             return
         votes[vote.validator] = vote
-        if vote.view > self.skip_view and found.voters >= self.blocking:
-            self.skip_view = vote.view
         if vote.block_id is None or len(votes) < self._quorum:
             return
         content = (vote.block_id, vote.valid_view)
@@ -108,15 +112,25 @@ class Rounds:
             found.certificate = certify(same)
             self.certificates.append(found.certificate)
 
+    def note(self, vote: Vote) -> None:
+        """Remember how far the author of a vote is, even when the vote itself is not kept (B9)."""
+        if vote.view > self._newest.get(vote.validator, View(-1)):
+            self._newest[vote.validator] = vote.view
+            views = sorted(self._newest.values(), reverse=True)
+            if len(views) >= self.blocking:
+                self.skip_view = views[self.blocking - 1]
+
     def add_polka(self, polka: Polka) -> None:
         """Take a polka as a whole."""
         found = self._rounds.setdefault(polka.view, Round())
         found.polka = found.polka or polka
 
     def has_quorum(self, view: View, kind: VoteKind) -> bool:
-        """Tell whether a quorum voted in a round, for whatever."""
+        """Tell whether a quorum voted in a round, for whatever, or went on to later ones."""
         found = self.get(view)
-        return len(found.prevotes if kind is VoteKind.PREVOTE else found.precommits) >= self._quorum
+        voters = (found.prevotes if kind is VoteKind.PREVOTE else found.precommits).keys()
+        gone = {validator for validator, newest in self._newest.items() if newest > view}
+        return len(voters | gone) >= self._quorum
 
     def is_hopeless(self, view: View) -> bool:
         """Tell whether the prevotes that are still to come can make no polka for any block (B8)."""
@@ -132,10 +146,6 @@ class Rounds:
         """Forget the rounds that are too far below a round."""
         for old in [v for v in self._rounds if v < view - VIEWS_BEHIND_MAX]:
             del self._rounds[old]
-
-    def is_skip(self, votes: tuple[Vote, ...], view: View) -> bool:
-        """Tell whether votes that came together hold f + 1 validators in a round, however far it is (B9)."""
-        return len({vote.validator for vote in votes if vote.view == view}) >= self.blocking
 
 
 def is_near(view: View, current: View) -> bool:

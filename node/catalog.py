@@ -176,6 +176,20 @@ _CHAIN: Final = (
     _entry(1006, "chain.bad_proof", Retry.NEVER,
         ("The proof does not hold.", "{detail}.", "Do not trust this answer; ask another node."),
         ("证明不成立。", "{detail}。", "不要相信该回答，请询问其他节点。")),
+    _entry(1010, "evidence.known", Retry.NEVER,
+        ("The evidence says nothing new.", "{detail}.", "See what is known: coopd validator evidence"),
+        ("该证据没有新内容。", "{detail}。", "查看已知证据：coopd validator evidence")),
+    _entry(1011, "evidence.wrong", Retry.CHANGE,
+        ("The evidence convicts nobody.", "{detail}.",
+         "Check that both statements are complete and by the same validator of that epoch."),
+        ("该证据不能证明任何人违规。", "{detail}。", "请检查两份声明是否完整，且出自该时期的同一验证者。")),
+    _entry(1012, "evidence.too_old", Retry.NEVER,
+        ("The evidence is too old to count.", "{detail}.",
+         "Show it to the council; the chain does not judge it any more."),
+        ("证据已过时效。", "{detail}。", "请提交理事会；链上不再裁定。")),
+    _entry(1013, "evidence.full", Retry.LATER,
+        ("The node has no room for more evidence now.", "{detail}.", "Send the same again in a few seconds."),
+        ("节点暂时无法接收更多证据。", "{detail}。", "几秒后重发同一证据。")),
 )
 
 _TX: Final = (

@@ -23,6 +23,7 @@ from node.net.links import Links
 from node.net.transport import PEER_ID_BYTES, PeerId
 from node.store.store import Store
 from node.sync import BlockSync
+from protocol.chain.evidence import decode_evidence
 from protocol.chain.validators import EngineKind
 from protocol.consensus.inputs import HandOverAsked
 from protocol.errors import Code, Rejected
@@ -79,6 +80,15 @@ class NodeHandlers:
             if store.head() == executor.head:
                 return Proved(executor.head.height, value, executor.tree.prove(key))
             await trio.sleep(SETTLE_SECONDS)
+
+    async def accuse(self, evidence: bytes) -> None:
+        """Take evidence against a validator.
+
+        Raises:
+            Rejected: it does not decode, convicts nobody, is known, or there is no room.
+        """
+        self._parts.driver.evidence.add(decode_evidence(evidence))
+        await trio.lowlevel.checkpoint()
 
     async def admin(self, command: str, arguments: tuple[str, ...]) -> None:
         """Carry out an act of the operator.

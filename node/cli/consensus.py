@@ -161,6 +161,34 @@ def validator_ready(*, node: Annotated[tuple[str, ...], Parameter(negative=())] 
     )
 
 
+@validator_app.command(name="evidence")
+def validator_evidence() -> None:
+    """Show which validators signed what they must not, by the evidence on the chain."""
+    from node.cli.place import find_place
+
+    answer = find_place().client().call("chain_getEvidence")
+    session.terminal.show(answer, lambda: "\n".join(evidence_lines(answer)))
+
+
+def evidence_lines(answer: dict[str, Any]) -> list[str]:
+    """Write convictions as a table."""
+    if not answer["items"]:
+        return [f"No validator is convicted of anything, up to block {answer['height']:,}."]
+    lines = [f"{'operator':<12} {'deed':<20} {'epoch':>5} {'height':>10} {'round':>6} {'block':>10}   state"]
+    for item in answer["items"]:
+        state = "suspended" if item["lifted"] is None else f"lifted at {item['lifted']:,}"
+        state += ", still validates" if item["isValidator"] and item["lifted"] is None else ""
+        deed = item["kind"].replace("_", " ")
+        lines.append(
+            f"{item['operator']:<12} {deed:<20} {item['epoch']:>5} {item['height']:>10,} "
+            f"{item['view']:>6} {item['block']:>10,}   {state}"
+        )
+    names = ", ".join(answer["suspended"])
+    if names:
+        lines.append(f"Kept out of the next epochs, until the council lifts it: {names}")
+    return lines
+
+
 def _say_ready(config: "Config") -> dict[str, Any]:
     from node.cli.council import send_call
     from node.cli.payments import sign_transaction

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias, cast
 
 from node.ipc.frames import FRAME_BYTES_MAX, frame
 from protocol import codec
+from protocol.chain.evidence import EVIDENCE_BYTES_MAX
 from protocol.codec import Reader, Value
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import StateProof
@@ -70,6 +71,17 @@ class Prove:
     def to_value(self) -> Value:
         """Return the fields."""
         return (self.key,)
+
+
+@dataclass(frozen=True, slots=True)
+class Accuse:
+    """Ask to take evidence against a validator, as canonical bytes; answered by `Done` or `Refused`."""
+
+    evidence: bytes
+
+    def to_value(self) -> Value:
+        """Return the fields."""
+        return (self.evidence,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +295,7 @@ class Committed:
         return (self.height,)
 
 
-Request: TypeAlias = Submit | AskStatus | AskPeers | Prove | Admin
+Request: TypeAlias = Submit | AskStatus | AskPeers | Prove | Accuse | Admin
 Answer: TypeAlias = Submitted | Status | Peers | Proved | Done | Refused
 Message: TypeAlias = Request | Answer | Committed
 
@@ -343,6 +355,10 @@ def _read_ask_peers(value: Value) -> AskPeers:
 
 def _read_prove(value: Value) -> Prove:
     return Prove(Reader(value, "prove", 1).data_up_to(STATE_KEY_BYTES_MAX))
+
+
+def _read_accuse(value: Value) -> Accuse:
+    return Accuse(Reader(value, "accuse", 1).data_up_to(EVIDENCE_BYTES_MAX))
 
 
 def _read_admin(value: Value) -> Admin:
@@ -448,6 +464,7 @@ _READERS: Final = cast(
         (AskStatus, _read_ask_status),
         (AskPeers, _read_ask_peers),
         (Prove, _read_prove),
+        (Accuse, _read_accuse),
         (Admin, _read_admin),
         (Submitted, _read_submitted),
         (Status, _read_status),

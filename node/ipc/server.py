@@ -15,6 +15,7 @@ from node.errors import OperationError
 from node.ipc.frames import FrameReader
 from node.ipc.messages import (
     NOTICE_ID,
+    Accuse,
     Admin,
     Answer,
     AskPeers,
@@ -49,6 +50,8 @@ class Handlers(Protocol):
     async def submit(self, transactions: tuple[bytes, ...]) -> tuple[Verdict, ...]: ...
 
     async def prove(self, key: bytes) -> Proved: ...
+
+    async def accuse(self, evidence: bytes) -> None: ...
 
     async def admin(self, command: str, arguments: tuple[str, ...]) -> None: ...
 
@@ -159,6 +162,9 @@ class IpcServer:
                 return self._handlers.peers()
             case Prove(key):
                 return await self._handlers.prove(key)
+            case Accuse(evidence):
+                await self._handlers.accuse(evidence)
+                return Done()
             case Admin(command, arguments):
                 await self._handlers.admin(command, arguments)
                 return Done()

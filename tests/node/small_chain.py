@@ -20,6 +20,7 @@ from node.store.store import Store
 from protocol import crypto
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
+from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind
 from protocol.chain.transaction import (
     SCHEME_ECDSA,
     SignedTransaction,
@@ -28,13 +29,13 @@ from protocol.chain.transaction import (
     compute_tx_id,
 )
 from protocol.chain.validators import EngineKind
-from protocol.codec import Value
+from protocol.codec import Value, encode
 from protocol.contracts import registry
 from protocol.contracts.policies import address_of_key, compute_address
 from protocol.crypto import SecretKey, public_key_of
 from protocol.merkle.tree import StateTree
 from protocol.transition import apply_genesis
-from protocol.types import BlockId, Hash32, Height, Seconds, TimeMs, View
+from protocol.types import BlockId, EpochNumber, Hash32, Height, Seconds, Signature, TimeMs, View
 
 
 class SmallChain:
@@ -112,15 +113,21 @@ class SmallChain:
         while self.executor.record.number == number:
             self.commit()
 
-    def commit(self, *transactions: SignedTransaction) -> Block:
-        block = self.build(*transactions)
+    def commit(self, *transactions: SignedTransaction, evidence: tuple[Evidence, ...] = ()) -> Block:
+        block = self.build(*transactions, evidence=evidence)
         prepared = self.executor.prepared(block.id)
         assert prepared is not None
         self.executor.write([(prepared, self.certify(block))])
         self.executor.advance(prepared)
         return block
 
-    def build(self, *transactions: SignedTransaction, time_ms: int = 0, proposer: int = 0) -> Block:
+    def build(
+        self,
+        *transactions: SignedTransaction,
+        time_ms: int = 0,
+        proposer: int = 0,
+        evidence: tuple[Evidence, ...] = (),
+    ) -> Block:
         """Build a block on the head, which stays prepared."""
         head, record = self.executor.head, self.executor.record
         last = self.store.certificate(head.height) if head.height else None
@@ -130,7 +137,7 @@ class SmallChain:
             TimeMs(time_ms or head.time_ms + 1_000),
             last,
             transactions,
-            (),
+            evidence,
             5_000,
         )
         assert not dropped, dropped
@@ -150,6 +157,19 @@ class SmallChain:
             signature = crypto.sign(self.secret(index), Hash32(vote.compute_digest(self.genesis_hash)))
             votes.append(replace(vote, signature=signature))
         return certify(tuple(votes))
+
+    def double_vote(self, index: int, view: int = 4, epoch: int = 0, height: int = 1) -> Evidence:
+        """Return two votes of a validator for two blocks of one height and term."""
+        record = self.executor.record
+        kind = VoteKind.ACK if record.engine is EngineKind.RAFT else VoteKind.PRECOMMIT
+        statements = []
+        for block in (b"one", b"two"):
+            content = encode((epoch, int(kind), height, view, crypto.sha256(block), None))
+            bare = Statement(StatementKind.VOTE, content, Signature(bytes(64)))
+            digest = bare.compute_digest(self.genesis_hash)
+            statements.append(replace(bare, signature=crypto.sign(self.secret(index), digest)))
+        key = record.validators[index].consensus_key
+        return Evidence(EvidenceKind.DUPLICATE_VOTE, EpochNumber(epoch), Height(height), key, *statements)
 
     def secret(self, index: int) -> SecretKey:
         """Return the consensus key of a validator."""

@@ -15,13 +15,10 @@ from node.evidence import DEAF_SECONDS, REPEAT_SECONDS, WAITING_MAX, EvidencePoo
 from node.mempool import Mempool
 from node.net.transport import PeerId
 from node.wire import FrameKind, split
-from protocol import crypto
-from protocol.chain.certificate import VoteKind
-from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind, decode_evidence
-from protocol.codec import encode
+from protocol.chain.evidence import Evidence, decode_evidence
 from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_EVIDENCE_MAX
-from protocol.types import EpochNumber, Height, PublicKey, Signature, View
+from protocol.types import PublicKey, View
 from tests.node.small_chain import SmallChain
 
 PEER, OTHER = PeerId(bytes(33)), PeerId(bytes([1]) * 33)
@@ -51,15 +48,7 @@ class Stage:
 
     def guilty(self, index: int = 1, view: int = 4, epoch: int = 0) -> Evidence:
         """Return two acknowledgements of a validator for one height and term."""
-        record = self.chain.executor.record
-        statements = []
-        for block in (b"one", b"two"):
-            content = encode((epoch, int(VoteKind.ACK), 1, view, crypto.sha256(block), None))
-            bare = Statement(StatementKind.VOTE, content, Signature(bytes(64)))
-            digest = bare.compute_digest(self.chain.genesis_hash)
-            statements.append(replace(bare, signature=crypto.sign(self.chain.secret(index), digest)))
-        key = record.validators[index].consensus_key
-        return Evidence(EvidenceKind.DUPLICATE_VOTE, EpochNumber(epoch), Height(1), key, *statements)
+        return self.chain.double_vote(index, view, epoch)
 
 
 @pytest.fixture
@@ -94,22 +83,11 @@ def test_a_block_that_says_it_ends_the_waiting(stage: Stage) -> None:
 def test_evidence_gets_into_the_next_block_and_is_news_once(stage: Stage) -> None:
     pool, executor = stage.pool(), stage.chain.executor
     pool.report(stage.guilty())
-    block, _ = executor.build(
-        View(1),
-        executor.record.validators[0].consensus_key,
-        executor.head.time_ms + 1,  # type: ignore[arg-type]
-        None,
-        (),
-        pool.take(),
-        10,
-    )
-    assert block.evidence == (stage.guilty(),)
-    prepared = executor.prepared(block.id)
-    assert prepared is not None
+    block = stage.chain.build(evidence=pool.take())
     executor.forget_proposals()
     executor.check(block)
-    executor.write(((prepared, stage.chain.certify(block)),))
-    executor.advance(prepared)
+    assert block.evidence == (stage.guilty(),)
+    assert stage.chain.commit(evidence=pool.take()).evidence == block.evidence
     assert pool.take() == (), "what the chain knows is not said again"
     assert refusal(lambda: pool.add(stage.guilty())).code == Code.EXISTS
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from node.ipc.frames import FrameReader
 from node.ipc.messages import (
     SUBMIT_TXS_MAX,
+    Accuse,
     Admin,
     AskPeers,
     AskStatus,
@@ -56,6 +57,7 @@ EVERY: list[Message] = [
     AskStatus(),
     AskPeers(),
     Prove(b"\x00\x01"),
+    Accuse(b"evidence"),
     Admin("cut", ("02ab", "03cd")),
     Submitted((Verdict(0), Verdict(30, "signature 0 does not hold"))),
     STATUS,
@@ -86,7 +88,7 @@ def test_every_kind_is_tried_here() -> None:
 @pytest.mark.parametrize("message", EVERY, ids=lambda m: type(m).__name__)
 def test_only_requests_are_taken_as_requests(message: Message) -> None:
     data = unframed(encode_message(1, message))
-    if isinstance(message, Submit | AskStatus | AskPeers | Prove | Admin):
+    if isinstance(message, Submit | AskStatus | AskPeers | Prove | Accuse | Admin):
         assert decode_request(data) == (1, message)
     else:
         with pytest.raises(Rejected):

@@ -13,7 +13,7 @@ import trio.lowlevel
 from node.errors import OperationError
 from node.ipc.ask import ask
 from node.ipc.client import DaemonClient, DaemonUnreachable
-from node.ipc.messages import Admin, AskPeers, AskStatus, Done, Peers, Prove, Proved, Status, Verdict
+from node.ipc.messages import Accuse, Admin, AskPeers, AskStatus, Done, Peers, Prove, Proved, Status, Verdict
 from node.ipc.server import CLIENTS_MAX, IpcServer
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import StateProof
@@ -32,6 +32,10 @@ class FakeDaemon:
 
     async def prove(self, key: bytes) -> Proved:
         return Proved(Height(4), key, StateProof(b"", ()))
+
+    async def accuse(self, evidence: bytes) -> None:
+        if evidence != b"proof":
+            raise Rejected(Code.BAD_PROOF, "it convicts nobody")
 
     async def admin(self, command: str, arguments: tuple[str, ...]) -> None:
         if command == "bad":
@@ -81,6 +85,7 @@ async def test_every_request_is_answered(served: tuple[Path, FakeDaemon, IpcServ
     proved = await trio.to_thread.run_sync(ask, path, Prove(b"key"))
     assert isinstance(proved, Proved) and proved.value == b"key"
     assert await trio.to_thread.run_sync(ask, path, Admin("cut", ("02",))) == Done()
+    assert await trio.to_thread.run_sync(ask, path, Accuse(b"proof")) == Done()
     assert daemon.commands == [("cut", ("02",))]
 
 

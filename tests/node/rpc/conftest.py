@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from node.evidence import EvidencePool
 from node.ipc.client import DaemonUnreachable
 from node.ipc.messages import (
+    Accuse,
     Answer,
     AskPeers,
     AskStatus,
+    Done,
     Peers,
     PeerState,
     Prove,
@@ -28,6 +31,7 @@ from node.rpc.exposition import Exposition
 from node.rpc.methods.table import build_methods
 from node.rpc.server import Web
 from node.rpc.service import News, Service, facts_of
+from protocol.chain.evidence import decode_evidence
 from protocol.contracts import REGISTRY
 from protocol.errors import Code, Rejected
 from protocol.types import Height
@@ -44,6 +48,9 @@ class FakeDaemon:
         self.verdict = Verdict(0)
         self.service: Service | None = None
         self.submitted: list[bytes] = []
+        self.evidence = EvidencePool(
+            Path("/nowhere/evidence.bin"), chain.executor.check_accusation, lambda data: 0, lambda: None
+        )
 
     def _check(self) -> None:
         if not self.is_up:
@@ -59,7 +66,7 @@ class FakeDaemon:
         return self.verdict
 
     def commit(self, *transactions: Any) -> None:
-        block = self.chain.commit(*transactions)
+        block = self.chain.commit(*transactions, evidence=self.evidence.take())
         if self.service is not None:
             self.service.on_committed(block.height)
 
@@ -93,6 +100,9 @@ class FakeDaemon:
                 with self.chain.store.view() as state:
                     value = state.get(key)
                 return Proved(head.height, value, self.chain.executor.tree.prove(key))
+            case Accuse(evidence):
+                self.evidence.add(decode_evidence(evidence))
+                return Done()
         raise Rejected(Code.UNKNOWN_METHOD, "not in this test")
 
 

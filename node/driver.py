@@ -85,7 +85,7 @@ from protocol.consensus.messages import (
 from protocol.consensus.timeouts import TimerKey, TimerKind
 from protocol.errors import Code, Rejected
 from protocol.params import CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_PROPOSE_MS_MAX
-from protocol.types import Hash32, Height
+from protocol.types import Hash32, Height, View
 
 TRACE_INPUTS: Final = 512
 """Inputs kept for the record of a broken invariant."""
@@ -172,6 +172,7 @@ class Driver:
         self._bodies = Bodies()
         self.fairness = Fairness(executor, mempool, network, signer.attest)
         self._timers: dict[TimerKind, _Timer] = {}
+        self._waits: dict[tuple[Height, View], float] = {}
         self._serve_after: dict[int, float] = {}
         self._building = trio.CancelScope()
         # Held while the state on disk may be ahead of the head in memory: nothing is executed meanwhile.
@@ -337,8 +338,10 @@ class Driver:
             nursery.start_soon(self._keep_gathering)
             while True:
                 event = await self._next()
-                self.trace.append(_without_bodies(event))
                 epoch = self._machine.record.number
+                if isinstance(event, Received) and isinstance(event.message, Proposal):
+                    event = replace(event, waited_ms=self._waited_ms(event.message))
+                self.trace.append(_without_bodies(event))
                 for effect in self._machine.step(event):
                     await self._perform(effect, nursery)
                 if self._machine.record.number != epoch:
@@ -359,6 +362,11 @@ class Driver:
             is_usual = self._machine.record.engine is EngineKind.BFT and seen[0] == 0
             log = self._log.debug if is_usual else self._log.info
             log("leader.changed", term=seen[0], leader=name, height=self._machine.height)
+
+    def _waited_ms(self, proposal: Proposal) -> int:
+        """Return how long a proposal of the current height was waited for."""
+        now = trio.current_time()
+        return round((now - self._waits.get((proposal.height, proposal.view), now)) * 1_000)
 
     async def _next(self) -> Input:
         """Wait for an input or a timer. Who keeps the inbox full holds a timer up for a moment at most."""
@@ -390,7 +398,11 @@ class Driver:
             case Broadcast(message):
                 await self._say(message, None)
             case SetTimer(key, delay_ms):
-                self._timers[key.kind] = _Timer(trio.current_time() + delay_ms / 1_000, key)
+                now = trio.current_time()
+                self._timers[key.kind] = _Timer(now + delay_ms / 1_000, key)
+                if key.kind is TimerKind.PROPOSE:
+                    self._waits = {k: v for k, v in self._waits.items() if k[0] == key.height}
+                    self._waits[key.height, key.view] = now
             case BuildBlock():
                 self._building.cancel()
                 self._building = trio.CancelScope()

@@ -39,6 +39,7 @@ from typing import Final, assert_never
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind
 from protocol.chain.validators import EpochRecord
+from protocol.consensus.arrivals import Arrivals
 from protocol.consensus.conviction import Witness
 from protocol.consensus.course import Course
 from protocol.consensus.effects import (
@@ -101,6 +102,7 @@ class Bft:
     """
 
     __slots__ = (
+        "_arrivals",
         "_asked",
         "_course",
         "_heard",
@@ -135,6 +137,7 @@ class Bft:
         self._record = record
         self._own = own
         self._timeouts = timeouts
+        self._arrivals = Arrivals(len(record.validators))
         self._witness = Witness(record)
         self._asked = own
         self._helped = 0
@@ -232,6 +235,12 @@ class Bft:
         self._react()
         return self._take()
 
+    def note_arrival(self, proposal: Proposal, waited_ms: int) -> None:
+        """Learn how long a proposal of another took, so that its like is waited for."""
+        is_first = proposal.height == self._height and proposal.view not in self._heard.proposals
+        if is_first and self._is_awake and proposal.proposer != self._own:
+            self._arrivals.note(proposal.proposer, waited_ms)
+
     def fire(self, key: TimerKey) -> list[Effect]:
         """Take the end of a timer; any but the newest of its kind does nothing."""
         if self._timers.get(key.kind) == key:
@@ -294,7 +303,8 @@ class Bft:
     def _wait_for_proposal(self) -> None:
         self._is_awake = True
         timeouts = self._timeouts
-        delay_ms = compute_round_ms(timeouts.propose_ms, timeouts.propose_step_ms, self._view)
+        first_ms = self._arrivals.compute_patience_ms(timeouts.propose_ms)
+        delay_ms = compute_round_ms(first_ms, timeouts.propose_step_ms, self._view)
         self._set_timer(TimerKind.PROPOSE, delay_ms)
         self._set_timer(TimerKind.STATUS, timeouts.status_ms)
 

@@ -152,7 +152,7 @@ class Consensus:
             return self._on_committed(event)
         if isinstance(event, Received):
             is_current = event.epoch == self._record.number
-            return self._on_received(event.sender, event.message) if is_current else []
+            return self._on_received(event.sender, event.message, event.waited_ms) if is_current else []
         engine = self._engine
         if engine is None:
             return []
@@ -228,7 +228,7 @@ class Consensus:
 
     # --- messages
 
-    def _on_received(self, sender: int, message: Message) -> list[Effect]:
+    def _on_received(self, sender: int, message: Message, waited_ms: int) -> list[Effect]:
         epoch, height = epoch_of(message), height_of(message)
         if epoch < self._record.number:
             # Its sender has not crossed yet; the block it lacks is what helps (M9). Late votes are normal,
@@ -243,6 +243,8 @@ class Consensus:
         if height > self.height and isinstance(message, Proposal | Vote):
             self._buffer(sender, height, message)
             return effects
+        if isinstance(message, Proposal) and isinstance(self._engine, Bft):
+            self._engine.note_arrival(message, waited_ms)
         return effects + self._engine.receive(sender, message)
 
     def _follow_up(self, sender: int, epoch: int, height: Height, message: Message) -> list[Effect]:

@@ -37,11 +37,13 @@ class Received:
         message: if it is of that epoch, all of `messages.list_signature_checks` held under that record.
         epoch: number of that record. A message that waited over the end of its epoch means nothing any more:
             its sender may have another index now, and nobody verified it under the new keys.
+        waited_ms: of a proposal, how long ago the timer `PROPOSE` of its round was set; 0 when it was not.
     """
 
     sender: int
     message: Message
     epoch: EpochNumber
+    waited_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

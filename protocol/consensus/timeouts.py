@@ -56,7 +56,8 @@ class Timeouts:
     *Rules*: heartbeat < election_min < election_max; an election takes several heartbeats of silence.
 
     Args:
-        propose_ms, propose_step_ms: wait for a proposal in round 0, and what each later round adds.
+        propose_ms, propose_step_ms: wait for a proposal in round 0, and what each later round adds. The
+            first is the least: the wait grows with what proposals were seen to take (`arrivals.py`).
         vote_ms, vote_step_ms: likewise, for stray votes after a quorum.
         status_ms, status_idle_ms: between two statuses while a block is under way, and while none is.
     """
@@ -72,7 +73,7 @@ class Timeouts:
     status_idle_ms: int
 
 
-LOCAL: Final = Timeouts(50, 250, 500, 400, 200, 200, 100, 200, 1_000)
+LOCAL: Final = Timeouts(50, 250, 500, 250, 200, 100, 100, 200, 1_000)
 """One machine or one room."""
 
 WAN: Final = Timeouts(250, 1_250, 2_500, 1_000, 500, 500, 250, 1_000, 5_000)

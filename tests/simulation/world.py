@@ -103,6 +103,7 @@ class Node:
         "signer",
         "sync_target",
         "timers",
+        "waits",
     )
 
     def __init__(self, index: int, signer: Signer, machine: Consensus, clock_ppm: int) -> None:
@@ -116,6 +117,7 @@ class Node:
         self.is_up = False
         self.paused_until = 0
         self.timers: dict[TimerKind, TimerKey] = {}
+        self.waits: dict[tuple[int, int], int] = {}
         self.build_wanted: BuildBlock | None = None
         self.sync_target = 0
         self.held: list[Parcel] = []
@@ -327,6 +329,8 @@ class World:
                 self._post(node, effect.message, range(len(node.machine.record.validators)))
             case SetTimer():
                 node.timers[effect.key.kind] = effect.key
+                if effect.key.kind is TimerKind.PROPOSE:
+                    node.waits[effect.key.height, effect.key.view] = self.now_ms
                 delay_ms = effect.delay_ms * (1_000_000 + node.clock_ppm) // 1_000_000
                 self._push(delay_ms, node, TimerFired(effect.key))
             case BuildBlock():
@@ -473,7 +477,10 @@ class World:
             self.liars[node.index].learn(parcel.message)
         if self._is_verified:
             parcel.verify(record, node.signer.verify)
-        self.step(node, Received(sender, parcel.message, record.number))
+        message, waited_ms = parcel.message, 0
+        if isinstance(message, Proposal):
+            waited_ms = self.now_ms - node.waits.get((message.height, message.view), self.now_ms)
+        self.step(node, Received(sender, message, record.number, waited_ms))
 
     # --- block sync
 

@@ -9,7 +9,7 @@ from protocol.chain.evidence import EvidenceKind
 from protocol.consensus.bft import IDLE_MS
 from protocol.consensus.course import order_proposers
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, SetTimer
-from protocol.consensus.inputs import Verdict, WorkWaiting
+from protocol.consensus.inputs import Received, Verdict, WorkWaiting
 from protocol.consensus.messages import (
     BftStatus,
     Decided,
@@ -444,11 +444,26 @@ def test_votes_of_more_than_a_third_end_the_idle_wait(voters: int, is_awake: boo
     assert (len(timer) == 2) is is_awake
 
 
+def test_a_slow_proposal_is_waited_for_longer_the_next_time() -> None:
+    play = Play()
+    node = play.nodes[play.order[3]]
+    arrivals = node.bft._arrivals
+    block = play.make_block()
+    proposal = play.sign(play.order[0], Proposal(EPOCH, Height(1), View(0), play.order[0], None, block))
+    play.step(node, Received(play.order[0], proposal, EPOCH, waited_ms=5_000))
+    assert not any(arrivals._newest_ms), "nobody was waiting"
+    later = play.sign(play.order[1], Proposal(EPOCH, Height(1), View(1), play.order[1], None, block))
+    play.step(node, Received(play.order[1], later, EPOCH, waited_ms=300))
+    play.step(node, Received(play.order[1], later, EPOCH, waited_ms=900))
+    assert [list(newest) for newest in arrivals._newest_ms if newest] == [[300]], "the first of a round"
+
+
 def test_timeouts_grow_by_a_step_up_to_their_cap() -> None:
     for profile in (LOCAL, WAN):
         first, step = profile.propose_ms, profile.propose_step_ms
         assert [compute_round_ms(first, step, View(v)) - first for v in (0, 1, 5)] == [0, step, 5 * step]
-        at_cap = (ROUND_MS_MAX - first) // step
+        at_cap = (ROUND_MS_MAX - first + step - 1) // step
+        assert compute_round_ms(first, step, View(at_cap - 1)) < ROUND_MS_MAX
         assert compute_round_ms(first, step, View(at_cap)) == ROUND_MS_MAX
         assert compute_round_ms(first, step, View(at_cap + 1)) == ROUND_MS_MAX
 

@@ -62,6 +62,12 @@ def verify(net: LocalNet, receipt: str, *flags: str) -> dict[str, Any]:
     return answer
 
 
+def light_client(net: LocalNet) -> str:
+    """Let the member's program follow the chain from where it stood last; return which engine it proved."""
+    shown = coop("verify", "chain", "--json", home=net.member_home).stdout
+    return str(json.loads(shown)["protocol"])
+
+
 def assert_crossed(net: LocalNet, seal_height: int, engine: str, operators: set[str]) -> None:
     """Check that every node changed at the announced height and at no other."""
     for node in net.state.nodes:
@@ -77,7 +83,7 @@ def test_raft_becomes_bft_under_load_without_a_restart(
     net = spare_net
     processes = list(net.processes)
     before = pay(net)
-    assert json.loads(coop("verify", "chain", "--json", home=net.member_home).stdout)["protocol"] == "raft"
+    assert light_client(net) == "raft"
     assert {s.role for node in net.state.nodes if (s := node.status())} == {"leader", "follower", "observer"}
     with BlockWatch(net.node("n2")) as watch, Payers(net) as payers:
         payers.wait_for_more(20)
@@ -98,7 +104,7 @@ def test_raft_becomes_bft_under_load_without_a_restart(
     heights = [height for height, _ in payers.acknowledged.values()]
     assert min(heights) < seal < max(heights)
     after = pay(net)
-    assert json.loads(coop("verify", "chain", "--json", home=net.member_home).stdout)["protocol"] == "bft"
+    assert light_client(net) == "bft"
     late = coopd("consensus", "migrate", "cancel", "--yes", home=net.home, check=False)
     assert late.returncode == 1 and "registry.no_change" in late.stderr
     status = coopd("localnet", "status", home=net.home).stdout
@@ -110,9 +116,9 @@ def test_raft_becomes_bft_under_load_without_a_restart(
     assert proved["protocol"] == "bft" and len(proved["signers"]) >= 3
 
 
-@pytest.mark.slow
 def test_the_leader_dies_at_the_seal(spare_net: LocalNet) -> None:
     net = spare_net
+    assert light_client(net) == "raft"
     leader = leader_of(net)
     survivor = next(node for node in net.state.nodes[:3] if node.name != leader.name)
     with BlockWatch(survivor) as watch, Payers(net) as payers:
@@ -128,12 +134,13 @@ def test_the_leader_dies_at_the_seal(spare_net: LocalNet) -> None:
         payers.wait_for_more()
     assert_crossed(net, seal, "bft", {"n1", "n2", "n3", "n4"})
     assert_same_chain(net, payers.acknowledged)
+    assert light_client(net) == "bft"
     assert_sound(net)
 
 
-@pytest.mark.slow
 def test_a_validator_that_is_cut_off_across_the_switch_follows_when_it_is_back(spare_net: LocalNet) -> None:
     net = spare_net
+    assert light_client(net) == "raft"
     lost = next(node for node in net.state.nodes[:3] if node.name != leader_of(net).name)
     rest = [node.name for node in net.state.nodes if node.name != lost.name]
     with Payers(net) as payers:
@@ -149,13 +156,14 @@ def test_a_validator_that_is_cut_off_across_the_switch_follows_when_it_is_back(s
         payers.wait_for_more()
     assert_crossed(net, seal, "bft", {"n1", "n2", "n3", "n4"})
     assert_same_chain(net, payers.acknowledged)
+    assert light_client(net) == "bft"
     assert_sound(net)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("blocks_before", [1, 0])
+@pytest.mark.parametrize("blocks_before", [pytest.param(1, marks=pytest.mark.slow), 0])
 def test_all_nodes_lose_power_at_the_seal(spare_net: LocalNet, blocks_before: int) -> None:
     net = spare_net
+    assert light_client(net) == "raft"
     with BlockWatch(net.node("n2")) as watch, Payers(net) as payers:
         payers.wait_for_more()
         seal = propose(net, *TO_BFT)
@@ -172,6 +180,7 @@ def test_all_nodes_lose_power_at_the_seal(spare_net: LocalNet, blocks_before: in
         payers.wait_for_more(20)
     assert_crossed(net, seal, "bft", {"n1", "n2", "n3", "n4"})
     assert_same_chain(net, payers.acknowledged)
+    assert light_client(net) == "bft"
     assert_sound(net)
 
 
@@ -206,9 +215,9 @@ def test_bft_goes_on_without_the_newcomer_and_stands_still_without_two(spare_net
     assert_sound(net)
 
 
-@pytest.mark.slow
 def test_back_to_raft_by_an_explicit_act_that_members_must_accept(spare_net: LocalNet) -> None:
     net = spare_net
+    assert light_client(net) == "raft"
     with Payers(net) as payers:
         payers.wait_for_more()
         propose(net, *TO_BFT)

@@ -31,6 +31,7 @@ from node.mempool import Mempool
 from node.net.connection import Keepalive
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
+from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offences, Rate
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.signer import Signer
@@ -48,7 +49,7 @@ from protocol.consensus.inputs import HandOverAsked, Start, WorkWaiting
 from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
-from protocol.errors import Rejected
+from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_INTERVAL_MS_MIN
 from protocol.transition import Admission, check_admission
 from protocol.types import PublicKey, Seconds
@@ -66,6 +67,22 @@ WAN_KEEPALIVE: Final = Keepalive(5.0, 15.0)
 
 REFUSALS_LOG_SECONDS: Final = 10.0
 """A peer that sends nonsense is logged once in this time, so that it cannot fill the disk."""
+
+TIDY_SECONDS: Final = 60.0
+"""How often readers of the database are looked for whose process died; there are slots for 256."""
+
+FRAME_RATES: Final = {
+    int(FrameKind.CONSENSUS): Rate(1_000, 2_000),
+    int(FrameKind.TRANSACTIONS): Rate(400, 800),
+    int(FrameKind.SYNC): Rate(200, 400),
+    int(FrameKind.OUTLINE): Rate(50, 100),
+    int(FrameKind.GET_TXS): Rate(50, 100),
+    int(FrameKind.TXS): Rate(50, 100),
+    int(FrameKind.STARVE): Rate(20, 50),
+    int(FrameKind.EVIDENCE): Rate(100, 400),
+}
+"""What is read of one peer. A correct one sends some ten blocks a second with a few messages each, a batch
+every 5 ms at most, and evidence again every 2 s."""
 
 HAND_OVER_SECONDS: Final = 1.0
 """How long a stopping leader waits for another one."""
@@ -87,13 +104,12 @@ class Daemon:
         keepalive = None if config.timers == "local" else WAN_KEEPALIVE
         self.links = Links(node_key.reveal(), listen, roster, keepalive=keepalive)
         self.network = CuttableTransport(self.links)
-        self.spread: Spread | None = None
-        if not all(entry.validator for entry in roster):
-            self.spread = Spread(genesis.name, self.network, self.links.host, _is_batch, self._on_gossip)
+        self.spread = Spread(genesis.name, self.network, self.links.host, _is_batch, self._on_gossip)
+        self.spread.observe(_has_observers(roster))
         self.intake = Intake(
             self.executor.rules.genesis_hash,
             self.mempool,
-            self.spread or self.network,
+            self.spread,
             self._admit,
             lambda tx_id: store.place_of(tx_id) is not None,
             self._on_pending,
@@ -124,21 +140,9 @@ class Daemon:
             lambda peer, height: self.sync.ask(peer, height),
         )
         self.sync = BlockSync(store, self.executor, self.driver, self.network)
-        parts = Parts(
-            config,
-            clock,
-            store,
-            self.executor,
-            self.mempool,
-            self.intake,
-            self.driver,
-            self.sync,
-            self.links,
-            self.network,
-            self.stop,
-        )
-        self.ipc = IpcServer(config.socket_path, NodeHandlers(parts))
         self.clock = clock
+        self.ipc = IpcServer(config.socket_path, NodeHandlers(self._parts()))
+        self.offences = Offences(FRAME_RATES)
         self._logged: dict[PeerId, float] = {}
         self.stopping = trio.Event()
 
@@ -153,8 +157,8 @@ class Daemon:
             nursery.start_soon(self.intake.run)
             nursery.start_soon(self.sync.run)
             nursery.start_soon(self.evidence.run)
-            if self.spread is not None:
-                nursery.start_soon(self.spread.run)
+            nursery.start_soon(self.spread.run)
+            nursery.start_soon(self._tidy_readers)
             nursery.start_soon(self._listen)
             nursery.start_soon(self.intake.accept_waiting)
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
@@ -169,6 +173,21 @@ class Daemon:
         self.stopping.set()
 
     # --- parts that need each other
+
+    def _parts(self) -> Parts:
+        return Parts(
+            self.config,
+            self.clock,
+            self.store,
+            self.executor,
+            self.mempool,
+            self.intake,
+            self.driver,
+            self.sync,
+            self.links,
+            self.network,
+            self.stop,
+        )
 
     def _admit(self, transactions: Sequence[SignedTransaction]) -> list[Admission | Rejected]:
         """Check each transaction for itself against the head state, at the time of a block made now."""
@@ -196,7 +215,9 @@ class Daemon:
         self.ipc.publish_committed(block.height)
         self.sync.advance(block)
         if block.header.is_seal:
-            self.links.set_roster(_roster(self.config, self.executor.record, PublicKey(self.links.me)))
+            roster = _roster(self.config, self.executor.record, PublicKey(self.links.me))
+            self.links.set_roster(roster)
+            self.spread.observe(_has_observers(roster))
 
     async def _listen(self) -> None:
         """Hand every frame to the part that reads it; a peer that sends nonsense is noted."""
@@ -204,10 +225,7 @@ class Daemon:
             received = await self.network.receive()
             match received:
                 case Frame(peer, _, data):
-                    try:
-                        self._on_frame(peer, data)
-                    except Rejected as refusal:
-                        self._log_refusal(peer, refusal)
+                    self._read(peer, data)
                 case PeerUp(peer):
                     self.log.info("peer.up", peer=peer.hex())
                     self.sync.greet(peer)
@@ -217,8 +235,26 @@ class Daemon:
             # `receive` goes on at once while frames wait: without this a flood would stop everything else.
             await trio.lowlevel.checkpoint()
 
-    def _log_refusal(self, peer: PeerId, refusal: Rejected) -> None:
+    def _read(self, peer: PeerId, data: bytes) -> None:
+        """Read a frame unless its peer has had its share; who is wrong or floods for long is cut off."""
         now = trio.current_time()
+        if self.offences.is_banned(peer, now):
+            return
+        points = 0
+        if not self.offences.allows(peer, data[0] if data else 0, now):
+            points = OVER_RATE_POINTS
+        else:
+            try:
+                self._on_frame(peer, data)
+            except Rejected as refusal:
+                self._log_refusal(peer, refusal, now)
+                # Who votes in an epoch that this node does not know yet is wrong by no rule.
+                points = 0 if refusal.code == Code.ROLE or refusal.retry else WRONG_POINTS
+        if points and self.offences.note(peer, points, now):
+            self.log.error("peer.banned", peer=peer.hex(), seconds=BAN_SECONDS)
+            self.links.ban(peer, BAN_SECONDS, "it floods, or sends what is wrong")
+
+    def _log_refusal(self, peer: PeerId, refusal: Rejected, now: float) -> None:
         if now >= self._logged.get(peer, -math.inf) + REFUSALS_LOG_SECONDS:
             self._logged[peer] = now
             self.log.warning("peer.refused", peer=peer.hex(), why=str(refusal))
@@ -253,6 +289,14 @@ class Daemon:
             self.intake.batches.put(None, decode_batch(split(data)[1]))
         except Rejected as refusal:
             self.log.debug("gossip.refused", why=str(refusal))
+
+    async def _tidy_readers(self) -> None:
+        """Free what gateways that were killed still hold of the database."""
+        while True:
+            await trio.sleep(TIDY_SECONDS)
+            freed = await trio.to_thread.run_sync(self.store.environment.release_dead_readers)
+            if freed:
+                self.log.info("readers.freed", count=freed)
 
     async def _hand_over(self) -> None:
         """Let another validator lead before this one goes, so that nobody waits for an election."""
@@ -316,6 +360,10 @@ def _leave_trace(path: Path, daemon: Daemon, failure: BaseException) -> None:
     with suppress(OSError):
         path.write_text("".join(traceback.format_exception(failure)) + inputs)
     daemon.log.critical("invariant.broken", trace=str(path), why=repr(failure)[:500])
+
+
+def _has_observers(roster: Sequence[PeerEntry]) -> bool:
+    return not all(entry.validator for entry in roster)
 
 
 def _is_batch(data: bytes) -> bool:

@@ -284,7 +284,7 @@ class Driver:
     def _check_sender(self, peer: PeerId) -> None:
         """Refuse who is no validator; while an epoch ends the next one's may be others."""
         if self._place_of(peer) is None and not self._executor.is_epoch_ending():
-            raise Rejected(Code.MALFORMED, "consensus message from a node that is no validator")
+            raise Rejected(Code.ROLE, "consensus message from a node that is no validator")
 
     def _recognise(self, peer: PeerId, message: Message, payload: bytes, read: Read) -> int | None:
         """Return the sender's place in the epoch; a frame of the next epoch waits for the crossing too."""

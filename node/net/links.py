@@ -138,6 +138,7 @@ class Links:
         self._listen = tuple(listen)
         self._host = Host(secret, self._is_allowed, keepalive=keepalive)
         self._roster: dict[PeerId, PeerEntry] = {}
+        self._banned: set[PeerId] = set()
         self._dialers: dict[PeerId, trio.CancelScope] = {}
         self._links: dict[PeerId, _Link] = {}
         self._nursery: trio.Nursery | None = None
@@ -221,8 +222,23 @@ class Links:
         for peer in self._roster:
             self._begin_dialling(peer)
 
+    def ban(self, peer: PeerId, seconds: float, reason: str) -> None:
+        """Cut a peer off and let it back after a while; nothing when that is under way."""
+        if self._nursery is None or peer in self._banned:
+            return
+        self._banned.add(peer)
+        self._nursery.start_soon(self._pardon, peer, seconds)
+        link = self._links.get(peer)
+        if link is not None:
+            self._drop(link, reason)
+
+    async def _pardon(self, peer: PeerId, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self._banned.discard(peer)
+        self._begin_dialling(peer)
+
     def _is_allowed(self, peer: PeerId) -> bool:
-        return peer in self._roster and peer != self.me
+        return peer in self._roster and peer != self.me and peer not in self._banned
 
     def _dials(self, peer: PeerId) -> bool:
         own = self._roster.get(self.me, PeerEntry(self.me, ()))

@@ -14,12 +14,14 @@ from trio.testing import MockClock
 
 from node.clock import SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
-from node.daemon import REFUSALS_LOG_SECONDS, Daemon, run_node
+from node.daemon import FRAME_RATES, REFUSALS_LOG_SECONDS, Daemon, run_node
+from node.net.offences import BAN_SECONDS, FORGIVEN_A_SECOND, POINTS_MAX
 from node.net.transport import Channel, Frame, PeerId
 from node.signer import Signer
 from node.store.environment import StorageBroken
 from node.store.opening import open_store
 from node.wallet.keyring import Keyring
+from node.wire import FrameKind, encode_batch
 from protocol import crypto
 from protocol.chain.genesis import Genesis
 from protocol.chain.transaction import (
@@ -296,7 +298,7 @@ async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:
         program = call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 1, b"r2")
         heard = net.sign(CASHIER, program, sequence=2)
         await net.nodes[0].intake.submit([heard.raw])
-        await net.until(lambda: observer.spread is not None and observer.spread.received_batches >= 1)
+        await net.until(lambda: observer.spread.received_batches >= 1)
         await net.committed(heard.id)
         assert len(net.roots()) == 1
 
@@ -322,8 +324,19 @@ async def test_an_epoch_ends_without_waiting_and_who_left_follows(tmp_path: Path
         pay = net.sign(
             CASHIER, call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 5, b"r"), sequence=10
         )
+        assert all(node.spread.is_observed for node in net.nodes.values())
         await net.nodes[2].intake.submit([pay.raw])
         await net.committed(pay.id)
+        heard = net.sign(
+            CASHIER, call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 5, b"t"), sequence=12
+        )
+        # Gossip began with the epoch, on a host that ran without it before.
+        with trio.fail_after(PATIENCE_SECONDS):
+            while not net.nodes[2].spread.received_batches:
+                await net.nodes[0].intake.submit([heard.raw])
+                net.nodes[0].spread.broadcast(Channel.BULK, encode_batch([heard.raw]))
+                await trio.sleep(0.2)
+        await net.committed(heard.id)
         for index in (0, 1, 2):
             await net.kill(index)
         for index in (0, 1, 2):
@@ -439,19 +452,20 @@ async def test_a_flood_of_nonsense_leaves_the_node_its_time_and_its_disk(
     flood = Flood(b"\xff nonsense", 1_000)
     said: list[str] = []
     daemon.network = flood  # type: ignore[assignment]
-    daemon.log = SimpleNamespace(warning=lambda event, **_: said.append(event))  # type: ignore[assignment]
+    note = lambda event, **_: said.append(event)  # noqa: E731
+    daemon.log = SimpleNamespace(warning=note, error=note)  # type: ignore[assignment]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(daemon._listen)
         await trio.lowlevel.checkpoint()
         await trio.lowlevel.checkpoint()
         assert flood.left > 900
         await trio.testing.wait_all_tasks_blocked()
-        assert flood.left == 0 and said == ["peer.refused"]
-        await trio.sleep(REFUSALS_LOG_SECONDS)
+        assert flood.left == 0 and said == ["peer.refused", "peer.banned"]
+        await trio.sleep(max(REFUSALS_LOG_SECONDS, BAN_SECONDS))
         flood.left = 1
         nursery.start_soon(daemon._listen)
         await trio.testing.wait_all_tasks_blocked()
-        assert said == ["peer.refused"] * 2
+        assert said == ["peer.refused", "peer.banned", "peer.refused"]
         nursery.cancel_scope.cancel()
     store.close()
     daemon.signer.close()
@@ -474,10 +488,44 @@ async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.
     )
     monkeypatch.setattr(daemon.sync, "advance", lambda _: None)
     own = {PeerId(validator.node_key) for validator in daemon.executor.record.validators}
+    assert not daemon.spread.is_observed
     for is_seal in (False, True):
         daemon.executor.record = replace(daemon.executor.record, validators=validators)
         block = SimpleNamespace(height=Height(1), header=SimpleNamespace(is_seal=is_seal))
         daemon._on_committed(block, None)  # type: ignore[arg-type]
     assert rosters == [own | {newcomer}]
+    store.close()
+    daemon.signer.close()
+
+
+@pytest.mark.parametrize("kind", list(FrameKind))
+async def test_ten_times_the_rate_of_any_kind_costs_its_sender_the_connection(
+    tmp_path: Path, autojump_clock: MockClock, kind: FrameKind
+) -> None:
+    """And whoever keeps to the rate, as every correct node does by far, is heard all the while."""
+    config = lone_node(tmp_path)
+    ring = Keyring(config.keys_path)
+    store = open_store(config)
+    keys = (ring.load(NODE_KEY, None), ring.load(CONSENSUS_KEY, None))
+    daemon = Daemon(config, SystemClock(), keys, store)
+    flooder, honest = PeerId(b"\2" * 33), PeerId(b"\3" * 33)
+    read: dict[PeerId, int] = {flooder: 0, honest: 0}
+    banned: list[PeerId] = []
+
+    def on_frame(peer: PeerId, data: bytes) -> None:
+        read[peer] += 1
+
+    daemon._on_frame = on_frame  # type: ignore[method-assign]
+    daemon.links.ban = lambda peer, *_: banned.append(peer)  # type: ignore[method-assign]
+    rate = FRAME_RATES[int(kind)]
+    seconds = 2 + POINTS_MAX // (9 * rate.frames_a_second - FORGIVEN_A_SECOND)
+    for _ in range(seconds * rate.frames_a_second):
+        for _ in range(10):
+            daemon._read(flooder, bytes((kind,)))
+        daemon._read(honest, bytes((kind,)))
+        await trio.sleep(1 / rate.frames_a_second)
+    assert set(banned) == {flooder}
+    assert read[honest] == seconds * rate.frames_a_second
+    assert read[flooder] <= rate.burst_frames + seconds * rate.frames_a_second
     store.close()
     daemon.signer.close()

@@ -246,3 +246,16 @@ async def test_a_second_instance_with_the_same_key_replaces_the_first() -> None:
             await wait_for(twin, PeerUp(one.me))
             await wait_for(one, PeerDown(two.me, ""))
             await wait_for(one, PeerUp(PeerId(two.me)))
+
+
+@pytest.mark.parametrize("who", [0, 1])
+async def test_who_is_banned_is_cut_and_comes_back_whoever_dials(who: int) -> None:
+    async with linked_pair() as pair:
+        judge, culprit = pair[who], PEERS[1 - who]
+        before = judge.counters.peers_up
+        began = trio.current_time()
+        judge.ban(culprit, 1.0, "it floods")
+        judge.ban(culprit, 60.0, "once is enough")
+        assert judge.peers() == ()
+        await until(lambda: judge.peers() == (culprit,))
+        assert trio.current_time() - began >= 1.0 and judge.counters.peers_up == before + 1

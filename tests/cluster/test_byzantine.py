@@ -1,0 +1,118 @@
+"""One of four validators breaks the rules, on real processes: the chain goes on, and the deed is on it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.cli.rpc_client import RpcClient
+from node.cluster import faults
+from node.cluster.local import LocalNet
+from node.cluster.processes import Started, _began
+from tests.cluster.real_cluster import (
+    Payers,
+    assert_same_chain,
+    assert_sound,
+    coopd,
+    run,
+    wait_ready,
+    wait_until,
+)
+
+pytestmark = pytest.mark.cluster
+
+CULPRIT = "n4"
+
+
+@pytest.fixture
+def bft_net(tmp_path: Path) -> Iterator[LocalNet]:
+    """Four validators on BFT."""
+    home = tmp_path / "ln"
+    coopd("localnet", "up", "--detach", "--bft", "--port", "27000", "--load-members", "200", home=home)
+    try:
+        yield LocalNet.open(home)
+    finally:
+        LocalNet.open(home).stop()
+
+
+def corrupt(net: LocalNet, mode: str) -> None:
+    """Start the culprit anew on its worst behaviour."""
+    node = net.node(CULPRIT)
+    faults.kill(node)
+    with open(Path(node.home) / "node.log", "ab", buffering=0) as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.byzantine", mode, node.home],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    child.returncode = 0
+    node.daemon = Started(child.pid, _began(child.pid) or 0)
+    net.save()
+
+
+def convictions(net: LocalNet, name: str) -> dict[str, Any]:
+    """Return what `coopd validator evidence` shows on a node."""
+    shown = coopd("validator", "evidence", "--json", home=Path(net.node(name).home)).stdout
+    answer: dict[str, Any] = json.loads(shown)
+    return answer
+
+
+@pytest.mark.parametrize("mode", ["equivocate", "silent", "lie"])
+def test_the_chain_goes_on_with_one_of_four_against_it(bft_net: LocalNet, mode: str) -> None:
+    net = bft_net
+    corrupt(net, mode)
+    honest = [node for node in net.state.nodes if node.name != CULPRIT]
+    for node in honest:
+        wait_ready(net, node.name)
+    with Payers(net) as payers:
+        payers.wait_for_more(60)
+        client = RpcClient(honest[0].url)
+        first = client.call("chain_getHeader", block="latest")["height"]
+        wait_until(lambda: client.call("chain_getHeader", block="latest")["height"] > first + 12, "12 blocks")
+        payers.wait_for_more(20)
+        if mode == "equivocate":
+            wait_until(
+                lambda: all(convictions(net, node.name)["suspended"] == [CULPRIT] for node in honest),
+                "evidence on every node",
+            )
+    found = {json.dumps(convictions(net, node.name)["items"], sort_keys=True) for node in honest}
+    assert len(found) == 1, "nodes disagree on who is convicted"
+    items = json.loads(found.pop())
+    # Who lies may contradict what it says elsewhere; who is silent contradicts nothing.
+    assert {item["operator"] for item in items} <= (set() if mode == "silent" else {CULPRIT})
+    if mode == "equivocate":
+        assert {item["kind"] for item in items} & {"duplicate_vote", "duplicate_proposal"}
+        table = run("node", "validator", "evidence", "--home", honest[0].home).stdout
+        assert "duplicate" in table and f"until the council lifts it: {CULPRIT}" in table
+        refuse_the_culprit(net)
+    faults.kill(net.node(CULPRIT))
+    net.restart(net.node(CULPRIT))
+    wait_ready(net, CULPRIT)
+    assert_same_chain(net, payers.acknowledged)
+    assert convictions(net, CULPRIT)["items"] == items, "the culprit sees it too"
+    net.stop()
+    assert_sound(net)
+
+
+def refuse_the_culprit(net: LocalNet) -> None:
+    """Check that the council cannot decide an epoch with the culprit, before it lifts what stands."""
+    for name in ("n1", "n2", "n3"):
+        coopd("validator", "ready", home=Path(net.node(name).home))
+    coopd("validator", "ready", home=Path(net.node(CULPRIT).home))
+    refused = coopd(
+        "consensus",
+        "migrate",
+        "propose",
+        "--engine",
+        "bft",
+        "--yes",
+        home=Path(net.node("n1").home),
+        check=False,
+    )
+    assert refused.returncode and "Evidence stands against a validator" in refused.stderr, refused.stderr

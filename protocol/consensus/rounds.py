@@ -129,6 +129,8 @@ class Rounds:
         """Tell whether a quorum voted in a round, for whatever, or went on to later ones."""
         found = self.get(view)
         voters = (found.prevotes if kind is VoteKind.PREVOTE else found.precommits).keys()
+        if len(voters) >= self._quorum:
+            return True
         gone = {validator for validator, newest in self._newest.items() if newest > view}
         return len(voters | gone) >= self._quorum
 

@@ -96,9 +96,11 @@ class Network:
             if faults.duplicate and random() < faults.duplicate:
                 self.counts["message doubled"] += 1
                 copies = 2
-        if sender in self.rushing or target in self.rushing:
+        if self.rushing and (sender in self.rushing or target in self.rushing):
             return [now_ms] * copies
         least, most = faults.delay_ms
+        if copies == 1 and not faults.is_ordered:
+            return [now_ms + least + int(random() * (most - least + 1))]
         arrivals = [now_ms + least + int(random() * (most - least + 1)) for _ in range(copies)]
         if faults.is_ordered:
             link = (sender, target)

@@ -23,7 +23,7 @@ from tests.simulation.ledger import GENESIS_HASH, ORIGIN, EpochPlan, Head, head_
 
 VIEWS_KEPT = VIEWS_AHEAD_MAX + VIEWS_BEHIND_MAX + 1
 
-MEMORY_CHECK_STEPS = 100
+MEMORY_CHECK_STEPS = 1_000
 """How often the memory of a node is looked at, in steps: what is kept too long is there for many."""
 
 KEPT_MAX = 150

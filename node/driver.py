@@ -77,6 +77,7 @@ from protocol.consensus.messages import (
     attach_signature,
     compute_sign_digest,
     decode_message,
+    encode_decided,
     encode_message,
     epoch_of,
     height_of,
@@ -599,17 +600,13 @@ class Driver:
     def _serve_decided(self, validator: int, height: Height) -> None:
         """Send a decided block, unless this validator has had its share of our time; then it asks again."""
         began = trio.current_time()
-        certificate = self._store.certificate(height)
         record = self._machine.record
-        if certificate is None or validator >= len(record.validators):
+        if validator >= len(record.validators) or began < self._serve_after.get(validator, 0.0):
             return
-        if began < self._serve_after.get(validator, 0.0):
+        served = self._store.served_block(height)
+        if served is None:
             return
-        data = self._store.checked_block_bytes(height)
-        assert data is not None, "a height with a certificate has its block"
-        block = self.decode_block(data)
-        message = frame(FrameKind.CONSENSUS, encode_message(Decided(block, certificate)))
-        self._send(record, validator, message)
+        self._send(record, validator, frame(FrameKind.CONSENSUS, encode_decided(*served)))
         now = trio.current_time()
         self._serve_after[validator] = now + SERVING_SHARE * (now - began)
 

@@ -1,9 +1,11 @@
 """Carries out the plan by which a node that lags fetches and commits blocks, and serves those who lag.
 
 What to ask of whom, and what to believe, is decided by `protocol/sync/planner.py`; this file moves its
-requests and answers over the bulk lane, notices what is not answered in time, and hands checked blocks to
-the driver, the only one that commits. A node that syncs takes no part in consensus at heights it has not
-reached, by the rules of that machine.
+requests and answers over the bulk lane, notices what is not answered in time, leaves out for a while whom the
+plan dropped, and hands runs of checked blocks to the driver, the only one that commits. A node that syncs
+takes no part in consensus at heights it has not reached, by the rules of that machine.
+
+It also fetches again what was found damaged on this node's own disk (`Store.damaged`).
 """
 
 from collections import deque
@@ -13,13 +15,14 @@ from typing import Final, assert_never
 import trio
 
 from node.driver import Driver
+from node.errors import OperationError
 from node.executor import Executor
 from node.log import get_logger
 from node.net.transport import Channel, PeerId, Transport
 from node.store.store import Store
 from node.wire import FrameKind, frame
 from protocol.chain.block import Block
-from protocol.chain.certificate import Certificate
+from protocol.chain.certificate import Certificate, decode_certificate
 from protocol.errors import Code, Rejected
 from protocol.sync.messages import (
     RANGE_BYTES_MAX,
@@ -33,14 +36,17 @@ from protocol.sync.messages import (
 )
 from protocol.sync.planner import (
     Applied,
-    ApplyBlock,
+    ApplyRun,
     BlocksArrived,
     CaughtUp,
+    NonsenseArrived,
+    PeerFails,
     PeerGone,
     PeerIsBad,
     PeerStatus,
     Request,
     RequestFailed,
+    RequestSlow,
     SyncEffect,
     SyncInput,
     SyncPlanner,
@@ -52,17 +58,31 @@ TICK_SECONDS: Final = 0.5
 STATUS_SECONDS: Final = 2.0
 """How often peers are asked how far they are."""
 
+SLOW_SECONDS: Final = 1.0
+"""A range that has not come by then is asked of another peer too."""
+
 REQUEST_SECONDS_MAX: Final = 5.0
 """A range that has not come by then counts as refused."""
 
 LAG_SECONDS: Final = 1.0
 """A lag of one block is fetched only when it lasts this long: usually that block is on its way already."""
 
+FAILING_SECONDS: Final = 2.0
+"""How long a peer is not listened to that did not bring what it claims; twice as long each time again."""
+
+LYING_SECONDS: Final = 60.0
+"""The same for one that sent what no correct peer sends."""
+
+LEFT_OUT_SECONDS_MAX: Final = 960.0
+
 INPUTS_WAITING_MAX: Final = 1_024
 """Inputs that may wait before what peers say of themselves is dropped."""
 
 SERVED_BYTES_A_TICK_MAX: Final = 8 * 1024 * 1024
-"""What one peer is served in one tick: more than it can execute meanwhile; a greedy one has to wait."""
+"""Above this, what a peer asks for in one tick waits for the next: more than it can execute meanwhile."""
+
+SERVED_WAITING_MAX: Final = 4
+"""Requests of one peer that may wait to be served; a correct one has two at a time, and one for a repair."""
 
 UNASKED_BYTES_MAX: Final = 1_024
 """What a message may have of a peer that was asked for nothing: only blocks are larger."""
@@ -70,14 +90,18 @@ UNASKED_BYTES_MAX: Final = 1_024
 ASKED_MAX: Final = 8
 """Requests to one peer that are remembered; the oldest will not be answered any more."""
 
+_Raw = tuple[bytes, bytes]
+"""Encoded block, encoded certificate."""
+
 
 @dataclass(slots=True)
 class _Asked:
-    """A request under way, or one that failed and may still be answered."""
+    """A request under way, or one that failed and may still be answered; of no number when it is a repair."""
 
-    request: int
+    request: int | None
     first: Height
-    deadline: float
+    since: float
+    is_slow: bool = False
     is_failed: bool = False
 
 
@@ -92,15 +116,21 @@ class BlockSync:
         head = executor.head
         self._planner = SyncPlanner(executor.rules.genesis_hash, executor.record, head.height, head.block_id)
         self._inputs: deque[SyncInput] = deque()
+        self._answers: deque[tuple[PeerId, tuple[_Raw, ...]]] = deque()
         self._arrived = trio.Event()
         self._asked: dict[PeerId, deque[_Asked]] = {}
         self._ahead_by_one: dict[PeerId, float] = {}
+        self._left_out: dict[PeerId, tuple[float, float]] = {}
+        self._to_serve: dict[PeerId, deque[GetBlocks]] = {}
+        self._serving_due = trio.Event()
         self._served_bytes: dict[PeerId, int] = {}
+        self._repair_turn = 0
+        self.repaired = 0
         self._log = get_logger("sync")
 
     @property
     def target(self) -> Height:
-        """Return the highest height that a peer claims."""
+        """Return the highest height that a peer claims and has not failed to bring."""
         return self._planner.target
 
     @property
@@ -117,9 +147,10 @@ class BlockSync:
         self._send(peer, GetStatus())
 
     def lose(self, peer: PeerId) -> None:
-        """Take note of a peer that is gone."""
-        for kept in (self._asked, self._ahead_by_one, self._served_bytes):
+        """Take note of a peer that is gone. Why it was left out is remembered: it may come back at once."""
+        for kept in (self._asked, self._ahead_by_one, self._served_bytes, self._to_serve):
             kept.pop(peer, None)
+        self._answers = deque(answer for answer in self._answers if answer[0] != peer)
         self._feed(PeerGone(PublicKey(peer)))
 
     def advance(self, block: Block) -> None:
@@ -129,62 +160,106 @@ class BlockSync:
         self._feed(Applied(block.height, block.id, following))
 
     def on_frame(self, peer: PeerId, payload: bytes) -> None:
-        """Serve a request, or take an answer.
+        """Queue a request, or an answer.
 
         Raises:
             Rejected: it does not decode, or nobody asked for so much; the peer is at fault.
         """
-        if len(payload) > UNASKED_BYTES_MAX and not self._asked.get(peer):
+        if len(payload) > UNASKED_BYTES_MAX and not self._has_room(peer):
             raise Rejected(Code.TOO_LARGE, "blocks that nobody asked for")
-        message = decode_sync(payload, self._driver.decode_block)
+        message = decode_sync(payload)
         match message:
             case GetStatus():
                 head = self._executor.head
                 self._send(peer, ChainStatus(head.height, head.block_id))
             case ChainStatus(height, _):
                 self._note_height(peer, height)
-            case GetBlocks(first, count):
-                self._send(peer, Blocks(self._read_range(peer, first, count)))
+            case GetBlocks():
+                waiting = self._to_serve.setdefault(peer, deque())
+                if len(waiting) < SERVED_WAITING_MAX:
+                    waiting.append(message)
+                    self._serving_due.set()
             case Blocks(blocks):
-                self._take_answer(peer, blocks)
+                if self._has_room(peer):
+                    self._answers.append((peer, blocks))
+                    self._arrived.set()
             case _:
                 assert_never(message)
-
-    def _take_answer(self, peer: PeerId, blocks: tuple[tuple[Block, Certificate], ...]) -> None:
-        """Find what these blocks answer: any answer may be lost on the way, so the order does not tell."""
-        asked = self._asked.get(peer, deque())
-        matching = [one for one in asked if not blocks or one.first == blocks[0][0].height]
-        if matching:
-            one = min(matching, key=lambda one: one.is_failed)
-            asked.remove(one)
-            self._feed(BlocksArrived(one.request, blocks))
 
     async def run(self) -> None:
         """Step the planner and carry out its effects; for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
+            nursery.start_soon(self._serve)
             while True:
-                while self._inputs:
-                    for effect in self._planner.step(self._inputs.popleft()):
-                        await self._perform(effect)
+                while self._inputs or self._answers:
+                    while self._inputs:
+                        for effect in self._planner.step(self._inputs.popleft()):
+                            await self._perform(effect)
+                    if self._answers:
+                        await self._read_answer(*self._answers.popleft())
                 self._arrived = trio.Event()
                 await self._arrived.wait()
+
+    # --- asking
 
     async def _perform(self, effect: SyncEffect) -> None:
         match effect:
             case Request(request, peer, first, count):
-                deadline = trio.current_time() + REQUEST_SECONDS_MAX
-                asked = self._asked.setdefault(PeerId(peer), deque(maxlen=ASKED_MAX))
-                asked.append(_Asked(request, first, deadline))
-                self._send(PeerId(peer), GetBlocks(first, count))
-            case ApplyBlock(block, certificate):
-                await self._driver.commit(block, certificate)
+                self._request(PeerId(peer), request, first, count)
+            case ApplyRun(blocks):
+                await self._driver.commit_run(blocks)
             case PeerIsBad(peer, reason):
                 self._log.warning("peer.bad", peer=peer.hex(), why=reason)
+                self._leave_out(PeerId(peer), LYING_SECONDS)
+            case PeerFails(peer):
+                self._log.info("peer.fails", peer=peer.hex())
+                self._leave_out(PeerId(peer), FAILING_SECONDS)
             case CaughtUp(height):
                 self._log.debug("caught_up", height=height)
             case _:
                 assert_never(effect)
+
+    def _request(self, peer: PeerId, request: int | None, first: Height, count: int) -> None:
+        asked = self._asked.setdefault(peer, deque(maxlen=ASKED_MAX))
+        asked.append(_Asked(request, first, trio.current_time()))
+        self._send(peer, GetBlocks(first, count))
+
+    def _has_room(self, peer: PeerId) -> bool:
+        """Tell whether a peer owes us more answers than wait to be read."""
+        return sum(1 for name, _ in self._answers if name == peer) < len(self._asked.get(peer, ()))
+
+    async def _read_answer(self, peer: PeerId, raws: tuple[_Raw, ...]) -> None:
+        """Decode blocks, letting others run between them, and find what they answer."""
+        blocks: list[tuple[Block, Certificate]] = []
+        fault = ""
+        try:
+            for data, proof in raws:
+                blocks.append((self._driver.decode_block(data), decode_certificate(proof)))
+                await trio.lowlevel.checkpoint()
+        except Rejected as refusal:
+            fault = f"a block does not decode: {refusal}"
+        # Any answer may be lost on the way, so the order does not tell what it belongs to.
+        asked = self._asked.get(peer, deque())
+        matching = [one for one in asked if fault or not blocks or one.first == blocks[0][0].height]
+        if not matching:
+            return
+        one = min(matching, key=lambda one: one.is_failed)
+        asked.remove(one)
+        if one.request is None:
+            if blocks and not fault:
+                await self._repair(peer, one.first, raws[0])
+        elif fault:
+            self._feed(NonsenseArrived(one.request, fault))
+        else:
+            self._feed(BlocksArrived(one.request, tuple(blocks)))
+
+    def _leave_out(self, peer: PeerId, seconds: float) -> None:
+        """Do not listen to what a peer claims for a while; longer when it was left out not long ago."""
+        now = trio.current_time()
+        if peer in self._left_out:
+            seconds = max(seconds, min(2 * self._left_out[peer][1], LEFT_OUT_SECONDS_MAX))
+        self._left_out[peer] = now + seconds, seconds
 
     async def _watch(self) -> None:
         """Ask for heights, and notice what was not answered."""
@@ -192,20 +267,38 @@ class BlockSync:
         while True:
             now = trio.current_time()
             self._served_bytes.clear()
+            self._serving_due.set()
             if now - asked_at >= STATUS_SECONDS:
                 asked_at = now
                 for peer in self._network.peers():
                     self._send(peer, GetStatus())
-            for waiting in self._asked.values():
-                for asked in waiting:
-                    if now > asked.deadline and not asked.is_failed:
-                        asked.is_failed = True
-                        self._feed(RequestFailed(asked.request))
+            for peer, (until, seconds) in list(self._left_out.items()):
+                if now > until + max(seconds, LYING_SECONDS):
+                    del self._left_out[peer]
+            self._look_at_clock(now)
+            self._ask_for_repairs()
             await trio.sleep(TICK_SECONDS)
+
+    def _look_at_clock(self, now: float) -> None:
+        unread = {peer for peer, _ in self._answers}
+        for peer, waiting in self._asked.items():
+            # While we have not read what came, its sender is not late.
+            for asked in () if peer in unread else waiting:
+                seconds = now - asked.since
+                if seconds > SLOW_SECONDS and not asked.is_slow:
+                    asked.is_slow = True
+                    if asked.request is not None:
+                        self._feed(RequestSlow(asked.request))
+                if seconds > REQUEST_SECONDS_MAX and not asked.is_failed:
+                    asked.is_failed = True
+                    if asked.request is not None:
+                        self._feed(RequestFailed(asked.request))
 
     def _note_height(self, peer: PeerId, height: Height) -> None:
         own = self._executor.head.height
         now = trio.current_time()
+        if now < self._left_out.get(peer, (0.0, 0.0))[0]:
+            return
         if height != own + 1 or not self._driver.machine.is_validating:
             self._ahead_by_one.pop(peer, None)
         elif now - self._ahead_by_one.setdefault(peer, now) < LAG_SECONDS:
@@ -231,19 +324,63 @@ class BlockSync:
     def _send(self, peer: PeerId, message: SyncMessage) -> None:
         self._network.send(peer, Channel.BULK, frame(FrameKind.SYNC, encode_sync(message)))
 
-    def _read_range(self, peer: PeerId, first: Height, count: int) -> tuple[tuple[Block, Certificate], ...]:
-        """Read consecutive certified blocks; their links are checked again, because a disk may rot."""
-        found: list[tuple[Block, Certificate]] = []
+    # --- repairing
+
+    def _ask_for_repairs(self) -> None:
+        """Ask one peer after another for what is damaged here, one block at a time from each."""
+        peers = self._network.peers()
+        for height in sorted(self._store.damaged)[: len(peers)]:
+            self._repair_turn += 1
+            peer = peers[self._repair_turn % len(peers)]
+            waiting = self._asked.get(peer, ())
+            if not any(asked.request is None and not asked.is_failed for asked in waiting):
+                self._request(peer, None, height, 1)
+
+    async def _repair(self, peer: PeerId, height: Height, raw: _Raw) -> None:
+        """Put a certified block in the place of a damaged one."""
+        if height not in self._store.damaged:
+            return
+        try:
+            await trio.to_thread.run_sync(self._store.repair_block, height, *raw)
+        except Rejected as refusal:
+            self._log.warning("peer.bad", peer=peer.hex(), why=str(refusal))
+            self._leave_out(peer, LYING_SECONDS)
+        except OperationError as failure:
+            if failure.slug != "store.disk_low":
+                raise
+        else:
+            self.repaired += 1
+            self._log.warning("block.repaired", height=height, peer=peer.hex())
+
+    # --- serving
+
+    async def _serve(self) -> None:
+        """Serve those who ask, in turn; who had its share of a tick waits for the next."""
+        while True:
+            peer = next((name for name in self._to_serve if self._may_serve(name)), None)
+            if peer is None:
+                self._serving_due = trio.Event()
+                await self._serving_due.wait()
+                continue
+            waiting = self._to_serve.pop(peer)
+            ask = waiting.popleft()
+            if waiting:
+                self._to_serve[peer] = waiting
+            self._send(peer, Blocks(await self._read_range(peer, ask)))
+
+    def _may_serve(self, peer: PeerId) -> bool:
+        return self._served_bytes.get(peer, 0) < SERVED_BYTES_A_TICK_MAX
+
+    async def _read_range(self, peer: PeerId, ask: GetBlocks) -> tuple[_Raw, ...]:
+        """Read consecutive certified blocks as they are stored; what is damaged here is not served."""
+        found: list[_Raw] = []
         size = 0
-        for height in range(first, first + count):
-            certificate = self._store.certificate(height)
-            data = self._store.checked_block_bytes(height)
-            served = self._served_bytes.get(peer, 0)
-            if certificate is None or data is None or served + len(data) > SERVED_BYTES_A_TICK_MAX:
+        for height in range(ask.first, min(ask.first + ask.count, self._executor.head.height + 1)):
+            raw = self._store.served_block(height)
+            await trio.lowlevel.checkpoint()
+            if raw is None or (found and size + len(raw[0]) > RANGE_BYTES_MAX):
                 break
-            if found and size + len(data) > RANGE_BYTES_MAX:
-                break
-            found.append((self._driver.decode_block(data), certificate))
-            size += len(data)
-            self._served_bytes[peer] = served + len(data)
+            found.append(raw)
+            size += len(raw[0])
+        self._served_bytes[peer] = self._served_bytes.get(peer, 0) + size
         return tuple(found)

@@ -4,6 +4,7 @@
 It does not know the tree: its pages are derived and live in memory.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -59,11 +60,12 @@ class StateView:
 class StateAhead:
     """A state with changes above it that are not written yet: None deletes."""
 
-    __slots__ = ("_below", "_writes")
+    __slots__ = ("_below", "_keys", "_writes")
 
     def __init__(self, below: StateView, writes: Mapping[bytes, bytes | None]) -> None:
         self._below = below
         self._writes = writes
+        self._keys = sorted(writes)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key."""
@@ -72,21 +74,21 @@ class StateAhead:
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the rows whose key has a prefix, ascending, from the first key >= start."""
         first = prefix if start is None else max(prefix, start)
-        writes = self._writes
-        own = sorted([key for key in writes if key >= first and key.startswith(prefix)])
-        at = 0
+        writes, keys = self._writes, self._keys
+        at = bisect_left(keys, first)
         for key, value in self._below.scan(prefix, start):
-            while at < len(own) and own[at] <= key:
-                written = writes[own[at]]
+            while at < len(keys) and keys[at] <= key:
+                written = writes[keys[at]]
                 if written is not None:
-                    yield own[at], written
+                    yield keys[at], written
                 at += 1
             if key not in writes:
                 yield key, value
-        for key in own[at:]:
-            written = writes[key]
+        while at < len(keys) and keys[at].startswith(prefix):
+            written = writes[keys[at]]
             if written is not None:
-                yield key, written
+                yield keys[at], written
+            at += 1
 
 
 def save_state(txn: Txn, writes: Mapping[bytes, bytes | None], height: int) -> None:

@@ -33,10 +33,12 @@ from protocol.types import Hash32, Height, TxId
 class Store:
     """Keep the chain, its state and its history; made by `create`, then `open`."""
 
-    __slots__ = ("_environment",)
+    __slots__ = ("_environment", "damaged")
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self.damaged: set[Height] = set()
+        """Heights whose stored block or certificate was found damaged and is not repaired yet."""
 
     @classmethod
     def create(
@@ -158,14 +160,27 @@ class Store:
         with self._environment.read() as txn:
             return txn.get(BLOCKS, blocks.height_key(height))
 
-    def checked_block_bytes(self, height: int) -> bytes | None:
-        """Return an encoded block that was held against its hashes, for a peer.
+    def served_block(self, height: int) -> tuple[bytes, bytes] | None:
+        """Return a block and its certificate, both encoded, for a peer; None when they are not here.
+
+        They are held against what a quorum signed. What is damaged is not given out but noted in `damaged`.
+        """
+        try:
+            with self._environment.read() as txn:
+                return blocks.load_served(txn, height)
+        except blocks.BlockDamaged:
+            self.damaged.add(Height(height))
+            return None
+
+    def repair_block(self, height: Height, block: bytes, certificate: bytes) -> None:
+        """Replace a damaged block and its certificate by what a peer sent; waits for the disk.
 
         Raises:
-            BlockDamaged: bytes changed on disk; stop voting.
+            Rejected: `BAD_PROOF`, or it does not decode: not what was committed; the peer is at fault.
+            OperationError: `store.disk_low`.
         """
-        with self._environment.read() as txn:
-            return blocks.load_checked_block(txn, height)
+        self._environment.write(lambda txn: blocks.save_again(txn, height, block, certificate))
+        self.damaged.discard(height)
 
     def header_bytes(self, height: int) -> bytes | None:
         """Return an encoded header."""

@@ -24,6 +24,7 @@ from typing import Final, TypeAlias, assert_never
 from protocol import codec, crypto
 from protocol.chain.block import Block
 from protocol.chain.certificate import (
+    CERTIFICATE_BYTES_MAX,
     UNSIGNED,
     Certificate,
     Vote,
@@ -426,6 +427,12 @@ def _key_of(record: EpochRecord, index: int) -> PublicKey:
 def encode_message(message: Message) -> bytes:
     """Encode a message."""
     return codec.encode((MESSAGE_VERSION, *_fields_of(message)))
+
+
+def encode_decided(block: bytes, certificate: bytes) -> bytes:
+    """Encode `Decided` from an encoded block and its encoded certificate, as a store keeps them."""
+    proof = codec.decode(certificate, CERTIFICATE_BYTES_MAX)
+    return codec.encode((MESSAGE_VERSION, int(MessageKind.DECIDED), block, proof))
 
 
 def _fields_of(message: Message) -> tuple[Value, ...]:

@@ -1,22 +1,21 @@
 """The messages of block sync: how far a peer is, and ranges of final blocks with their certificates.
 
 Wire: the canonical array `(version, kind, field, ...)`. Nothing is signed: every block comes with a
-certificate, and whoever lies about heights only wastes a request.
+certificate, and whoever lies about heights only wastes a request. Blocks travel as the bytes that are stored:
+who serves them decodes none, and who asked decodes them one by one, when it has time.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias, assert_never
 
 from protocol import codec
-from protocol.chain.block import Block
-from protocol.chain.certificate import CERTIFICATE_BYTES_MAX, Certificate, read_certificate
+from protocol.chain.certificate import CERTIFICATE_BYTES_MAX
 from protocol.codec import Reader, Value
 from protocol.params import BLOCK_BYTES_MAX, INT64_MAX
 from protocol.types import BlockId, Height
 
-SYNC_VERSION: Final = 1
+SYNC_VERSION: Final = 2
 RANGE_BLOCKS_MAX: Final = 64
 RANGE_BYTES_MAX: Final = 4 * 1024 * 1024
 """A range ends before the block that would exceed this; the first block always goes, whatever its size."""
@@ -66,9 +65,13 @@ class GetBlocks:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Answer `GetBlocks`: final blocks from the first height asked for; none when we lack it."""
+    """Answer `GetBlocks`: final blocks from the first height asked for; none when we lack it.
 
-    blocks: tuple[tuple[Block, Certificate], ...]
+    Args:
+        blocks: encoded block and encoded certificate, ascending.
+    """
+
+    blocks: tuple[tuple[bytes, bytes], ...]
 
 
 SyncMessage: TypeAlias = GetStatus | ChainStatus | GetBlocks | Blocks
@@ -84,27 +87,26 @@ def encode_sync(message: SyncMessage) -> bytes:
         case GetBlocks():
             fields = (int(SyncKind.GET_BLOCKS), message.first, message.count)
         case Blocks():
-            items = tuple([(block.encode(), proof.to_value()) for block, proof in message.blocks])
-            fields = (int(SyncKind.BLOCKS), items)
+            fields = (int(SyncKind.BLOCKS), message.blocks)
         case _:
             assert_never(message)
     return codec.encode((SYNC_VERSION, *fields))
 
 
-def decode_sync(data: bytes, decode_block: Callable[[bytes], Block]) -> SyncMessage:
-    """Decode a message of block sync; neither links nor certificates are checked.
+def decode_sync(data: bytes) -> SyncMessage:
+    """Decode a message of block sync; blocks and certificates stay bytes.
 
     Raises:
-        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`, and what `decode_block` raises.
+        Rejected: `TOO_LARGE`, `MALFORMED`, `NOT_CANONICAL`.
     """
     fields = Reader(codec.decode(data, SYNC_BYTES_MAX), "sync message")
     fields.integer(SYNC_VERSION, SYNC_VERSION)
-    message = _read(SyncKind(fields.integer(SyncKind.GET_STATUS, SyncKind.BLOCKS)), fields, decode_block)
+    message = _read(SyncKind(fields.integer(SyncKind.GET_STATUS, SyncKind.BLOCKS)), fields)
     fields.end()
     return message
 
 
-def _read(kind: SyncKind, fields: Reader, decode_block: Callable[[bytes], Block]) -> SyncMessage:
+def _read(kind: SyncKind, fields: Reader) -> SyncMessage:
     match kind:
         case SyncKind.GET_STATUS:
             return GetStatus()
@@ -113,11 +115,11 @@ def _read(kind: SyncKind, fields: Reader, decode_block: Callable[[bytes], Block]
         case SyncKind.GET_BLOCKS:
             return GetBlocks(Height(fields.integer(1, INT64_MAX)), fields.integer(1, RANGE_BLOCKS_MAX))
         case SyncKind.BLOCKS:
-            return Blocks(fields.records(RANGE_BLOCKS_MAX, lambda value: _read_item(value, decode_block)))
+            return Blocks(fields.records(RANGE_BLOCKS_MAX, _read_item))
         case _:
             assert_never(kind)
 
 
-def _read_item(value: Value, decode_block: Callable[[bytes], Block]) -> tuple[Block, Certificate]:
+def _read_item(value: Value) -> tuple[bytes, bytes]:
     fields = Reader(value, "block of a range", 2)
-    return decode_block(fields.data_up_to(BLOCK_BYTES_MAX)), read_certificate(fields.any())
+    return fields.data_up_to(BLOCK_BYTES_MAX), fields.data_up_to(CERTIFICATE_BYTES_MAX)

@@ -34,6 +34,7 @@ from node.mempool import Mempool
 from node.net.transport import Channel, PeerId
 from node.signer import Signer
 from node.store.environment import StorageBroken
+from node.store.store import Store
 from node.wire import split
 from protocol import crypto
 from protocol.chain.block import Block, assemble_block
@@ -451,13 +452,13 @@ async def test_a_laggard_gets_its_share_of_our_time_and_no_more(
 ) -> None:
     stage = make_stage(tmp_path, 3)
     stage.chain.commit()
-    real = stage.driver.decode_block
+    real = Store.served_block
 
-    def slow(data: bytes) -> Block:
+    def slow(store: Store, height: int) -> tuple[bytes, bytes] | None:
         mock_clock.jump(0.125)
-        return real(data)
+        return real(store, height)
 
-    monkeypatch.setattr(stage.driver, "decode_block", slow)
+    monkeypatch.setattr(Store, "served_block", slow)
     monkeypatch.setattr(stage, "send", lambda *frame: stage.sent.append(frame))
 
     def ask(validator: int) -> int:

@@ -1,7 +1,7 @@
 """Block sync over a wire that loses, with peers that lie, flood or are greedy."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +11,19 @@ import trio
 from trio.testing import MockClock
 
 from node import sync as sync_module
-from node.executor import Executor
+from node.executor import Ahead, Executor
 from node.net.transport import Channel, PeerId
 from node.store.store import Store
+from node.store.tables import BLOCKS
 from node.sync import (
     ASKED_MAX,
     INPUTS_WAITING_MAX,
     LAG_SECONDS,
+    LYING_SECONDS,
     REQUEST_SECONDS_MAX,
+    SERVED_WAITING_MAX,
+    STATUS_SECONDS,
+    TICK_SECONDS,
     UNASKED_BYTES_MAX,
     BlockSync,
 )
@@ -59,14 +64,15 @@ class Node:
     def decode_block(self, data: bytes) -> Block:
         return decode_block(data, lambda raw: decode_signed(raw, self.chain.genesis_hash))
 
-    async def commit(self, block: Block, certificate: Certificate) -> None:
+    async def commit_run(self, run: Sequence[tuple[Block, Certificate]]) -> None:
         await trio.lowlevel.checkpoint()
-        self.executor.check(block)
-        prepared = self.executor.prepared(block.id)
-        assert prepared is not None
-        self.executor.write([(prepared, certificate)])
-        self.executor.advance(prepared)
-        self.sync.advance(block)
+        ahead = Ahead()
+        for block, certificate in run:
+            ahead.add(self.executor.check(block, ahead), certificate)
+        self.executor.write(ahead.blocks)
+        self.executor.advance(ahead.blocks[-1][0])
+        for block, _ in run:
+            self.sync.advance(block)
 
     def peers(self) -> tuple[PeerId, ...]:
         return tuple(self.up)
@@ -75,7 +81,7 @@ class Node:
         assert channel is Channel.BULK
         kind, payload = split(data)
         assert kind is FrameKind.SYNC
-        self.sent.append((peer, decode_sync(payload, self.decode_block)))
+        self.sent.append((peer, decode_sync(payload)))
         return True
 
     def hear(self, peer: PeerId, message: SyncMessage) -> None:
@@ -109,10 +115,12 @@ async def lagging(folder: Path, full: Node) -> AsyncIterator[Node]:
         nursery.cancel_scope.cancel()
 
 
-def answer(full: Node, ask: GetBlocks) -> Blocks:
+async def answer(full: Node, ask: GetBlocks) -> Blocks:
     """Return what a correct peer answers."""
     full.sent.clear()
     full.hear(OBSERVER, ask)
+    with trio.move_on_after(0.01):
+        await full.sync._serve()
     [(_, blocks)] = full.sent
     assert isinstance(blocks, Blocks)
     return blocks
@@ -128,7 +136,7 @@ async def test_a_lagging_node_fetches_and_commits(tmp_path: Path, autojump_clock
         node.hear(peer, full.sent.pop()[1])
         await trio.testing.wait_all_tasks_blocked()
         assert node.asked(peer) == [GetBlocks(Height(1), 5)] and node.sync.is_behind
-        node.hear(peer, answer(full, node.asked(peer)[0]))
+        node.hear(peer, await answer(full, node.asked(peer)[0]))
         await trio.testing.wait_all_tasks_blocked()
         assert node.executor.head == full.executor.head and not node.sync.is_behind
 
@@ -147,7 +155,7 @@ async def test_an_answer_that_is_lost_does_not_shift_the_later_ones(
         lost, *later = node.asked(peer)
         assert lost == GetBlocks(Height(1), 2) and len(later) == 2
         for ask in later:
-            node.hear(peer, answer(full, ask))
+            node.hear(peer, await answer(full, ask))
         await trio.testing.wait_all_tasks_blocked()
         assert node.executor.head.height == 3
 
@@ -161,7 +169,7 @@ async def test_a_range_that_comes_late_is_asked_for_again(tmp_path: Path, autoju
         node.hear(two, ChainStatus(Height(6), full.executor.head.block_id))
         await trio.sleep(REQUEST_SECONDS_MAX + 1)
         [again] = node.asked(two)
-        node.hear(two, answer(full, again))
+        node.hear(two, await answer(full, again))
         await trio.testing.wait_all_tasks_blocked()
         assert node.executor.head.height == 6
 
@@ -176,7 +184,7 @@ async def test_a_flood_of_claims_loses_no_answer(tmp_path: Path, autojump_clock:
         for _ in range(INPUTS_WAITING_MAX + 1):
             node.hear(node.up[1], status)
         assert len(node.sync._inputs) == INPUTS_WAITING_MAX
-        node.hear(peer, answer(full, node.asked(peer)[0]))
+        node.hear(peer, await answer(full, node.asked(peer)[0]))
         await trio.testing.wait_all_tasks_blocked()
         assert node.executor.head.height == 3
 
@@ -186,11 +194,11 @@ async def test_blocks_that_nobody_asked_for_change_nothing(tmp_path: Path, autoj
     async with lagging(tmp_path, full) as node:
         peer = node.up[0]
         with pytest.raises(Rejected, match="nobody asked"):
-            node.hear(peer, answer(full, GetBlocks(Height(1), 4)))
+            node.hear(peer, await answer(full, GetBlocks(Height(1), 4)))
         node.hear(peer, ChainStatus(Height(4), full.executor.head.block_id))
         await trio.testing.wait_all_tasks_blocked()
-        node.hear(peer, answer(full, GetBlocks(Height(3), 2)))
-        node.hear(peer, answer(full, node.asked(peer)[0]))
+        node.hear(peer, await answer(full, GetBlocks(Height(3), 2)))
+        node.hear(peer, await answer(full, node.asked(peer)[0]))
         await trio.testing.wait_all_tasks_blocked()
         assert node.executor.head.height == 4
 
@@ -227,35 +235,138 @@ async def test_a_validator_gives_the_next_block_a_moment(
         assert len(node.asked(peer)) == 1
 
 
-@pytest.mark.parametrize(("room", "served"), [(0, 2), (-1, 1)])
-def test_a_greedy_peer_gets_no_more_than_a_tick_allows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, served: int
+async def test_a_greedy_peer_waits_for_the_next_tick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     full = serving(tmp_path, 2)
-    sizes = [len(full.store.checked_block_bytes(height) or b"") for height in (1, 2)]
-    monkeypatch.setattr(sync_module, "SERVED_BYTES_A_TICK_MAX", sum(sizes) + room)
-    assert len(answer(full, GetBlocks(Height(1), 2)).blocks) == served
-    assert len(answer(full, GetBlocks(Height(2), 1)).blocks) == 0
-    full.hear(full.up[0], GetBlocks(Height(1), 1))
-    assert len(full.sent[-1][1].blocks) == 1  # type: ignore[union-attr]
+    size = len(full.store.block_bytes(1) or b"")
+    monkeypatch.setattr(sync_module, "SERVED_BYTES_A_TICK_MAX", size)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(full.sync.run)
+        await trio.testing.wait_all_tasks_blocked()
+        full.sent.clear()
+        for _ in range(SERVED_WAITING_MAX + 1):
+            full.hear(OBSERVER, GetBlocks(Height(1), 1))
+        full.hear(full.up[0], GetBlocks(Height(2), 1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert [peer for peer, _ in full.sent] == [OBSERVER, full.up[0]], "others are served meanwhile"
+        await trio.sleep((SERVED_WAITING_MAX - 2) * TICK_SECONDS)
+        assert len(served_to(full, OBSERVER)) < SERVED_WAITING_MAX
+        await trio.sleep(SERVED_WAITING_MAX * TICK_SECONDS)
+        assert [len(message.blocks) for message in served_to(full, OBSERVER)] == [1] * SERVED_WAITING_MAX
+        nursery.cancel_scope.cancel()
+
+
+def served_to(node: Node, peer: PeerId) -> list[Blocks]:
+    return [message for to, message in node.sent if to == peer and isinstance(message, Blocks)]
 
 
 @pytest.mark.parametrize("room", [0, -1])
-def test_a_range_ends_before_its_bytes_but_is_never_empty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+async def test_a_range_ends_before_its_bytes_but_is_never_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, autojump_clock: MockClock
 ) -> None:
     full = serving(tmp_path, 2)
-    sizes = [len(full.store.checked_block_bytes(height) or b"") for height in (1, 2)]
+    sizes = [len(full.store.block_bytes(height) or b"") for height in (1, 2)]
     monkeypatch.setattr(sync_module, "RANGE_BYTES_MAX", sum(sizes) + room)
-    assert len(answer(full, GetBlocks(Height(1), 9)).blocks) == 2 + room
+    assert len((await answer(full, GetBlocks(Height(1), 9))).blocks) == 2 + room
     monkeypatch.setattr(sync_module, "RANGE_BYTES_MAX", 1)
-    assert len(answer(full, GetBlocks(Height(1), 9)).blocks) == 1
+    assert len((await answer(full, GetBlocks(Height(1), 9))).blocks) == 1
 
 
 @pytest.mark.parametrize("first", [3, 1 << 40, (1 << 63) - 1])
-def test_heights_that_nobody_has_are_answered_by_nothing(tmp_path: Path, first: int) -> None:
+async def test_heights_that_nobody_has_are_answered_by_nothing(
+    tmp_path: Path, first: int, autojump_clock: MockClock
+) -> None:
     full = serving(tmp_path, 2)
-    assert answer(full, GetBlocks(Height(first), 64)).blocks == ()
+    assert (await answer(full, GetBlocks(Height(first), 64))).blocks == ()
+
+
+# --- peers that are left out, and damage
+
+
+async def test_a_claim_that_nobody_keeps_is_believed_less_and_less(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    full = serving(tmp_path, 1)
+    async with lagging(tmp_path, full) as node:
+        liar, behind = node.up[0], 0
+        for _ in range(600):
+            node.hear(liar, ChainStatus(Height(1 << 40), full.executor.head.block_id))
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in node.asked(liar):
+                node.hear(liar, Blocks(()))
+            node.sent.clear()
+            await trio.testing.wait_all_tasks_blocked()
+            behind += node.sync.is_behind
+            await trio.sleep(STATUS_SECONDS)
+        assert 0 < behind < 60
+
+
+async def test_a_peer_that_sends_bad_blocks_is_not_asked_again_for_a_while(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    full = serving(tmp_path, 3)
+    head = ChainStatus(Height(3), full.executor.head.block_id)
+    async with lagging(tmp_path, full) as node:
+        liar = node.up[0]
+        node.hear(liar, head)
+        await trio.testing.wait_all_tasks_blocked()
+        [ask] = node.asked(liar)
+        good = (await answer(full, ask)).blocks
+        node.hear(liar, Blocks(((good[0][0], good[1][1]), *good[1:])))
+        await trio.testing.wait_all_tasks_blocked()
+        node.sync.lose(liar)
+        node.hear(liar, head)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(node.asked(liar)) == 1 and node.executor.head.height == 0
+        await trio.sleep(LYING_SECONDS)
+        node.hear(liar, head)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(node.asked(liar)) == 2
+
+
+async def test_blocks_that_do_not_decode_condemn_their_sender(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    full = serving(tmp_path, 3)
+    async with lagging(tmp_path, full) as node:
+        liar, other = node.up
+        for peer in node.up:
+            node.hear(peer, ChainStatus(Height(3), full.executor.head.block_id))
+        await trio.testing.wait_all_tasks_blocked()
+        assert node.asked(liar) and not node.asked(other)
+        node.hear(liar, Blocks(((b"\xc1", b"\xc1"),)))
+        await trio.testing.wait_all_tasks_blocked()
+        [ask] = node.asked(other)
+        node.hear(other, await answer(full, ask))
+        await trio.testing.wait_all_tasks_blocked()
+        assert node.executor.head.height == 3
+
+
+async def test_a_damaged_block_is_not_served_and_fetched_again_from_whoever_has_it(tmp_path: Path) -> None:
+    full = serving(tmp_path, 4)
+    sound = [full.store.served_block(height) or (b"", b"") for height in range(1, 5)]
+    bad = bytearray(sound[1][0])
+    bad[-9] ^= 4
+    key = (2).to_bytes(8, "big")
+    full.store.environment.write(lambda txn: txn.put(BLOCKS, key, bytes(bad)))
+    assert len((await answer(full, GetBlocks(Height(1), 4))).blocks) == 1
+    assert full.store.damaged == {2}
+    full.sync._ask_for_repairs()
+    full.sync._ask_for_repairs()
+    assert [full.asked(peer) for peer in full.up] == [[GetBlocks(Height(2), 1)]] * 2
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(full.sync.run)
+        liar, honest = full.up
+        full.hear(liar, Blocks(((bytes(bad), sound[1][1]),)))
+        await trio.sleep(0.05)
+        assert full.store.damaged == {2}
+        full.hear(honest, Blocks((sound[1],)))
+        with trio.move_on_after(60):
+            while full.store.damaged:
+                await trio.sleep(0.002)
+        nursery.cancel_scope.cancel()
+    assert [full.store.served_block(height) for height in range(1, 5)] == sound and full.sync.repaired == 1
 
 
 def test_observers_are_told_of_each_block_and_validators_are_not(tmp_path: Path) -> None:

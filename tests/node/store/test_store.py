@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from node.store import state as state_module
-from node.store.blocks import BlockDamaged
+from node.store.check import check_store
 from node.store.records import Head
+from node.store.state import StateAhead
 from node.store.store import Store
-from node.store.tables import BLOCKS, HEADERS
+from node.store.tables import BLOCKS, CERTIFICATES, HEADERS
 from protocol.chain.transaction import SignedTransaction
+from protocol.errors import Rejected
+from protocol.types import Height
 from tests.node.store.chain_maker import (
     START_MS,
     ChainMaker,
@@ -59,7 +62,8 @@ def test_a_committed_block_comes_back(store: Store, maker: ChainMaker) -> None:
     head = store.commit_block(commit)
     block = commit.block
     assert head == store.head() == Head(1, block.id, block.header.time_ms, maker.tree.root, 0)  # type: ignore[arg-type]
-    assert store.block_bytes(1) == store.checked_block_bytes(1) == block.encode()
+    assert store.block_bytes(1) == block.encode()
+    assert store.served_block(1) == (block.encode(), commit.certificate.encode())
     assert store.header(1) == block.header and store.header_bytes(1) == block.header.encode()
     assert store.certificate(1) == commit.certificate
     assert store.block_height_of(block.id) == 1 and store.block_height_of(bytes(32)) is None
@@ -202,27 +206,71 @@ def test_a_flipped_bit_in_a_block_is_found(store: Store, maker: ChainMaker) -> N
             bad = bytearray(whole)
             bad[at] ^= 1 << at % 8
             store.environment.write(lambda txn, k=key, v=bytes(bad): txn.put(BLOCKS, k, v))  # type: ignore[misc]
-            with pytest.raises(BlockDamaged):
-                store.checked_block_bytes(height)
+            assert store.served_block(height) is None and store.damaged == {height}
         store.environment.write(lambda txn, k=key, v=whole: txn.put(BLOCKS, k, v))  # type: ignore[misc]
-        assert store.checked_block_bytes(height) == whole
-    assert store.checked_block_bytes(4) is None
+        served = store.served_block(height)
+        assert served is not None and served[0] == whole
+        store.repair_block(Height(height), *served)
+        assert not store.damaged
+    assert store.served_block(4) is store.served_block(0) is None and not store.damaged
 
 
-def test_a_damaged_header_above_is_found(store: Store, maker: ChainMaker) -> None:
-    for _ in range(2):
+@pytest.mark.parametrize("table", [HEADERS, BLOCKS, CERTIFICATES])
+def test_what_is_damaged_is_replaced_by_what_a_quorum_signed(
+    store: Store, maker: ChainMaker, table: str
+) -> None:
+    for _ in range(3):
+        store.commit_block(maker.next())
+    sound = [store.served_block(height) or (b"", b"") for height in (1, 2, 3)]
+    key = (2).to_bytes(8, "big")
+    with store.environment.read() as txn:
+        row = bytearray(txn.get(table, key) or b"")
+    row[-3] ^= 1
+    store.environment.write(lambda txn: txn.put(table, key, bytes(row)))
+    assert store.served_block(2) is None and store.damaged == {2}
+    for block, certificate in (sound[0], sound[2], (sound[1][0], sound[2][1]), (b"\xc1", sound[1][1])):
+        with pytest.raises(Rejected):
+            store.repair_block(Height(2), block, certificate)
+    assert store.damaged == {2}
+    store.repair_block(Height(2), *sound[1])
+    assert [store.served_block(height) for height in (1, 2, 3)] == sound and not store.damaged
+    assert check_store(store).is_sound
+
+
+def test_a_damaged_header_does_not_accuse_its_neighbours(store: Store, maker: ChainMaker) -> None:
+    for _ in range(3):
         store.commit_block(maker.next())
     header = bytearray(store.header_bytes(2) or b"")
     header[-100] ^= 1
     header[0] ^= 0x10
     store.environment.write(lambda txn: txn.put(HEADERS, (2).to_bytes(8, "big"), bytes(header)))
-    with pytest.raises(BlockDamaged):
-        store.checked_block_bytes(1)
+    assert [store.served_block(height) is None for height in (1, 2, 3)] == [False, True, False]
+
+
+def test_a_run_of_blocks_is_one_commit_or_none(store: Store, maker: ChainMaker) -> None:
+    run = [maker.next(some(0, 3), {b"a": b"9"}), maker.next((), {b"b": None}), maker.next(some(3, 5))]
+    with pytest.raises(AssertionError):
+        store.commit_blocks((run[0], run[2]))
+    assert store.head().height == 0 and store.served_block(1) is None
+    assert store.commit_blocks(run).height == 3
+    assert check_store(store).is_sound
+    assert store.undo(2) == {b"b": b"2"}
+
+
+def test_the_state_ahead_is_the_state_after_the_writes(store: Store, maker: ChainMaker) -> None:
+    writes = {b"a": None, b"aa": b"5", b"b": b"7", b"bb": b"8", b"c": None}
+    with store.view() as view:
+        ahead = StateAhead(view, writes)
+        assert [ahead.get(key) for key in (b"a", b"aa", b"b", b"ba", b"zz")] == [None, b"5", b"7", b"3", None]
+        assert list(ahead.scan(b"")) == [(b"aa", b"5"), (b"b", b"7"), (b"ba", b"3"), (b"bb", b"8")]
+        assert list(ahead.scan(b"b", b"ba")) == [(b"ba", b"3"), (b"bb", b"8")]
+        assert list(ahead.scan(b"a")) == [(b"aa", b"5")] and not list(ahead.scan(b"c"))
 
 
 WRITER = """
 import sys
 from pathlib import Path
+from node.store.state import StateAhead
 from node.store.store import Store
 from tests.node.store.chain_maker import ChainMaker, transfer
 store = Store.open(Path(sys.argv[1]))
@@ -255,7 +303,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         store = Store.open(path)
         head = store.head()
         assert head.height in (acknowledged, acknowledged + 1)
-        assert store.checked_block_bytes(head.height) is not None
+        assert store.served_block(head.height) is not None
         header = store.header(head.height)
         assert header is not None and header.compute_id() == head.block_id
         certificate = store.certificate(head.height)

@@ -4,8 +4,10 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from protocol.chain.block import Block, decode_block
+from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
 from protocol.chain.validators import EngineKind
 from protocol.errors import Rejected
@@ -28,15 +30,20 @@ from protocol.sync.planner import (
     PEERS_MAX,
     RANGES_A_PEER_MAX,
     RANGES_OPEN_MAX,
+    RUN_BLOCKS_MAX,
+    RUN_BYTES_MAX,
     Applied,
-    ApplyBlock,
+    ApplyRun,
     BlocksArrived,
     CaughtUp,
+    NonsenseArrived,
+    PeerFails,
     PeerGone,
     PeerIsBad,
     PeerStatus,
     Request,
     RequestFailed,
+    RequestSlow,
     SyncEffect,
     SyncInput,
     SyncPlanner,
@@ -92,7 +99,9 @@ class Shell:
         self.random = random
         self.liars = liars
         self.applied: list[BlockId] = []
-        self.work: list[Request | ApplyBlock] = []
+        self.runs: list[int] = []
+        self.failing: list[PublicKey] = []
+        self.work: list[Request | ApplyRun] = []
         self.bad: list[PublicKey] = []
         self.caught_up = 0
         self.open_max = 0
@@ -100,10 +109,12 @@ class Shell:
     def give(self, event: SyncInput) -> None:
         for effect in self.planner.step(event):
             match effect:
-                case Request() | ApplyBlock():
+                case Request() | ApplyRun():
                     self.work.append(effect)
                 case PeerIsBad():
                     self.bad.append(effect.peer)
+                case PeerFails():
+                    self.failing.append(effect.peer)
                 case CaughtUp():
                     self.caught_up = effect.height
 
@@ -111,15 +122,19 @@ class Shell:
         while self.work:
             requests = [w for w in self.work if isinstance(w, Request)]
             self.open_max = max(self.open_max, len(requests))
-            applies = [w for w in self.work if isinstance(w, ApplyBlock)]
-            work: Request | ApplyBlock
+            applies = [w for w in self.work if isinstance(w, ApplyRun)]
+            work: Request | ApplyRun
             work = applies[0] if applies and self.random.random() < 0.7 else self.random.choice(self.work)
-            if isinstance(work, ApplyBlock):
+            if isinstance(work, ApplyRun):
                 work = applies[0]
                 self.work.remove(work)
-                assert work.block.height == len(self.applied) + 1
-                self.applied.append(work.block.id)
-                self.give(Applied(work.block.height, work.block.id, PLAN.seals.get(work.block.height)))
+                for block, _ in work.blocks:
+                    assert block.height == len(self.applied) + 1
+                    self.applied.append(block.id)
+                assert not any(block.header.is_seal for block, _ in work.blocks[:-1])
+                last = work.blocks[-1][0]
+                self.runs.append(len(work.blocks))
+                self.give(Applied(last.height, last.id, PLAN.seals.get(last.height)))
             else:
                 self.work.remove(work)
                 self.give(self.answer(work))
@@ -157,6 +172,7 @@ def test_catches_up_over_epochs(seed: int) -> None:
     assert shell.caught_up == 600
     assert not shell.bad
     assert 1 < shell.open_max <= RANGES_OPEN_MAX
+    assert 1 < max(shell.runs) <= RUN_BLOCKS_MAX
 
 
 @pytest.mark.parametrize("lie", ["silent", "empty", "short", "shifted", "unsigned", "forged"])
@@ -230,24 +246,177 @@ def test_what_is_held_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     assert (again.first, again.count) == (1, 1), "only the next block is asked for"
 
 
-def test_peer_that_fails_is_left_out_until_it_speaks_again() -> None:
-    planner = SyncPlanner(GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify)
-    opened = requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+def plan() -> SyncPlanner:
+    return SyncPlanner(GENESIS_HASH, PLAN.records[0], Height(0), ORIGIN.block_id, FakeSigner.verify)
+
+
+def test_a_peer_that_fails_is_dropped_until_it_is_let_in_again() -> None:
+    planner = plan()
+    effects = planner.step(PeerStatus(PEERS[0], Height(10)))
     for _ in range(FAILURES_MAX - 1):
-        opened = requests_of(planner.step(RequestFailed(opened[0].request)))
-        assert opened
-    assert requests_of(planner.step(RequestFailed(opened[0].request))) == []
+        effects = planner.step(RequestFailed(requests_of(effects)[0].request))
+        assert requests_of(effects) and planner.target == 10
+    effects = planner.step(RequestFailed(requests_of(effects)[0].request))
+    assert PeerFails(PEERS[0]) in effects and not requests_of(effects) and planner.target == 0
     assert requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+
+
+def test_a_height_that_nobody_brings_is_no_target_for_long() -> None:
+    """A liar who feeds every new block as it comes still cannot keep a claim of more."""
+    planner, answered = plan(), 0
+    effects = planner.step(PeerStatus(PEERS[0], Height(1 << 60)))
+    while planner.target > answered + 1:
+        [request, *_] = requests_of(effects)
+        blocks = tuple(CHAIN[request.first - 1 : request.first])
+        effects = planner.step(
+            BlocksArrived(request.request, blocks if request.first == answered + 1 else ())
+        )
+        answered = max(answered, request.first)
+        effects += planner.step(Applied(CHAIN[answered - 1][0].height, CHAIN[answered - 1][0].id))
+        assert answered <= FAILURES_MAX
+    assert PeerFails(PEERS[0]) in effects
+
+
+def test_an_honest_peer_may_fail_now_and_then() -> None:
+    planner, failed = plan(), 0
+    effects = planner.step(PeerStatus(PEERS[0], Height(600)))
+    waiting = requests_of(effects)
+    done = 0
+    while waiting:
+        request = waiting.pop(0)
+        if failed % FAILURES_MAX != FAILURES_MAX - 1 and request.first > 1:
+            failed += 1
+            waiting += requests_of(planner.step(RequestFailed(request.request)))
+            continue
+        failed += 1
+        blocks = tuple(CHAIN[request.first - 1 : request.first - 1 + request.count])
+        effects = planner.step(BlocksArrived(request.request, blocks))
+        assert PeerFails(PEERS[0]) not in effects
+        for effect in effects:
+            if isinstance(effect, ApplyRun):
+                last = effect.blocks[-1][0]
+                done = last.height
+                effects += planner.step(Applied(last.height, last.id, PLAN.seals.get(last.height)))
+        waiting += requests_of(effects)
+    assert done == 600
+
+
+def test_a_slow_range_is_asked_of_another_peer_too_and_either_answer_serves() -> None:
+    for first_to_answer in (0, 1):
+        planner = plan()
+        [slow] = requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+        assert not requests_of(planner.step(RequestSlow(slow.request))), "never the same peer twice"
+        [second] = requests_of(planner.step(PeerStatus(PEERS[1], Height(10))))
+        assert (second.peer, second.first, second.count) == (PEERS[1], 1, 10)
+        answer = (slow, second)[first_to_answer]
+        effects = planner.step(BlocksArrived(answer.request, tuple(CHAIN[:10])))
+        assert [len(e.blocks) for e in effects if isinstance(e, ApplyRun)] == [10]
+        late = planner.step(BlocksArrived((second, slow)[first_to_answer].request, tuple(CHAIN[:10])))
+        assert not [e for e in late if isinstance(e, ApplyRun | PeerIsBad | PeerFails)]
+
+
+def test_nonsense_condemns_its_sender_alone() -> None:
+    planner = plan()
+    [request] = requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+    planner.step(PeerStatus(PEERS[1], Height(10)))
+    effects = planner.step(NonsenseArrived(request.request, "no block"))
+    assert PeerIsBad(PEERS[0], "no block") in effects
+    assert [r.peer for r in requests_of(effects)] == [PEERS[1]]
+
+
+@pytest.mark.parametrize(
+    ("size", "runs"), [(RUN_BYTES_MAX // 2, [2, 1]), (RUN_BYTES_MAX // 2 + 1, [1, 1, 1])]
+)
+def test_a_run_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, size: int, runs: list[int]) -> None:
+    monkeypatch.setattr(planner_module, "_size_of", lambda block: size)
+    planner = plan()
+    [request] = requests_of(planner.step(PeerStatus(PEERS[0], Height(3))))
+    effects = planner.step(BlocksArrived(request.request, tuple(CHAIN[:3])))
+    assert [len(e.blocks) for e in effects if isinstance(e, ApplyRun)] == runs
+
+
+class Adversary:
+    """Peers that Hypothesis plays: each answer is right, short, empty, late, of others, forged or lost."""
+
+    def __init__(self, data: st.DataObject, honest: PublicKey) -> None:
+        self.data, self.honest = data, honest
+        self.planner = plan()
+        self.open: list[Request] = []
+        self.applied = 0
+        self.out: set[PublicKey] = set()
+
+    def give(self, event: SyncInput) -> None:
+        effects = self.planner.step(event)
+        for effect in effects:
+            match effect:
+                case Request():
+                    assert effect.peer not in self.out and 1 <= effect.count <= RANGE_BLOCKS_MAX
+                    assert self.applied < effect.first <= self.applied + BLOCKS_AHEAD_MAX
+                    self.open.append(effect)
+                case ApplyRun():
+                    for block, certificate in effect.blocks:
+                        assert (block, certificate) == CHAIN[self.applied], "only the one true chain"
+                        self.applied += 1
+                    last = effect.blocks[-1][0]
+                    self.give(Applied(last.height, last.id, PLAN.seals.get(last.height)))
+                case PeerIsBad(peer, _) | PeerFails(peer):
+                    assert peer != self.honest
+                    self.out.add(peer)
+                    self.open = [request for request in self.open if request.peer != peer]
+        assert len(self.planner._open) - len(self.planner._slow) <= RANGES_OPEN_MAX
+
+    def answer(self, request: Request, height: int) -> None:
+        right = tuple(CHAIN[:height][request.first - 1 : request.first - 1 + request.count])
+        number = request.request
+        ways = ["right"] if request.peer == self.honest else WAYS
+        match self.data.draw(st.sampled_from(ways)):
+            case "right":
+                self.give(BlocksArrived(number, right))
+            case "empty":
+                self.give(BlocksArrived(number, ()))
+            case "short":
+                self.give(BlocksArrived(number, right[:1]))
+            case "shifted":
+                self.give(BlocksArrived(number, right[1:]))
+            case "forged":
+                spoilt = tuple((ledger.spoil(block), proof) for block, proof in right[-1:])
+                self.give(BlocksArrived(number, (*right[:-1], *spoilt)))
+            case "nonsense":
+                self.give(NonsenseArrived(number, "nonsense"))
+            case "slow":
+                self.give(RequestSlow(number))
+                self.open.append(request)
+            case _:
+                self.give(RequestFailed(number))
+
+
+WAYS = ["right", "empty", "short", "shifted", "forged", "nonsense", "slow", "lost"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_one_honest_peer_among_any_others_is_enough(data: st.DataObject) -> None:
+    height = data.draw(st.integers(1, 200))
+    others = PEERS[1:]
+    game = Adversary(data, PEERS[0])
+    claims = [data.draw(st.integers(1, 1 << 62)) for _ in others]
+    for peer, claim in zip(others, claims, strict=True):
+        game.give(PeerStatus(peer, Height(claim)))
+    game.give(PeerStatus(PEERS[0], Height(height)))
+    for _ in range(2_000):
+        if not game.open:
+            break
+        game.answer(game.open.pop(data.draw(st.integers(0, len(game.open) - 1))), height)
+    assert game.applied == height
+    assert game.planner.target == max(
+        [height, *(claim for peer, claim in zip(others, claims, strict=True) if peer not in game.out)]
+    )
 
 
 # --- messages
 
 
-def decode(data: bytes) -> SyncMessage:
-    def refuse(raw: bytes) -> None:
-        raise AssertionError
-
-    return decode_sync(data, lambda body: decode_block(body, refuse))  # type: ignore[arg-type]
+RAW = [(block.encode(), certificate.encode()) for block, certificate in CHAIN[: RANGE_BLOCKS_MAX + 1]]
 
 
 @pytest.mark.parametrize(
@@ -257,11 +426,11 @@ def decode(data: bytes) -> SyncMessage:
         ChainStatus(Height(7), CHAIN[6][0].id),
         GetBlocks(Height(1), RANGE_BLOCKS_MAX),
         Blocks(()),
-        Blocks(tuple(CHAIN[:RANGE_BLOCKS_MAX])),
+        Blocks(tuple(RAW[:RANGE_BLOCKS_MAX])),
     ],
 )
 def test_messages_round_trip(message: SyncMessage) -> None:
-    assert decode(encode_sync(message)) == message
+    assert decode_sync(encode_sync(message)) == message
 
 
 @pytest.mark.parametrize(
@@ -269,28 +438,28 @@ def test_messages_round_trip(message: SyncMessage) -> None:
     [
         GetBlocks(Height(1), RANGE_BLOCKS_MAX + 1),
         GetBlocks(Height(0), 1),
-        Blocks(tuple(CHAIN[: RANGE_BLOCKS_MAX + 1])),
+        Blocks(tuple(RAW)),
     ],
 )
 def test_limits_of_messages(message: SyncMessage) -> None:
     with pytest.raises(Rejected):
-        decode(encode_sync(message))
+        decode_sync(encode_sync(message))
 
 
 def test_size_limit() -> None:
     assert SYNC_BYTES_MAX > BLOCK_BYTES_MAX
     with pytest.raises(Rejected):
-        decode(bytes(SYNC_BYTES_MAX + 1))
+        decode_sync(bytes(SYNC_BYTES_MAX + 1))
 
 
 def test_hostile_bytes_are_only_ever_rejected() -> None:
     random = Random(5)
-    good = encode_sync(Blocks(tuple(CHAIN[:2])))
+    good = encode_sync(Blocks(tuple(RAW[:2])))
     for _ in range(2_000):
         data = bytearray(good)
         for _ in range(random.randint(1, 4)):
             data[random.randrange(len(data))] = random.randrange(256)
         try:
-            decode(bytes(data[: random.randint(1, len(data))]))
+            decode_sync(bytes(data[: random.randint(1, len(data))]))
         except Rejected:
             pass

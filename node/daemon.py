@@ -35,6 +35,9 @@ from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offen
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.signer import Signer
+from node.snapshot.folder import SnapshotFolder
+from node.snapshot.joining import Joining
+from node.snapshot.making import adopt_snapshot
 from node.store.opening import open_store
 from node.store.store import Store
 from node.sync import BlockSync
@@ -51,6 +54,7 @@ from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
 from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_INTERVAL_MS_MIN
+from protocol.sync.snapshot import Anchor, Manifest
 from protocol.transition import Admission, check_admission
 from protocol.types import PublicKey, Seconds
 
@@ -80,6 +84,7 @@ FRAME_RATES: Final = {
     int(FrameKind.TXS): Rate(50, 100),
     int(FrameKind.STARVE): Rate(20, 50),
     int(FrameKind.EVIDENCE): Rate(100, 400),
+    int(FrameKind.SNAPSHOT): Rate(1_000, 2_000),
 }
 """What is read of one peer. A correct one sends some ten blocks a second with a few messages each, a batch
 every 5 ms at most, and evidence again every 2 s."""
@@ -139,7 +144,8 @@ class Daemon:
             self._on_committed,
             lambda peer, height: self.sync.ask(peer, height),
         )
-        self.sync = BlockSync(store, self.executor, self.driver, self.network)
+        self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
+        self.sync = BlockSync(store, self.executor, self.driver, self.network, self.snapshots.holds_blocks)
         self.clock = clock
         self.ipc = IpcServer(config.socket_path, NodeHandlers(self._parts()))
         self.offences = Offences(FRAME_RATES)
@@ -159,6 +165,7 @@ class Daemon:
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)
+            nursery.start_soon(self.snapshots.run)
             nursery.start_soon(self._listen)
             nursery.start_soon(self.intake.accept_waiting)
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
@@ -212,6 +219,7 @@ class Daemon:
         return None if data is None else decode_safety(data, self.driver.decode_block)
 
     def _on_committed(self, block: Block, certificate: Certificate) -> None:
+        self.snapshots.note(block.height)
         self.ipc.publish_committed(block.height)
         self.sync.advance(block)
         if block.header.is_seal:
@@ -229,9 +237,11 @@ class Daemon:
                 case PeerUp(peer):
                     self.log.info("peer.up", peer=peer.hex())
                     self.sync.greet(peer)
+                    self.snapshots.greet(peer)
                 case PeerDown(peer, reason):
                     self.log.info("peer.down", peer=peer.hex(), why=reason)
                     self.sync.lose(peer)
+                    self.snapshots.lose(peer)
             # `receive` goes on at once while frames wait: without this a flood would stop everything else.
             await trio.lowlevel.checkpoint()
 
@@ -278,6 +288,8 @@ class Daemon:
                 self.evidence.on_frame(peer, payload)
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
+            case FrameKind.SNAPSHOT:
+                self.snapshots.on_frame(peer, payload)
 
     def _on_pending(self) -> None:
         """Tell those who make blocks, and those who wait for one, that there is work."""
@@ -317,8 +329,16 @@ async def run_node(config: Config, clock: Clock | None = None) -> None:
     keyring = Keyring(config.keys_path)
     passphrase = _read_passphrase(config)
     keys = (keyring.load(NODE_KEY, passphrase), keyring.load(CONSENSUS_KEY, passphrase))
+    while (fetched := await _run_daemon(config, clock or SystemClock(), keys)) is not None:
+        await trio.to_thread.run_sync(_begin_anew, config, *fetched)
+
+
+async def _run_daemon(
+    config: Config, clock: Clock, keys: tuple[SecretKey, SecretKey]
+) -> tuple[Manifest, Anchor] | None:
+    """Run one daemon to its end; return the snapshot with which to begin anew, if it fetched one."""
     store = open_store(config)
-    daemon = Daemon(config, clock or SystemClock(), keys, store)
+    daemon = Daemon(config, clock, keys, store)
     gc.collect()
     gc.freeze()  # Modules, keys and the state tree stay; nobody needs to look at them again.
     failure: OperationError | None = None
@@ -338,11 +358,26 @@ async def run_node(config: Config, clock: Clock | None = None) -> None:
     if failure is not None:
         daemon.log.critical("node.failed", slug=failure.slug, why=failure.why)
         raise failure
+    return daemon.snapshots.fetched
+
+
+def _begin_anew(config: Config, manifest: Manifest, anchor: Anchor) -> None:
+    """Put a snapshot that was fetched into the store; when a part of it is damaged, it is fetched again."""
+    store = open_store(config)
+    try:
+        adopt_snapshot(store, SnapshotFolder(config.snapshots_path), manifest, anchor)
+    except OperationError as failure:
+        if failure.slug != "snapshot.damaged":
+            raise
+        get_logger("daemon").error("snapshot.damaged", height=manifest.height, why=failure.why)
+    finally:
+        store.close()
 
 
 async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
+            daemon.snapshots.fetched = None
             if daemon.stopping.is_set():
                 scope.cancel()
             daemon.stop()

@@ -9,6 +9,7 @@ It also fetches again what was found damaged on this node's own disk (`Store.dam
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -108,7 +109,16 @@ class _Asked:
 class BlockSync:
     """Keep one planner informed and do what it says."""
 
-    def __init__(self, store: Store, executor: Executor, driver: Driver, network: Transport) -> None:
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        driver: Driver,
+        network: Transport,
+        is_held: Callable[[Height], bool] = lambda target: False,
+    ) -> None:
+        """Join the parts; `is_held` tells that blocks up to a height are not to be fetched for now."""
+        self._is_held = is_held
         self._store = store
         self._executor = executor
         self._driver = driver
@@ -295,6 +305,8 @@ class BlockSync:
                         self._feed(RequestFailed(asked.request))
 
     def _note_height(self, peer: PeerId, height: Height) -> None:
+        if self._is_held(height):
+            return
         own = self._executor.head.height
         now = trio.current_time()
         if now < self._left_out.get(peer, (0.0, 0.0))[0]:

@@ -49,6 +49,7 @@ class FrameKind(IntEnum):
     TXS = 6
     STARVE = 7
     EVIDENCE = 8
+    SNAPSHOT = 9
 
 
 def frame(kind: FrameKind, payload: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """`coopd snapshot`: make, list and check snapshots of the state, and found a node on one."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def create(*, height: int | None = None) -> None:
     from node.snapshot.making import create_snapshot
     from node.store.store import Store
 
+    os.nice(10)  # the node comes first
     config = load(session.home)
     folder = SnapshotFolder(config.snapshots_path)
     store = Store.open(config.store_path, readonly=True)

@@ -117,6 +117,11 @@ class SnapshotFolder:
                 shutil.rmtree(self.place(height), ignore_errors=True)
         return manifest
 
+    def clear_drafts(self) -> None:
+        """Remove what stopped processes left half written."""
+        for draft in self.path.glob(_DRAFT + "*"):
+            shutil.rmtree(draft, ignore_errors=True)
+
     # --- what is being fetched
 
     def incoming(self) -> frozenset[Hash32]:

@@ -125,6 +125,27 @@ def check_rows(verified: Verified, folder: SnapshotFolder, on_chunk: Progress | 
         raise damaged(verified.manifest.height, f"{rows:,} rows; the manifest says otherwise")
 
 
+def adopt_snapshot(store: Store, folder: SnapshotFolder, manifest: Manifest, anchor: Anchor) -> None:
+    """Put a snapshot that was fetched in the place of a shorter chain, and forget what was fetched.
+
+    Raises:
+        OperationError: snapshot.damaged: a chunk changed on disk; it is to be fetched again. store.disk_low.
+    """
+    bits = store.genesis().tree_bits
+    chunks = list(zip(manifest.chunks, check_manifest(manifest, anchor.header), strict=True))
+
+    def read() -> Iterator[tuple[tuple[bytes, bytes], ...]]:
+        for entry, path in chunks:
+            try:
+                yield check_chunk(folder.load_incoming(entry.digest) or b"", path, entry.digest, bits)
+            except Rejected as refusal:
+                folder.drop_incoming(entry.digest)
+                raise damaged(manifest.height, f"a chunk that was fetched: {refusal}") from refusal
+
+    store.adopt(anchor, read)
+    folder.clear_incoming()
+
+
 def restore_store(
     verified: Verified, folder: SnapshotFolder, path: Path, on_chunk: Progress | None = None
 ) -> Height:

@@ -124,6 +124,10 @@ class Txn:
         with self._raw.cursor(self._handles[table]) as cursor:
             cursor.putmulti(rows)
 
+    def clear(self, table: str) -> None:
+        """Delete all rows of a table."""
+        self._raw.drop(self._handles[table], delete=False)
+
     def delete(self, table: str, key: bytes) -> bool:
         """Delete a row; tell whether there was one."""
         return self._raw.delete(key, db=self._handles[table])

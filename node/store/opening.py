@@ -19,10 +19,7 @@ def open_store(config: Config) -> Store:
     """
     genesis = load_genesis(config.genesis_path)
     if not config.store_path.exists():
-        execution = apply_genesis(genesis)
-        items = ((key, value) for key, value in execution.writes.items() if value is not None)
-        root = StateTree.build(genesis.tree_bits, items).root
-        Store.create(config.store_path, genesis, execution.writes, root)
+        found_store(config.store_path, genesis)
     store = Store.open(config.store_path)
     if store.genesis() != genesis:
         store.close()
@@ -33,6 +30,17 @@ def open_store(config: Config) -> Store:
             "use a data folder of its own for each chain",
         )
     return store
+
+
+def found_store(path: Path, genesis: Genesis) -> None:
+    """Make the store of a chain at its genesis.
+
+    Raises:
+        OperationError: as `Store.create`.
+    """
+    execution = apply_genesis(genesis)
+    items = ((key, value) for key, value in execution.writes.items() if value is not None)
+    Store.create(path, genesis, execution.writes, StateTree.build(genesis.tree_bits, items).root)
 
 
 def load_genesis(path: Path) -> Genesis:

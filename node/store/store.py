@@ -13,7 +13,7 @@ one thread and is not held across an `await` in the loop: old views keep old pag
 follows from it are never apart, and there is no unclean stop to repair.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,6 +122,31 @@ class Store:
             return head
 
         return self._environment.write(work)
+
+    def adopt(self, anchor: Anchor, read: Callable[[], Iterable[Iterable[tuple[bytes, bytes]]]]) -> None:
+        """Put a snapshot that was checked in the place of a chain that is shorter, all of it or nothing.
+
+        The safety record stays: only a chain that has passed its height makes it void (W7).
+
+        Args:
+            read: yields keys and values of the state, each key once; may be called again.
+
+        Raises:
+            OperationError: `store.disk_low`, and what `read` raises.
+            StorageBroken: end the process.
+        """
+        genesis = self.genesis()
+
+        def work(txn: Txn) -> None:
+            assert anchor.header.height > blocks.load_head(txn).height, "the chain here is longer"
+            for table in SCHEMA.tables:
+                if table != META:
+                    txn.clear(table)
+            blocks.save_anchor(txn, genesis, anchor)
+            for chunk in read():
+                txn.put_many(STATE, sorted(chunk))
+
+        self._environment.write(work)
 
     def save_safety(self, record: bytes) -> None:
         """Replace the safety record; on disk when it returns.

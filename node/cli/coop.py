@@ -13,7 +13,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from node.catalog import fill
-from node.cli.epoch_chain import EpochChain, Seal
+from node.cli.epoch_chain import EpochChain, Fork, Seal
 from node.cli.member_home import Connection, MemberHome
 from node.cli.payments import (
     Asset,
@@ -340,6 +340,27 @@ def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
     )
 
 
+@verify_app.command(name="accuse")
+def verify_accuse() -> None:
+    """Show a node the evidence of the forks that were seen here; it gets into a block of its chain."""
+    client, pieces = session.client(), session.home.evidence()
+    shown = []
+    for piece in pieces:
+        try:
+            shown.append({**client.call("chain_submitEvidence", evidence=piece), "known": False})
+        except Failure as failure:
+            if not failure.label.endswith("evidence.known"):
+                raise
+            shown.append({"evidence": piece, "known": True})
+    news = sum(not one["known"] for one in shown)
+    session.terminal.show(
+        shown,
+        f"{len(shown)} pieces of evidence, {news} new to the node. See what follows: coopd validator evidence"
+        if shown
+        else "There is no evidence: no fork was seen here whose certificates convict somebody.",
+    )
+
+
 @contacts_app.command(name="add")
 def contacts_add(name: str, address: str, /) -> None:
     """Give a name to an address."""
@@ -392,7 +413,11 @@ def launch(
     session.terminal = Terminal(json=json, quiet=quiet, yes=yes, language=lang or default_language())
     session.home = MemberHome(home)
     session.rpc, session.acts_as = rpc, acts_as
-    return app(tokens, exit_on_error=False, result_action="return_value")
+    try:
+        return app(tokens, exit_on_error=False, result_action="return_value")
+    except Fork as fork:
+        session.home.save_evidence(fork.evidence)
+        raise
 
 
 def main() -> None:

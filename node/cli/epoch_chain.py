@@ -18,6 +18,8 @@ from node.cli.terminal import Failure
 from protocol import codec
 from protocol.chain.block import HEADER_BYTES_MAX, Header, decode_header
 from protocol.chain.certificate import CERTIFICATE_BYTES_MAX, Certificate, decode_certificate
+from protocol.chain.conviction import compare_certificates
+from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EPOCH_BYTES_MAX, EngineKind, EpochRecord, read_epoch
 from protocol.errors import Code, Rejected
@@ -49,6 +51,23 @@ class Proof:
 
     header: Header
     certificate: Certificate
+
+
+class Fork(Failure):
+    """Two final headers contradict each other.
+
+    Args:
+        evidence: against everybody of whom the two certificates alone show that they signed both.
+    """
+
+    def __init__(self, why: str, evidence: tuple[Evidence, ...]) -> None:
+        super().__init__(
+            "The chain is forked: do not trust this node, and keep both proofs.",
+            why,
+            "show this to the other members and operators; pay nothing until it is cleared up",
+            "member.fork",
+        )
+        self.evidence = evidence
 
 
 class EpochChain:
@@ -196,18 +215,16 @@ class EpochChain:
                     "member.fell_back",
                 )
 
-    def _fork(self, known: Proof, shown: Proof) -> Failure:
+    def _fork(self, known: Proof, shown: Proof) -> Fork:
         """Name who signed both histories: the evidence that a quorum of one epoch cannot deny."""
         record = self._trusts[known.header.epoch].record
         first, second = (set(proof.certificate.signer_indexes()) for proof in (known, shown))
         is_one_epoch = known.header.epoch == shown.header.epoch
         guilty = sorted(record.validators[i].operator for i in first & second) if is_one_epoch else []
-        return Failure(
-            "The chain is forked: do not trust this node, and keep both proofs.",
+        return Fork(
             f"final are {_name(known.header)} and, as this node shows, {_name(shown.header)}; "
             f"both are signed by: {', '.join(guilty) or 'different epochs'}.",
-            "show this to the other members and operators; pay nothing until it is cleared up",
-            "member.fork",
+            tuple(compare_certificates(known.certificate, shown.certificate, record)),
         )
 
 

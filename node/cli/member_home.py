@@ -5,6 +5,7 @@ does not talk to a node.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from node.cli.receipts import Bundle
 from node.cli.terminal import Exit, Failure
 from node.wallet.keyring import Keyring
 from protocol.addresses import HRP_MAIN, HRP_TEST, format_address, parse_address
+from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.contracts.policies import address_of_key
 from protocol.errors import Rejected
@@ -125,6 +127,18 @@ class MemberHome:
     def save_epochs(self, epochs: EpochChain) -> None:
         """Remember what is proved of the chain's epochs."""
         _write(self.path / "epochs.json", msgspec.json.format(msgspec.json.encode(epochs.remember())) + b"\n")
+
+    def evidence(self) -> list[str]:
+        """Return the evidence of a fork that was seen, as 0x-hex."""
+        try:
+            return msgspec.json.decode((self.path / "evidence.json").read_bytes(), type=list[str])
+        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+            return []
+
+    def save_evidence(self, evidence: Sequence[Evidence]) -> None:
+        """Keep evidence of a fork beside what was kept before."""
+        kept = dict.fromkeys([*self.evidence(), *["0x" + one.encode().hex() for one in evidence]])
+        _write(self.path / "evidence.json", msgspec.json.encode(list(kept)) + b"\n")
 
     def contacts(self) -> dict[str, str]:
         """Return names and addresses."""

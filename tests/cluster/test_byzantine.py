@@ -9,19 +9,24 @@ from typing import Any
 
 import pytest
 
+from node.cli.member_home import MemberHome
 from node.cli.rpc_client import RpcClient
 from node.cluster import faults
 from node.cluster.local import LocalNet
 from node.cluster.processes import Started, _began
+from node.config import CONSENSUS_KEY, load
+from node.wallet.keyring import Keyring
 from tests.cluster.real_cluster import (
     Payers,
     assert_same_chain,
     assert_sound,
+    coop,
     coopd,
     run,
     wait_ready,
     wait_until,
 )
+from tests.protocol.accuse import double_vote_by
 
 pytestmark = pytest.mark.cluster
 
@@ -96,8 +101,25 @@ def test_the_chain_goes_on_with_one_of_four_against_it(bft_net: LocalNet, mode: 
     wait_ready(net, CULPRIT)
     assert_same_chain(net, payers.acknowledged)
     assert convictions(net, CULPRIT)["items"] == items, "the culprit sees it too"
+    if mode == "silent":
+        a_member_accuses(net)
     net.stop()
     assert_sound(net)
+
+
+def a_member_accuses(net: LocalNet) -> None:
+    """Let a member show two certified contradictions, as a fork would leave them, to a node."""
+    secret = Keyring(load(Path(net.node(CULPRIT).home), environ={}).keys_path).load(CONSENSUS_KEY, None)
+    evidence = double_vote_by(secret, net.genesis.compute_hash(), height=3, view=99)
+    MemberHome(net.member_home).save_evidence((evidence,))
+    shown = json.loads(coop("verify", "accuse", "--json", home=net.member_home).stdout)
+    assert [one["known"] for one in shown] == [False]
+    wait_until(
+        lambda: all(convictions(net, node.name)["suspended"] == [CULPRIT] for node in net.state.nodes),
+        "what the member shows is on every node",
+    )
+    again = json.loads(coop("verify", "accuse", "--json", home=net.member_home).stdout)
+    assert [one["known"] for one in again] == [True]
 
 
 def refuse_the_culprit(net: LocalNet) -> None:

@@ -20,7 +20,7 @@ from node.store.store import Store
 from protocol import crypto
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
-from protocol.chain.evidence import Evidence, EvidenceKind, Statement, StatementKind
+from protocol.chain.evidence import Evidence
 from protocol.chain.transaction import (
     SCHEME_ECDSA,
     SignedTransaction,
@@ -29,13 +29,14 @@ from protocol.chain.transaction import (
     compute_tx_id,
 )
 from protocol.chain.validators import EngineKind
-from protocol.codec import Value, encode
+from protocol.codec import Value
 from protocol.contracts import registry
 from protocol.contracts.policies import address_of_key, compute_address
 from protocol.crypto import SecretKey, public_key_of
 from protocol.merkle.tree import StateTree
 from protocol.transition import apply_genesis
-from protocol.types import BlockId, EpochNumber, Hash32, Height, Seconds, Signature, TimeMs, View
+from protocol.types import BlockId, Hash32, Height, Seconds, TimeMs, View
+from tests.protocol.accuse import double_vote_by
 
 
 class SmallChain:
@@ -160,16 +161,9 @@ class SmallChain:
 
     def double_vote(self, index: int, view: int = 4, epoch: int = 0, height: int = 1) -> Evidence:
         """Return two votes of a validator for two blocks of one height and term."""
-        record = self.executor.record
-        kind = VoteKind.ACK if record.engine is EngineKind.RAFT else VoteKind.PRECOMMIT
-        statements = []
-        for block in (b"one", b"two"):
-            content = encode((epoch, int(kind), height, view, crypto.sha256(block), None))
-            bare = Statement(StatementKind.VOTE, content, Signature(bytes(64)))
-            digest = bare.compute_digest(self.genesis_hash)
-            statements.append(replace(bare, signature=crypto.sign(self.secret(index), digest)))
-        key = record.validators[index].consensus_key
-        return Evidence(EvidenceKind.DUPLICATE_VOTE, EpochNumber(epoch), Height(height), key, *statements)
+        kind = VoteKind.ACK if self.executor.record.engine is EngineKind.RAFT else VoteKind.PRECOMMIT
+        secret, chain = self.secret(index), self.genesis_hash
+        return double_vote_by(secret, chain, epoch=epoch, height=height, view=view, kind=kind)
 
     def secret(self, index: int) -> SecretKey:
         """Return the consensus key of a validator."""

@@ -32,9 +32,24 @@ def double_vote(
     kind: VoteKind = VoteKind.PRECOMMIT,
     salt: int = 0,
 ) -> Evidence:
-    """Make two votes for two blocks, signed by one validator."""
+    """Make two votes for two blocks, signed by a person of `ledger_world`."""
+    return double_vote_by(
+        secret_of(name), genesis_hash, epoch=epoch, height=height, view=view, kind=kind, salt=salt
+    )
+
+
+def double_vote_by(
+    secret: SecretKey,
+    genesis_hash: Hash32,
+    *,
+    epoch: int = 0,
+    height: int = 1,
+    view: int = 0,
+    kind: VoteKind = VoteKind.PRECOMMIT,
+    salt: int = 0,
+) -> Evidence:
+    """Make two votes for two blocks, signed by one key."""
     statements = []
-    secret = secret_of(name)
     for place in (2 * salt, 2 * salt + 1):
         block_id = BlockId(crypto.sha256(b"block %d" % place))
         vote = Vote(EpochNumber(epoch), kind, Height(height), View(view), block_id, None, 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.epoch_chain import EpochChain, Proof, Seal, Seen
+from node.cli.epoch_chain import EpochChain, Fork, Proof, Seal, Seen
 from node.cli.member_home import Connection, MemberHome
 from node.cli.receipts import Bundle, make_bundle, verify_bundle
 from node.cli.terminal import Failure
@@ -154,10 +154,25 @@ def test_two_final_headers_of_one_height_are_evidence_and_an_old_state_is_refuse
     assert refused.value.label == "member.stale"
     twin = replace(seen.header, time_ms=TimeMs(seen.header.time_ms + 1))
     certificate = chain.certify_by(twin.height, twin.compute_id(), (1, 2))
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(Fork) as forked:
         epochs.see_newest(hex_of(twin.encode()), hex_of(certificate.encode()))
-    both = chain.executor.record.validators[1].operator
-    assert refused.value.label == "member.fork" and refused.value.why.endswith(f"both are signed by: {both}.")
+    both = chain.executor.record.validators[1]
+    fork = forked.value
+    assert fork.label == "member.fork" and fork.why.endswith(f"both are signed by: {both.operator}.")
+    [evidence] = fork.evidence
+    assert evidence.accused == both.consensus_key
+    chain.executor.check_accusation(evidence)
+    assert chain.commit(evidence=(evidence,)).evidence == fork.evidence, "the chain takes it"
+
+
+def test_evidence_of_a_fork_is_kept_once(chain: SmallChain, tmp_path: Path) -> None:
+    home = MemberHome(tmp_path / "member")
+    home.path.mkdir()
+    one, other = chain.double_vote(1), chain.double_vote(2)
+    assert home.evidence() == []
+    home.save_evidence((one,))
+    home.save_evidence((one, other))
+    assert home.evidence() == [hex_of(one.encode()), hex_of(other.encode())]
 
 
 def test_a_step_back_to_raft_needs_its_owner(chain: SmallChain) -> None:

@@ -84,6 +84,7 @@ class Bank:
         self._lanes_used: set[tuple[int, int]] = set()
         self.acknowledged = 0
         self.last_by_gateway: dict[int, float] = {}
+        self.last_refusals: dict[int, str] = {}
         self._failures: list[BaseException] = []
         self._threads = [
             threading.Thread(target=self._work, args=(at,), daemon=True) for at in range(threads)
@@ -192,7 +193,7 @@ class Bank:
             try:
                 receipt = send(clients[gateway], signed, wait_ms)
             except Failure as failure:
-                why = failure.label
+                why = self.last_refusals[gateway] = failure.label
                 # An answer that is no answer proves nothing either.
                 if failure.is_applied_unknown or failure.label == "rpc.unusable":
                     outcome = Outcome.UNKNOWN

@@ -157,9 +157,14 @@ class Cluster:
         """Tell whether a daemon was started and not ended by us."""
         return self._daemons[at] is not None
 
-    def pids(self) -> list[int]:
-        """List the processes of all daemons that are up."""
-        return [daemon.pid for daemon in self._daemons if daemon is not None and daemon.pid is not None]
+    def processes(self) -> list[tuple[str, int]]:
+        """List name and id of all processes that were started and not ended by us."""
+        return [
+            (f"{node.name}-{kind}", process.pid)
+            for kind, started in (("node", self._daemons), ("gateway", self._gateways))
+            for node, process in zip(self.nodes, started, strict=True)
+            if process is not None and process.pid is not None and process.exitcode is None
+        ]
 
     def ended_alone(self) -> list[int]:
         """List the daemons that ended although nobody ended them."""

@@ -198,7 +198,15 @@ class Run:
             heard = [bank.last_by_gateway.get(at, 0.0) > healed for at in range(cluster.count)]
             return all(heard) and min(cluster.heights()) > goal
 
-        return cluster.wait(is_calm, "progress through every gateway, and catch-up", CALM_SECONDS_MAX)
+        try:
+            return cluster.wait(is_calm, "progress through every gateway, and catch-up", CALM_SECONDS_MAX)
+        except AssertionError as failure:
+            silent = [
+                f"the gateway of {node.name} acknowledged nothing, last it said {bank.last_refusals.get(at)}"
+                for at, node in enumerate(cluster.nodes)
+                if bank.last_by_gateway.get(at, 0.0) <= healed
+            ]
+            raise Failed("\n".join([str(failure), *silent])) from failure
 
 
 def wait_level(cluster: Cluster) -> None:

@@ -179,7 +179,7 @@ def load_served(txn: Txn, height: int) -> tuple[bytes, bytes] | None:
     """
     key = height_key(height)
     block, certificate = txn.get(BLOCKS, key), txn.get(CERTIFICATES, key)
-    if not 1 <= height <= load_head(txn).height:
+    if not load_base(txn) < height <= load_head(txn).height:
         return None
     fault = find_row_fault(txn, height, txn.get(HEADERS, key), block, certificate)
     if fault is not None:

@@ -9,7 +9,7 @@ import math
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -317,8 +317,13 @@ class Daemon:
             await self.driver.stops_leading()
 
 
-async def run_node(config: Config, clock: Clock | None = None) -> None:
+async def run_node(
+    config: Config, clock: Clock | None = None, beside: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Run one node in this process until SIGTERM or SIGINT.
+
+    Args:
+        beside: runs as long as the node does, and raises nothing.
 
     Raises:
         OperationError: it cannot start, or its disk or network failed.
@@ -345,6 +350,8 @@ async def _run_daemon(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, daemon, nursery.cancel_scope)
+            if beside is not None:
+                nursery.start_soon(beside)
             await daemon.run()
             nursery.cancel_scope.cancel()
     except* OperationError as group:

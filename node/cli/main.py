@@ -1,15 +1,16 @@
 """`coopd`: what an operator types. Each command loads what it needs inside its function: all start fast."""
 
 import os
-import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from node.cli.consensus import consensus_app, validator_app
+from node.cli.gateway_child import GatewayChild, start_gateway
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
 from node.cli.session import session
@@ -102,17 +103,18 @@ def run(
 
     set_up(config.log_level, config.log_format)
     # Forked before this process loads libp2p or has threads.
-    child = _fork_gateway(config) if config.gateway_with_node else None
+    child = None
+    if config.gateway_with_node:
+        child = GatewayChild(_fork_gateway(config), lambda: start_gateway(config.home, flags))
     try:
         import trio
 
         from node.daemon import run_node
 
-        trio.run(run_node, config)
+        trio.run(partial(run_node, config, beside=None if child is None else child.keep))
     finally:
         if child is not None:
-            os.kill(child, signal.SIGTERM)
-            os.waitpid(child, 0)
+            child.end()
 
 
 @app.command

@@ -170,6 +170,39 @@ def validator_evidence() -> None:
     session.terminal.show(answer, lambda: "\n".join(evidence_lines(answer)))
 
 
+@validator_app.command(name="lift")
+def validator_lift(operator: str, /, *, board: Path | None = None) -> None:
+    """Lift all that stands against an operator, with the keys of the council.
+
+    Args:
+        operator: Who may be in the next epochs again.
+        board: Folder of the council's keys.
+    """
+    from node.cli.council import load_council, send_as_council
+    from node.cli.place import find_place
+    from protocol.contracts import registry
+
+    place = find_place()
+    client = place.client()
+    answer = client.call("chain_getEvidence")
+    if operator not in answer["suspended"]:
+        raise Failure(
+            f"Nothing was lifted: nothing stands against {operator[:70]}.",
+            f"suspended are: {', '.join(answer['suspended']) or 'nobody'}.",
+            "see: coopd validator evidence",
+            "registry.not_suspended",
+        )
+    council = load_council(board or place.board)
+    session.terminal.note("\n".join(evidence_lines(answer)))
+    session.terminal.confirm(f"Let {operator} be in the next epochs again: sign as the council and send?")
+    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "lift", (operator,))
+    session.terminal.show(
+        {"id": receipt["id"], "height": receipt["height"], "operator": operator},
+        f"Lifted in block {receipt['height']:,}: {operator} may be in the next epochs. "
+        "What it does wrong after this block counts again.",
+    )
+
+
 def evidence_lines(answer: dict[str, Any]) -> list[str]:
     """Write convictions as a table."""
     if not answer["items"]:

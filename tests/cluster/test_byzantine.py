@@ -103,6 +103,8 @@ def test_the_chain_goes_on_with_one_of_four_against_it(bft_net: LocalNet, mode: 
     assert convictions(net, CULPRIT)["items"] == items, "the culprit sees it too"
     if mode == "silent":
         a_member_accuses(net)
+    if mode == "equivocate":
+        the_council_lifts_it(net)
     net.stop()
     assert_sound(net)
 
@@ -138,3 +140,13 @@ def refuse_the_culprit(net: LocalNet) -> None:
         check=False,
     )
     assert refused.returncode and "Evidence stands against a validator" in refused.stderr, refused.stderr
+
+
+def the_council_lifts_it(net: LocalNet) -> None:
+    """Let the council decide that the culprit may go on, and see that it can be in the next epoch again."""
+    home = Path(net.node("n1").home)
+    coopd("validator", "lift", CULPRIT, "--yes", home=home)
+    nobody = coopd("validator", "lift", CULPRIT, "--yes", home=home, check=False)
+    assert nobody.returncode and "registry.not_suspended" in nobody.stderr
+    assert "lifted at" in coopd("validator", "evidence", home=home).stdout
+    coopd("consensus", "migrate", "propose", "--engine", "bft", "--yes", home=home)

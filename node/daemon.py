@@ -334,12 +334,15 @@ async def run_node(
     keyring = Keyring(config.keys_path)
     passphrase = _read_passphrase(config)
     keys = (keyring.load(NODE_KEY, passphrase), keyring.load(CONSENSUS_KEY, passphrase))
-    while (fetched := await _run_daemon(config, clock or SystemClock(), keys)) is not None:
+    while (fetched := await _run_daemon(config, clock or SystemClock(), keys, beside)) is not None:
         await trio.to_thread.run_sync(_begin_anew, config, *fetched)
 
 
 async def _run_daemon(
-    config: Config, clock: Clock, keys: tuple[SecretKey, SecretKey]
+    config: Config,
+    clock: Clock,
+    keys: tuple[SecretKey, SecretKey],
+    beside: Callable[[], Awaitable[None]] | None,
 ) -> tuple[Manifest, Anchor] | None:
     """Run one daemon to its end; return the snapshot with which to begin anew, if it fetched one."""
     store = open_store(config)

@@ -121,8 +121,6 @@ class Builder:
         head, idle_seconds = self._executor.head, float(self._pace.idle_seconds)
         if head.height == 0:
             return 0.0  # The first block shows that the chain runs.
-        if self._executor.is_epoch_ending():
-            return max(self._pace_seconds(), 0.0)
         left_seconds = idle_seconds - (self._clock.wall_ms() - head.time_ms) / 1_000
         due = self._executor.next_due_time()
         if due is not None:

@@ -69,6 +69,7 @@ class Domain(Enum):
 
     ADDRESS = "coopd/address/1"
     CONTRACT_ADDRESS = "coopd/contract_address/1"
+    CONTRACT_SCHEMA = "coopd/contract_schema/1"
     LIST_LEAF = "coopd/list_leaf/1"
     LIST_NODE = "coopd/list_node/1"
     STATE_KEY = "coopd/state_key/1"

@@ -78,6 +78,13 @@ LEADER_HANDOVER_BLOCKS: Final = 1_000
 # --- vote: epochs (consensus.md 1.3)
 EPOCH_DELAY_BLOCKS: Final = 3
 """Blocks from the one that decides a change to the seal; at least 2, so that all see it coming (M1)."""
+EPOCH_AHEAD_BLOCKS_MAX: Final = 1_000_000
+EPOCH_AHEAD_SECONDS_MAX: Final = 90 * 86_400
+"""A decided change seals within so many blocks, and waits for no time further ahead."""
+RAFT_RETURN_SECONDS: Final = 7 * 86_400
+"""From the decision to go back from BFT to Raft to its seal, so that everybody can object (1.6)."""
+KEY_GRACE_SECONDS: Final = 7 * 86_400
+"""How long after its last epoch a consensus key is kept; then it is destroyed (M10, M12)."""
 READY_BLOCKS_MAX: Final = 1_000
 """Age at which a validator's word that it is ready counts no more (M2)."""
 BFT_VALIDATORS_MIN: Final = 4
@@ -129,6 +136,18 @@ PENDING_APPROVALS_MAX: Final = 64
 """Twice the leaves of a policy: a role may be held by several signers."""
 PROGRAM_NESTING_MAX: Final = 3
 """Programs inside programs: an account whose signer is an account whose signer is an account."""
+
+# --- format: parameters and upgrades (contracts.md 3.12)
+PARAMETER_DELAY_BLOCKS: Final = 3
+"""Blocks from the one that decides a new value to the first one that uses it."""
+PARAMETER_AHEAD_BLOCKS_MAX: Final = 1_000_000
+UPGRADE_DELAY_BLOCKS: Final = 3
+UPGRADE_AHEAD_BLOCKS_MAX: Final = 1_000_000
+UPGRADE_RETRY_SECONDS: Final = 86_400
+UPGRADE_RETRIES_MAX: Final = 5
+"""An upgrade for which too few validators are ready waits a day, so many times; then it lapses."""
+UPGRADES_MAX: Final = 64
+"""Contracts of which a chain runs another version than the one it began with."""
 
 # --- format: pauses (contracts.md D10)
 PAUSE_SECONDS_MAX: Final = 7 * 86_400

@@ -29,8 +29,10 @@ from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_
 from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
 from protocol.contracts.members.standing import settle_due
+from protocol.contracts.parameters import BLOCK_GAS, JOBS_GAS, get_value, settle_values
 from protocol.contracts.policies import address_of_key
-from protocol.contracts.registry import is_change_pending, take_seal
+from protocol.contracts.registry.epochs import find_seal_time, take_seal
+from protocol.contracts.registry.upgrades import get_versions, settle_upgrades
 from protocol.errors import CallFailed, Code, Reason, Rejected
 from protocol.merkle.proof import list_root
 from protocol.money import compute_day
@@ -41,7 +43,6 @@ from protocol.params import (
     BLOCK_TXS_MAX,
     EVIDENCE_BLOCKS_MAX,
     JOB_INDEX_FIRST,
-    JOBS_BLOCK_GAS_MAX,
     PROGRAM_STORED_INSTRUCTIONS_MAX,
     PROGRAMS_TYPED_MAX,
 )
@@ -58,7 +59,7 @@ from protocol.types import (
     TxId,
 )
 from protocol.vm.context import Environment, JobRun, JournalReader, QueryContext
-from protocol.vm.contract import GOV
+from protocol.vm.contract import GOV, Registry, Versions
 from protocol.vm.execute import Outcome, run_program, run_stored
 from protocol.vm.gas import compute_envelope_gas
 from protocol.vm.program import Program, parse_program
@@ -150,14 +151,14 @@ def apply_genesis(genesis: Genesis) -> Execution:
     """
     if not TIME_MS_MIN <= genesis.time_ms <= TIME_MS_MAX:
         raise Rejected(Code.INVALID_BLOCK, f"time {genesis.time_ms} ms, from {TIME_MS_MIN} to {TIME_MS_MAX}")
-    run = _Block(MemoryState(), rules_of(genesis), Height(0), genesis.time_ms)
+    run = _Block(MemoryState(), rules_of(genesis), Height(0), genesis.time_ms, genesis.epoch)
     for index, value in enumerate(genesis.programs):
         try:
-            program = parse_program(value, REGISTRY, 0, PROGRAM_STORED_INSTRUCTIONS_MAX)
+            program = parse_program(value, run.registry, 0, PROGRAM_STORED_INSTRUCTIONS_MAX)
         except Rejected as rejected:
             raise Rejected(rejected.code, f"founding program {index}: {rejected.detail}") from None
         environment = run.environment(index, crypto.sha256(codec.encode(value)), (), GOV.name)
-        outcome = run_program(run.view, REGISTRY, environment, program)
+        outcome = run_program(run.view, run.registry, environment, program)
         if outcome.code != Code.OK:
             raise Rejected(
                 outcome.code,
@@ -196,12 +197,12 @@ def execute_block(
     if not 0 <= context.time_ms <= TIME_MS_MAX:
         raise Rejected(Code.INVALID_BLOCK, f"time {context.time_ms} ms, limit {TIME_MS_MAX}")
     check_order(context.parent_id, transactions)
-    run = _Block(state, rules, context.height, context.time_ms)
+    run = _Block(state, rules, context.height, context.time_ms, context.record)
     run.begin(context, evidence)
     for tx in transactions:
         run.apply(tx)
-        if run.gas > BLOCK_GAS_MAX:
-            raise Rejected(Code.INVALID_BLOCK, f"{run.gas} gas, limit {BLOCK_GAS_MAX}")
+        if run.gas > run.gas_max:
+            raise Rejected(Code.INVALID_BLOCK, f"{run.gas} gas, limit {run.gas_max}")
     return run.finish()
 
 
@@ -226,7 +227,7 @@ def build_block(
     """
     assert txs_max <= BLOCK_TXS_MAX and bytes_max <= BLOCK_BYTES_MAX and gas_max <= BLOCK_GAS_MAX
     assert len(evidence) <= BLOCK_EVIDENCE_MAX
-    run = _Block(state, rules, context.height, context.time_ms)
+    run = _Block(state, rules, context.height, context.time_ms, context.record)
     run.begin(context, evidence)
     taken: list[SignedTransaction] = []
     dropped: list[tuple[TxId, Rejected]] = []
@@ -234,7 +235,7 @@ def build_block(
     for tx in order_transactions(context.parent_id, candidates):
         if len(taken) == txs_max:
             break
-        if size + len(tx.raw) > bytes_max or run.gas + tx.tx.gas_limit > gas_max:
+        if size + len(tx.raw) > bytes_max or run.gas + tx.tx.gas_limit > min(gas_max, run.gas_max):
             continue
         try:
             run.apply(tx)
@@ -255,7 +256,7 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
     Cost: about 8 us.
     """
     view = View(state)
-    admitted = _admit(view, rules, time, tx)
+    admitted = _admit(view, _registry_of(view), rules, time, tx)
     if admitted.fee:
         environment = Environment(time, 0, Height(0), 0, tx.id, tx.tx.actors)
         _charge_fee(view, environment, admitted.payer, admitted.fee_asset, admitted.fee)
@@ -312,20 +313,39 @@ def simulate(state: StateReader, rules: ChainRules, context: BlockContext, tx: S
     Raises:
         Rejected: it is not admissible.
     """
-    run = _Block(state, rules, context.height, context.time_ms)
+    run = _Block(state, rules, context.height, context.time_ms, context.record)
     run.begin(context)
     run.apply(tx, are_signatures_assumed=not tx.signatures)
     return run.receipts[0]
 
 
 def is_epoch_ending(state: StateReader) -> bool:
-    """Tell whether the end of the epoch is decided: its last blocks must not wait for members."""
-    return is_change_pending(View(state))
+    """Tell whether the end of the epoch is decided."""
+    return find_seal_time(View(state)) is not None
 
 
 def next_due_time(state: StateReader) -> Seconds | None:
-    """Return the earliest block time at which a job is due, or None: an idle chain makes a block then."""
-    return sched.next_due(View(state))
+    """Return the earliest block time at which a job or the end of the epoch is due, or None: an idle chain
+    makes a block then, and so many more as the end of the epoch is away."""
+    view = View(state)
+    due, seal = sched.next_due(view), find_seal_time(view)
+    return due if seal is None else seal if due is None else min(due, seal)
+
+
+def list_missing_versions(state: StateReader) -> Versions:
+    """List the (contract, version) that the block after this state runs and this software does not have.
+
+    A node for which there is one must stop: its next block would be another one than that of the others.
+    """
+    return tuple([pair for pair in get_versions(View(state)) if REGISTRY.find(*pair) is None])
+
+
+def _registry_of(view: View) -> Registry:
+    """Return the contracts in the versions that a state names."""
+    versions = get_versions(view)
+    found = REGISTRY.at(versions)
+    assert found is not None, f"not installed is one of {versions}; the node had to stop before"
+    return found
 
 
 def answer_query(
@@ -345,13 +365,14 @@ def answer_query(
     Raises:
         Rejected: UNKNOWN_METHOD, or TYPE when an argument is not what the schema says.
     """
-    found = REGISTRY.find_query(contract, query)
+    view = View(state)
+    found = _registry_of(view).find_query(contract, query)
     if type(arguments) is not tuple or len(arguments) != len(found.arguments):
         raise Rejected(Code.TYPE, f"{contract}.{query} takes {len(found.arguments)} arguments")
     for field, value in zip(found.arguments, arguments, strict=True):
         if not field.kind.holds(value):
             raise Rejected(Code.TYPE, f"{contract}.{query}: {field.name} is not {field.kind.name}")
-    answer = found.run(QueryContext(View(state), time, journal), *arguments)
+    answer = found.run(QueryContext(view, time, journal), *arguments)
     assert found.result.holds(answer), f"{contract}.{query} answered what its schema does not allow"
     return answer
 
@@ -375,6 +396,7 @@ class _Admitted(NamedTuple):
 
 def _admit(
     view: View,
+    registry: Registry,
     rules: ChainRules,
     time: Seconds,
     signed: SignedTransaction,
@@ -388,7 +410,7 @@ def _admit(
     if tx.chain_name != rules.chain_name:
         raise Rejected(Code.WRONG_CHAIN, f"for {tx.chain_name}, this is {rules.chain_name}")
     auth.check_expiry(time, tx.lane, tx.valid_until)
-    program = _type_program(signed)
+    program = _type_program(signed, registry)
     envelope_gas = compute_envelope_gas(len(signed.raw), len(signed.signatures))
     if envelope_gas > tx.gas_limit:
         raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
@@ -422,20 +444,20 @@ def _check_sponsor(
     return grant, asset, fee
 
 
-def _type_program(signed: SignedTransaction) -> Program:
-    """Type the program of a transaction, or find it typed: admission, building and execution all ask."""
-    program = _TYPED.get(signed.id)
+def _type_program(signed: SignedTransaction, registry: Registry) -> Program:
+    """Type the program of a transaction, or find it typed: admission, building and execution all ask.
+
+    What a registry remembers is a pure function's memory: the id covers the program, and its contracts never
+    change.
+    """
+    program: Program | None = registry.typed.get(signed.id)
     if program is None:
         tx = signed.tx
-        program = parse_program(tx.program, REGISTRY, len(tx.actors))
-        if len(_TYPED) >= PROGRAMS_TYPED_MAX:
-            _TYPED.clear()
-        _TYPED[signed.id] = program
+        program = parse_program(tx.program, registry, len(tx.actors))
+        if len(registry.typed) >= PROGRAMS_TYPED_MAX:
+            registry.typed.clear()
+        registry.typed[signed.id] = program
     return program
-
-
-# A pure function's memory: the id covers the program, and the contracts never change within a process.
-_TYPED: Final[dict[TxId, Program]] = {}
 
 
 def _is_signed_by_own_key(signed: SignedTransaction, row: auth.AccountRow) -> bool:
@@ -455,18 +477,25 @@ class _Block:
         "_job_touched",
         "_next_record",
         "_receipt_bytes",
+        "_record",
         "_rules",
         "_time",
         "_touched",
         "gas",
+        "gas_max",
         "job_receipts",
         "receipts",
+        "registry",
         "view",
     )
 
-    def __init__(self, state: StateReader, rules: ChainRules, height: Height, time_ms: TimeMs) -> None:
+    def __init__(
+        self, state: StateReader, rules: ChainRules, height: Height, time_ms: TimeMs, record: EpochRecord
+    ) -> None:
         self.view = View(state)
+        self.registry = _registry_of(self.view)
         self.gas = 0
+        self.gas_max = BLOCK_GAS_MAX
         self.receipts: list[Receipt] = []
         self._receipt_bytes: list[bytes] = []
         self._touched: list[tuple[Address, ...]] = []
@@ -475,26 +504,31 @@ class _Block:
         self._job_touched: list[tuple[Address, ...]] = []
         self._rules = rules
         self._height = height
+        self._record = record
         self._next_record: EpochRecord | None = None
         self._time = Seconds(time_ms // 1_000)
         self._day = compute_day(self._time, rules.utc_offset_seconds)
 
     def begin(self, context: BlockContext, evidence: tuple[Evidence, ...] = ()) -> None:
-        """Do what a block does by itself: end its epoch when it is due, convict by its evidence, give expired
-        holds back, forget expired nonces, end and begin what members' terms say, run the jobs whose time has
-        come.
+        """Do what a block does by itself: use the values that were decided, end its epoch when it is due,
+        convict by its evidence, put upgrades in force for the next block, give expired holds back, forget
+        expired nonces, end and begin what members' terms say, run the jobs whose time has come.
 
         Raises:
             Rejected: as `check_accusation`.
         """
-        self._next_record = take_seal(self.view, self._height, context.record)
+        view, height, time = self.view, self._height, self._time
+        settle_values(view, height)
+        self.gas_max = get_value(view, BLOCK_GAS)
+        self._next_record = take_seal(view, height, time, self._record)
         for piece in evidence:
-            conviction = _check_accusation(self.view, self._rules, context, piece)
-            conduct.convict(self.view, self._height, piece, conviction)
-        expire_holds(self.view, self._time)
-        auth.prune_seen(self.view, self._time)
-        settle_due(self.view, int(self._height), int(self._time))
-        self.view.forget_undo()
+            conviction = _check_accusation(view, self._rules, context, piece)
+            conduct.convict(view, height, piece, conviction)
+        settle_upgrades(view, height, time, self._record)
+        expire_holds(view, time)
+        auth.prune_seen(view, time)
+        settle_due(view, int(height), int(time))
+        view.forget_undo()
         self._run_jobs()
 
     def environment(
@@ -502,16 +536,27 @@ class _Block:
     ) -> Environment:
         """Return what the program at a place of this block can know."""
         offset = self._rules.utc_offset_seconds
-        return Environment(self._time, self._day, self._height, index, program_id, actors, system, (), offset)
+        return Environment(
+            self._time,
+            self._day,
+            self._height,
+            index,
+            program_id,
+            actors,
+            system,
+            (),
+            offset,
+            epoch=self._record,
+        )
 
     def _run_jobs(self) -> None:
         """Run due jobs in order, until the next one could pass the gas budget; the rest waits for a block."""
-        gas = 0
+        gas, gas_max = 0, get_value(self.view, JOBS_GAS)
         for number in sched.list_due(self.view, self._time):
             row = sched.get_job(self.view, number)
             if row is None:
                 continue
-            if gas + row[10] > JOBS_BLOCK_GAS_MAX:
+            if gas + row[10] > gas_max:
                 break
             gas += self._run_job(number, row)
         if self.job_receipts:
@@ -522,7 +567,7 @@ class _Block:
         """Run one job and add its receipt; returns the gas it used."""
         view, owner, contract_id = self.view, row[1], row[2]
         index, run_id = JOB_INDEX_FIRST + len(self.job_receipts), sched.compute_run_id(number, row)
-        contract = REGISTRY.by_id.get(contract_id)
+        contract = self.registry.by_id.get(contract_id)
         environment = Environment(
             self._time,
             self._day,
@@ -534,6 +579,7 @@ class _Block:
             sched.read_parameters(row),
             self._rules.utc_offset_seconds,
             job=JobRun(),
+            epoch=self._record,
         )
         view.touched = {owner: None}
         refused = _check_free_gas(view, owner, row[10], self._time) if contract_id == 0 else None
@@ -542,7 +588,7 @@ class _Block:
         else:
             program = sched.get_program(view, number)
             view.gas_used, view.gas_limit = 0, row[10]
-            outcome = run_stored(view, REGISTRY, environment, program)
+            outcome = run_stored(view, self.registry, environment, program)
             gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
             if contract_id == 0:
                 auth.take_gas(view, owner, gas, self._time)
@@ -564,7 +610,7 @@ class _Block:
         """
         view, tx, time = self.view, signed.tx, self._time
         view.gas_limit = GAS_UNLIMITED
-        admitted = _admit(view, self._rules, time, signed, are_signatures_assumed)
+        admitted = _admit(view, self.registry, self._rules, time, signed, are_signatures_assumed)
         holder, payer, grant, program, envelope_gas, fee_asset, fee = admitted
         view.touched = dict.fromkeys(tx.actors)
         index = len(self.receipts)
@@ -575,7 +621,7 @@ class _Block:
             auth.keep_reveals(view, tx.actors, signed.reveals)
 
         view.gas_used, view.gas_limit = envelope_gas, tx.gas_limit
-        outcome = run_program(view, REGISTRY, environment, program)
+        outcome = run_program(view, self.registry, environment, program)
         gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
         if grant:
             auth.use_nonce(view, holder, tx.lane, tx.sequence, tx.valid_until, signed.id)
@@ -623,7 +669,7 @@ def _check_free_gas(view: View, owner: Address, gas: int, time: Seconds) -> Outc
     row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + owner)
     if row is None:
         return Outcome(Code.NO_ACCOUNT, (), None, Reason("sched.owner", None, owner))
-    available = auth.available_gas(row, time)
+    available = auth.available_gas(view, row, time)
     if available < gas:
         return Outcome(Code.NO_QUOTA, (), None, Reason("auth.free_gas", available, gas))
     return None

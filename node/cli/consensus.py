@@ -1,10 +1,11 @@
 """`coopd consensus` and `coopd validator`: see which engine and validators certify, and change them.
 
 A change is a transaction like any other: operators say that they are ready, the council decides, and three
-blocks later the old epoch seals. Every rule is checked here first, so that a refusal names operators and
-numbers; the chain checks all of it again.
+blocks later, or when the council said, the old epoch seals. Every rule is checked here first, so that a
+refusal names operators and numbers; the chain checks all of it again.
 """
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -23,6 +24,9 @@ validator_app = App(name="validator", help="This node as a validator.")
 consensus_app.command(migrate_app)
 
 ENGINES: Final = {"raft": 1, "bft": 2}
+BFT_MIN: Final = 4
+LEFT: Final = (("blocksLeft", "blocks"), ("secondsLeft", "seconds"))
+DELAY_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 LAG_BLOCKS_MAX: Final = 10
 """Further behind, a node is still catching up."""
 KEY_DIGITS_MIN: Final = 8
@@ -54,6 +58,8 @@ def migrate_propose(
     engine: Literal["raft", "bft"],
     add: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     remove: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    delay: str = "",
+    at_height: int = 0,
     board: Path | None = None,
 ) -> None:
     """Decide the next epoch, with the keys of the council: its engine, and who certifies.
@@ -62,15 +68,18 @@ def migrate_propose(
         engine: raft or bft.
         add: Operator that is ready, or the first digits of its consensus key; may be given several times.
         remove: Operator that certifies now; may be given several times.
+        delay: How long the change can be cancelled at least, such as 90s, 10m, 2h or 7d.
+        at_height: Last block of the epoch that runs; without it the soonest one.
         board: Folder of the council's keys.
     """
     from node.cli.council import load_council, send_as_council
     from node.cli.place import find_place
-    from protocol.contracts import registry
+    from protocol.contracts.registry import contract as registry
 
     place = find_place()
     client = place.client()
     answer = client.call("chain_getMigration")
+    not_before = _time_after(answer, delay)
     chosen = choose_validators(answer, engine, add, remove)
     council = load_council(board or place.board)
     was, names = answer["epoch"]["protocol"].upper(), ", ".join(one["operator"] for one in chosen)
@@ -83,9 +92,12 @@ def migrate_propose(
         )
     session.terminal.confirm("Sign as the council and send?")
     keys = sorted(bytes.fromhex(one["consensusKey"][2:]) for one in chosen)
-    arguments: tuple[Value, ...] = (ENGINES[engine], (0, *keys))
+    arguments: tuple[Value, ...] = (ENGINES[engine], (0, *keys), at_height, not_before)
     receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "propose", arguments)
     seal = int(receipt["results"][0])
+    decided = client.call("chain_getMigration")["pending"]
+    waits = 0 if decided is None else decided["notBefore"]
+    when = f", or the first one from {format_time(waits)} on," if waits else ""
     session.terminal.show(
         {
             "id": receipt["id"],
@@ -93,10 +105,11 @@ def migrate_propose(
             "engine": engine,
             "sealHeight": seal,
             "firstHeight": seal + 1,
+            "notBefore": waits,
             "validators": [one["operator"] for one in chosen],
         },
-        f"Decided in block {receipt['height']:,}: block {seal:,} is the last one under {was}, "
-        f"block {seal + 1:,} the first one under {engine.upper()}, certified by {names}.\n"
+        f"Decided in block {receipt['height']:,}: block {seal:,}{when} is the last one under {was}, "
+        f"the next one the first under {engine.upper()}, certified by {names}.\n"
         "See it: coopd consensus status. Until the seal: coopd consensus migrate cancel",
     )
 
@@ -110,7 +123,7 @@ def migrate_cancel(*, board: Path | None = None) -> None:
     """
     from node.cli.council import load_council, send_as_council
     from node.cli.place import find_place
-    from protocol.contracts import registry
+    from protocol.contracts.registry import contract as registry
 
     place = find_place()
     client = place.client()
@@ -125,7 +138,7 @@ def migrate_cancel(*, board: Path | None = None) -> None:
     council = load_council(board or place.board)
     session.terminal.note(
         f"Cancel the change to {pending['protocol'].upper()} at the seal {pending['sealHeight']:,}, "
-        f"in {pending['blocksLeft']} blocks"
+        f"{_left(pending)}"
     )
     session.terminal.confirm("Sign as the council and send?")
     receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "cancel", ())
@@ -229,8 +242,8 @@ def _say_ready(config: "Config") -> dict[str, Any]:
     from node.config import CONSENSUS_KEY, NODE_KEY, VERSION
     from node.wallet.keyring import Keyring
     from protocol.chain.genesis import decode_genesis
-    from protocol.contracts import registry
     from protocol.contracts.policies import address_of_key
+    from protocol.contracts.registry import contract as registry
 
     client = client_of(config)
     status = client.call("node_getStatus")
@@ -248,7 +261,8 @@ def _say_ready(config: "Config") -> dict[str, Any]:
     key, node_key = secret.public_key, ring.entry(NODE_KEY).public_key
     genesis = decode_genesis(config.genesis_path.read_bytes())
     address = address_of_key(key)
-    arguments = (address, key, node_key, config.operator, f"coopd {VERSION}")
+    software, synced_height = f"coopd {VERSION}", int(status["height"])
+    arguments = (address, key, node_key, config.operator, software, sum(ENGINES.values()), synced_height)
     receipt = send_call(
         client,
         genesis,
@@ -259,6 +273,84 @@ def _say_ready(config: "Config") -> dict[str, Any]:
         lambda tx: sign_transaction(genesis, tx, secret),
     )
     return {"operator": config.operator, "height": receipt["height"], "consensusKey": "0x" + key.hex()}
+
+
+@migrate_app.command(name="dry-run")
+def migrate_dry_run(
+    *,
+    engine: Literal["raft", "bft"],
+    add: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    remove: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+) -> None:
+    """Say whether a change would be decided now, and when it would seal; nothing is sent.
+
+    Args:
+        engine: raft or bft.
+        add: As with propose.
+        remove: As with propose.
+    """
+    from node.cli.place import find_place
+
+    answer = find_place().client().call("chain_getMigration")
+    chosen = list_chosen(answer, add, remove)
+    obstacles = list_obstacles(answer, engine, chosen)
+    ready = {one["consensusKey"]: one for one in answer["ready"]}
+    rows = [{**one, **ready.get(one["consensusKey"], {})} for one in chosen]
+    seal = answer["height"] + 1 + answer["delayBlocks"]
+    waits = answer["returnSeconds"] if (answer["epoch"]["protocol"], engine) == ("bft", "raft") else 0
+    lines = [
+        f"{one['operator']:<10} {one.get('software', '-'):<14} "
+        f"engines {' '.join(one.get('engines', ['-'])):<8}   "
+        f"synced to {one.get('height', 0):,} of {answer['height']:,}"
+        for one in rows
+    ]
+    days = f", {waits // 86_400} days from now" if waits else ""
+    lines.append(f"seal        block {seal:,} at the soonest{days}")
+    if len({one.get("software") for one in rows}) > 1:
+        lines.append("note        their software differs; that refuses nothing")
+    shown = {
+        "passes": not obstacles,
+        "engine": engine,
+        "sealHeight": seal,
+        "waitSeconds": waits,
+        "validators": rows,
+        "reasons": [{"code": one.label, "why": one.why} for one in obstacles],
+    }
+    session.terminal.show(shown, "\n".join(lines))
+    if obstacles:
+        raise Failure(
+            f"The change would be refused, for {len(obstacles)} reasons.",
+            "; ".join(one.why.removesuffix(".") for one in obstacles) + ".",
+            obstacles[0].do,
+            obstacles[0].label,
+        )
+
+
+def _time_after(answer: dict[str, Any], delay: str) -> int:
+    """Return the Unix time, s, that lies so long ahead of now and of the last block; 0 without a delay."""
+    if not delay:
+        return 0
+    number, unit = delay[:-1], DELAY_UNITS.get(delay[-1:])
+    if unit is None or not number.isdecimal():
+        raise Failure(
+            "Nothing was decided: the delay cannot be read.",
+            f"a delay is a number and one of {', '.join(DELAY_UNITS)}; it was {delay[:20]}.",
+            "write it like 90s, 10m, 2h or 7d",
+            "cli.usage",
+            Exit.USAGE,
+        )
+    return max(int(answer["time"]) // 1_000, int(time.time())) + int(number) * unit
+
+
+def _left(pending: dict[str, Any]) -> str:
+    """Say how far the seal of a decided change is."""
+    parts = [f"{pending[name]:,} {unit}" for name, unit in LEFT if pending[name]] or ["0 blocks"]
+    return f"in {' and '.join(parts)}"
+
+
+def format_time(time_ms: int) -> str:
+    """Write a time as UTC, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time_ms // 1_000))
 
 
 def _passphrase(config: "Config") -> str:
@@ -272,21 +364,26 @@ def choose_validators(
 ) -> list[dict[str, Any]]:
     """Return the validators of the next epoch, from what `chain_getMigration` answered.
 
+    Raises:
+        Failure: a rule of the registry would refuse it; names rule, limit and actual value.
+    """
+    chosen = list_chosen(answer, add, remove)
+    for obstacle in list_obstacles(answer, engine, chosen):
+        raise obstacle
+    return chosen
+
+
+def list_chosen(
+    answer: dict[str, Any], add: tuple[str, ...], remove: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Return who is meant: who certifies now and is not removed, and who is added.
+
     Who stays keeps its consensus key. A name that somebody says of himself proves nothing: when two are
     ready under one name, the key must be named.
 
     Raises:
-        Failure: a rule of the registry would refuse it; names rule, limit and actual value.
+        Failure: a name is that of nobody, or of several.
     """
-    pending = answer["pending"]
-    if pending is not None:
-        raise Failure(
-            "Nothing was decided: another change is decided already.",
-            f"rule: one change at a time; that to {pending['protocol'].upper()} seals at block "
-            f"{pending['sealHeight']:,}, in {pending['blocksLeft']} blocks.",
-            "wait for it, or cancel it: coopd consensus migrate cancel",
-            "registry.change_pending",
-        )
     now = {one["operator"]: one for one in answer["epoch"]["validators"]}
     for name in remove:
         if now.pop(name, None) is None:
@@ -295,28 +392,58 @@ def choose_validators(
             )
     chosen = list(now.values()) + [_find_ready(answer, name) for name in add]
     _check_once(chosen)
-    low = 4 if engine == "bft" else 1
+    return chosen
+
+
+def list_obstacles(answer: dict[str, Any], engine: str, chosen: list[dict[str, Any]]) -> list[Failure]:
+    """List every rule of the registry that would refuse this change now, in the order of the registry."""
+    found, pending = [], answer["pending"]
+    if pending is not None:
+        found.append(
+            Failure(
+                "Nothing was decided: another change is decided already.",
+                f"rule: one change at a time; that to {pending['protocol'].upper()} seals at block "
+                f"{pending['sealHeight']:,}, {_left(pending)}.",
+                "wait for it, or cancel it: coopd consensus migrate cancel",
+                "registry.change_pending",
+            )
+        )
+    low = BFT_MIN if engine == "bft" else 1
     names = ", ".join(one["operator"] for one in chosen) or "nobody"
     if len(chosen) < low:
-        raise Failure(
-            f"Nothing was decided: {engine.upper()} needs more validators.",
-            f"rule: at least {low}; this change has {len(chosen)}: {names}.",
-            "add operators that are ready: --add NAME. Who is: coopd consensus migrate status",
-            "registry.too_few",
+        found.append(
+            Failure(
+                f"Nothing was decided: {engine.upper()} needs more validators.",
+                f"rule: at least {low}; this change has {len(chosen)}: {names}.",
+                "add operators that are ready: --add NAME. Who is: coopd consensus migrate status",
+                "registry.too_few",
+            )
         )
     ready = {one["consensusKey"]: one for one in answer["ready"]}
     for one in chosen:
         said = ready.get(one["consensusKey"])
         if said is None or said["blocksLeft"] <= 0:
             when = "never said so" if said is None else f"said so at block {said['height']:,}"
-            raise Failure(
-                f"Nothing was decided: {one['operator']} is not ready.",
-                f"rule: every validator says so at most 1,000 blocks before; {one['operator']} {when}, "
-                f"the chain is at {answer['height']:,}.",
-                f"on the node of {one['operator']}: coopd validator ready",
-                "registry.not_ready",
+            found.append(
+                Failure(
+                    f"Nothing was decided: {one['operator']} is not ready.",
+                    f"rule: every validator says so at most {answer['readyBlocks']:,} blocks before; "
+                    f"{one['operator']} {when}, the chain is at {answer['height']:,}.",
+                    f"on the node of {one['operator']}: coopd validator ready",
+                    "registry.not_ready",
+                )
             )
-    return chosen
+        elif engine not in said["engines"]:
+            found.append(
+                Failure(
+                    f"Nothing was decided: the software of {one['operator']} lacks the engine.",
+                    f"rule: every validator knows {engine.upper()}; {said['software']} knows "
+                    f"{', '.join(said['engines'])}.",
+                    f"upgrade the node of {one['operator']}, then there: coopd validator ready",
+                    "registry.engine_unsupported",
+                )
+            )
+    return found
 
 
 def _find_ready(answer: dict[str, Any], name: str) -> dict[str, Any]:
@@ -388,7 +515,7 @@ def _change_lines(answer: dict[str, Any]) -> list[str]:
         names = " ".join(sorted(one["operator"] for one in pending["validators"]))
         lines = [
             f"change      to {pending['protocol'].upper()} after block {pending['sealHeight']:,}, "
-            f"{pending['blocksLeft']} blocks to go: {names}",
+            f"{_left(pending)}: {names}",
             f"            decided by {pending['decidedBy']}",
         ]
     for one in sorted(answer["ready"], key=lambda one: (one["operator"], one["height"])):

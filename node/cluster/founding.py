@@ -14,10 +14,12 @@ from node.wallet.phrase import Phrase, phrase_of
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
-from protocol.contracts import auth, registry
+from protocol.contracts import auth
 from protocol.contracts.assets import contract as assets
 from protocol.contracts.assets.records import FIAT_CLAIM
+from protocol.contracts.parameters import RAFT_RETURN
 from protocol.contracts.policies import address_of_key, compute_address
+from protocol.contracts.registry import records as registry
 from protocol.crypto import SecretKey, public_key_of
 from protocol.params import PROGRAM_INSTRUCTIONS_MAX, STATE_TREE_BITS_DEFAULT
 from protocol.types import Address, EpochNumber, Height, TimeMs
@@ -36,6 +38,7 @@ OPENING_MINOR: Final = 5_000_000
 LOAD_OPENING_MINOR: Final = 1_000_000_000
 LOAD_MEMBERS_MAX: Final = 20_000
 CASH_LIMIT: Final = 1 << 60
+SET_PARAMETER: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ def _offices(operators: tuple[Operator, ...]) -> tuple[Value, ...]:
     opened = [address_of_key(public_key_of(operator.consensus_key)) for operator in operators]
     calls = [_call(auth.CONTRACT.id, _AUTH["open"], address) for address in (*opened, board)]
     calls.append(_call(auth.CONTRACT.id, _AUTH["grant_role"], board, registry.COUNCIL))
+    # A demonstration shows the way back from BFT to Raft at once, not after the seven days of a real one.
+    calls.append(_call(registry.ID, SET_PARAMETER, RAFT_RETURN.name, 0, 0))
     return _parts(calls)
 
 

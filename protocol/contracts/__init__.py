@@ -5,10 +5,12 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import auth, documents, grants, multisig, registry, sched
+from protocol.contracts import auth, documents, grants, multisig, sched
 from protocol.contracts.assets import contract as assets
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
+from protocol.contracts.registry import contract as registry
+from protocol.contracts.registry.pauses import paused_until
 from protocol.contracts.shares import contract as shares
 from protocol.contracts.treasury import contract as treasury
 from protocol.vm.contract import Contract, Registry
@@ -27,4 +29,4 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     documents.CONTRACT,
 )
 
-REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, registry.paused_until)
+REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, paused_until)

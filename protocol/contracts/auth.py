@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from protocol.codec import Value
 from protocol.contracts import policies
+from protocol.contracts.parameters import QUOTA, get_value
 from protocol.errors import Code, Rejected
 from protocol.money import SECONDS_PER_DAY, Rounding, mul_div
 from protocol.params import (
@@ -28,7 +29,6 @@ from protocol.params import (
     LANES_ORDERED,
     QUERY_ITEMS_MAX,
     QUOTA_DAYS,
-    QUOTA_GAS_PER_DAY,
     ROLE_NAME_BYTES_MAX,
     SEEN_PRUNED_PER_BLOCK_MAX,
 )
@@ -59,8 +59,8 @@ ID: Final = ContractId(2)
 REGISTRAR: Final = "registrar"
 
 QUOTA_UNIT: Final = SECONDS_PER_DAY
-QUOTA_CAPACITY: Final = QUOTA_DAYS * QUOTA_GAS_PER_DAY
-"""Gas that a full bucket holds."""
+QUOTA_CAPACITY: Final = QUOTA_DAYS * QUOTA.default
+"""Gas that a full bucket holds while the quota is the default one."""
 
 CODE_FEE: Final = 201
 
@@ -186,7 +186,7 @@ def _query_account(query: QueryContext, address: Address) -> Value:
         return None
     _, version, lanes, _, _ = row
     stored = POLICIES.get(query.view, POLICIES.key(address))
-    return (version, lanes, available_gas(row, query.time), None if stored is None else stored[1])
+    return (version, lanes, available_gas(query.view, row, query.time), None if stored is None else stored[1])
 
 
 def _query_roles(query: QueryContext, address: Address) -> Value:
@@ -386,11 +386,12 @@ def prune_seen(view: View, time: Seconds) -> int:
 # --- kernel: free gas
 
 
-def available_gas(row: AccountRow, time: int) -> int:
+def available_gas(view: View, row: AccountRow, time: int) -> int:
     """Compute the free gas that an account has at a time, which is never before that of its debt."""
     _, _, _, debt, debt_time = row
-    left = max(0, debt - (time - debt_time) * QUOTA_GAS_PER_DAY)
-    return (QUOTA_CAPACITY * QUOTA_UNIT - left) // QUOTA_UNIT
+    quota = get_value(view, QUOTA)
+    left = max(0, debt - (time - debt_time) * quota)
+    return max(0, QUOTA_DAYS * quota * QUOTA_UNIT - left) // QUOTA_UNIT
 
 
 def settle(
@@ -404,7 +405,7 @@ def settle(
     row = ACCOUNT.peek(view, key)
     assert row is not None, "admission has found this account"
     lanes = _use_nonce(view, row[2], lane, sequence, valid_until, tx_id)
-    view.put(key, (row[0], row[1], lanes, _add_debt(row, gas, time), time))
+    view.put(key, (row[0], row[1], lanes, _add_debt(view, row, gas, time), time))
 
 
 def use_nonce(view: View, holder: Address, lane: int, sequence: int, valid_until: int, tx_id: TxId) -> None:
@@ -421,7 +422,7 @@ def take_gas(view: View, payer: Address, gas: int, time: int) -> None:
     key = ACCOUNT.prefix + payer
     row = ACCOUNT.peek(view, key)
     assert row is not None, "whoever pays has been found"
-    view.put(key, (row[0], row[1], row[2], _add_debt(row, gas, time), time))
+    view.put(key, (row[0], row[1], row[2], _add_debt(view, row, gas, time), time))
 
 
 def _use_nonce(
@@ -435,11 +436,12 @@ def _use_nonce(
     return (*lanes[:lane], sequence, *lanes[lane + 1 :])
 
 
-def _add_debt(row: AccountRow, gas: int, time: int) -> int:
+def _add_debt(view: View, row: AccountRow, gas: int, time: int) -> int:
     _, _, _, debt, debt_time = row
-    debt -= (time - debt_time) * QUOTA_GAS_PER_DAY
+    quota = get_value(view, QUOTA)
+    debt -= (time - debt_time) * quota
     debt = (debt if debt > 0 else 0) + gas * QUOTA_UNIT
-    return min(debt, QUOTA_CAPACITY * QUOTA_UNIT)
+    return min(debt, QUOTA_DAYS * quota * QUOTA_UNIT)
 
 
 def compute_fee(view: View, row: AccountRow, gas_limit: int, gas_price: int, time: int) -> tuple[int, int]:
@@ -452,9 +454,9 @@ def compute_fee(view: View, row: AccountRow, gas_limit: int, gas_price: int, tim
     Raises:
         Rejected: NO_QUOTA.
     """
-    if row[3] + gas_limit * QUOTA_UNIT <= QUOTA_CAPACITY * QUOTA_UNIT:
+    if row[3] + gas_limit * QUOTA_UNIT <= QUOTA_DAYS * get_value(view, QUOTA) * QUOTA_UNIT:
         return 0, 0  # covered even without what was refilled since
-    overflow = gas_limit - available_gas(row, time)
+    overflow = gas_limit - available_gas(view, row, time)
     if overflow <= 0:
         return 0, 0
     fee = FEE.peek(view, FEE.prefix)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from protocol.chain.receipt import Event
+from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
 from protocol.params import CALL_DEPTH_MAX
@@ -29,11 +30,13 @@ class Environment:
         utc_offset_seconds: of the co-op's calendar.
         nesting: how many programs it runs inside.
         job: the run of a job that this is, or None.
+        epoch: record of the epoch that the block belongs to; None outside a block.
     """
 
     __slots__ = (
         "actors",
         "day",
+        "epoch",
         "height",
         "index",
         "job",
@@ -58,6 +61,7 @@ class Environment:
         utc_offset_seconds: int = 0,
         nesting: int = 0,
         job: "JobRun | None" = None,
+        epoch: EpochRecord | None = None,
     ) -> None:
         self.time = time
         self.day = day
@@ -70,6 +74,7 @@ class Environment:
         self.utc_offset_seconds = utc_offset_seconds
         self.nesting = nesting
         self.job = job
+        self.epoch = epoch
 
 
 class JobRun:

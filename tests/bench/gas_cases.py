@@ -9,10 +9,11 @@ from typing import Final
 
 from protocol import crypto
 from protocol.codec import Value, encode
-from protocol.contracts import BUILTINS, REGISTRY, registry, sched
+from protocol.contracts import BUILTINS, REGISTRY, sched
 from protocol.contracts.assets.records import AUDITOR
 from protocol.contracts.ledger.accounts import CUSTODY, MEMBER_FREE
 from protocol.contracts.policies import compute_address
+from protocol.contracts.registry.records import COUNCIL
 from protocol.money import compute_day
 from protocol.types import Address, Height, PublicKey
 from protocol.vm.context import Environment
@@ -42,6 +43,7 @@ SCHED, REGISTER, GRANTS, MULTISIG, DOCS = 3, 4, 6, 21, 51
 
 NODE = person("gas node")
 BANK = person("gas bank")
+NORTH = person("validator")
 TWO: Value = (2, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
 HIDDEN: Value = (1, ((0, ALICE.key, 1), (0, TILL.key, 1)))
 CLUB = Person(PublicKey(b""), compute_address(TWO))
@@ -68,7 +70,7 @@ def account(who: Person, account_class: int, sub: int = 0) -> Value:
 
 def make_world() -> World:
     """Found the world in which every case succeeds."""
-    roles = [(AUTH, 4, NONE, (ALICE.address, role)) for role in (registry.COUNCIL, sched.SCHEDULER)]
+    roles = [(AUTH, 4, NONE, (ALICE.address, role)) for role in (COUNCIL, sched.SCHEDULER)]
     opened = [(AUTH, 1, NONE, (who.address,)) for who in (CLUB, SHY, NODE)]
     custody = (LEDGER, 1, NONE, (account(ALICE, CUSTODY), None))
     bank = (ASSETS, 9, NONE, (BANK.address, COOP, 5))
@@ -134,10 +136,12 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
     create = (SCHED, 1, 0, job)
     terms: tuple[Value, ...] = (((ASSETS, 7),), ((COOP, 10, 10),), (), None, 0, (3, 1, 20_000), 0)
     grant = (GRANTS, 1, 0, (ALICE.address, BOB.address, *[literal(t) for t in terms]))
-    ready = (REGISTER, 1, 0, (NODE.address, NODE.key, ALICE.key, "north", "1.0"))
-    change = (REGISTER, 2, 1, (1, (0, NODE.key)))
+    ready = (REGISTER, 1, 0, (NODE.address, NODE.key, ALICE.key, "north", "1.0", 3, 0))
+    change = (REGISTER, 2, 1, (1, (0, NODE.key), 0, 0))
     both = (NODE.address, ALICE.address)
     pause = (REGISTER, 4, 0, (ASSETS, 7, 60))
+    upgrade = (REGISTER, 7, 0, (ASSETS, 2, bytes(32), 0))
+    installed = (NORTH.address, NORTH.key, ASSETS, 2, bytes(32))
     return {
         (SCHED, 1): Case((create,)),
         (SCHED, 2): Case((create, (SCHED, 2, 0, (ALICE.address, (1, 0))))),
@@ -147,6 +151,10 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
         (REGISTER, 3): Case((ready, change, (REGISTER, 3, 1, ())), both),
         (REGISTER, 4): Case((pause,)),
         (REGISTER, 5): Case((pause, (REGISTER, 5, 0, (ASSETS, 7)))),
+        (REGISTER, 6): Case(((REGISTER, 6, 0, ("block_gas", 20_000_000, 0)),)),
+        (REGISTER, 7): Case((upgrade,)),
+        (REGISTER, 8): Case((upgrade, (REGISTER, 8, 0, (ASSETS,)))),
+        (REGISTER, 9): Case((upgrade, (REGISTER, 9, 1, installed)), (ALICE.address, NORTH.address)),
         (GRANTS, 1): Case((grant,)),
         (GRANTS, 2): Case((grant, (GRANTS, 2, 0, (ALICE.address, (1, 0))))),
     }
@@ -248,7 +256,14 @@ def prepare(case: Case, world: World) -> tuple[Environment, Value]:
     """Return the environment of a case and its program."""
     time = world.time
     environment = Environment(
-        time, compute_day(time, 0), Height(world.height + 1), 0, bytes(32), case.actors, case.system
+        time,
+        compute_day(time, 0),
+        Height(world.height + 1),
+        0,
+        bytes(32),
+        case.actors,
+        case.system,
+        epoch=world.genesis.epoch,
     )
     return environment, ((), case.calls)
 

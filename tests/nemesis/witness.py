@@ -23,7 +23,7 @@ from node.cluster.founding import CURRENCY_NUMBER
 from node.store.check import check_store
 from protocol.addresses import HRP_TEST, format_address
 from protocol.chain.transaction import decode_signed
-from protocol.contracts import registry
+from protocol.contracts.registry import contract as registry
 from protocol.errors import Rejected
 from tests.nemesis.bank import Bank, Outcome, Payment
 from tests.nemesis.child import list_contradictions

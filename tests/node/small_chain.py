@@ -30,8 +30,8 @@ from protocol.chain.transaction import (
 )
 from protocol.chain.validators import EngineKind
 from protocol.codec import Value
-from protocol.contracts import registry
 from protocol.contracts.policies import address_of_key, compute_address
+from protocol.contracts.registry import records as registry
 from protocol.crypto import SecretKey, public_key_of
 from protocol.merkle.tree import StateTree
 from protocol.transition import apply_genesis
@@ -86,14 +86,19 @@ class SmallChain:
         operator = self.operators[index]
         key, node_key = public_key_of(operator.consensus_key), public_key_of(operator.node_key)
         address = address_of_key(key)
-        call: Value = (registry.ID, 1, 0, (address, key, node_key, operator.name, "test"))
+        call: Value = (
+            registry.ID,
+            1,
+            0,
+            (address, key, node_key, operator.name, "test", 3, self.executor.head.height),
+        )
         tx = build_transaction(self.genesis, address, (call,), 100_000)
         return sign_transaction(self.genesis, tx, operator.consensus_key)
 
-    def decide(self, engine: EngineKind, *indexes: int) -> SignedTransaction:
+    def decide(self, engine: EngineKind, *indexes: int, not_before: int = 0) -> SignedTransaction:
         """Decide as the board that these operators certify the next epoch."""
         keys = sorted(public_key_of(self.operators[index].consensus_key) for index in indexes)
-        return self.sign_as_board((registry.ID, 2, 0, (int(engine), (0, *keys))))
+        return self.sign_as_board((registry.ID, 2, 0, (int(engine), (0, *keys), 0, not_before)))
 
     def sign_as_board(self, call: Value) -> SignedTransaction:
         """Sign a call with two of the three keys of the board."""

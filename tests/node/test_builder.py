@@ -90,7 +90,7 @@ async def test_the_end_of_an_epoch_does_not_wait_for_members(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = Stage(tmp_path)
-    monkeypatch.setattr(stage.chain.executor, "is_epoch_ending", lambda: True)
+    monkeypatch.setattr(stage.chain.executor, "next_due_time", lambda: 0)
     assert await seconds_of(stage.builder.wait_for_work) == (True, 0.0)
     assert stage.build(even_empty=True) is not None
     assert await seconds_of(stage.builder.wait_for_work) == (True, 0.1)

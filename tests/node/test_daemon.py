@@ -35,7 +35,7 @@ from protocol.chain.transaction import (
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
 from protocol.contracts.policies import address_of_key
-from protocol.contracts.registry import COUNCIL
+from protocol.contracts.registry.records import COUNCIL
 from protocol.crypto import SecretKey
 from protocol.errors import Code
 from protocol.transition import answer_query
@@ -309,14 +309,14 @@ async def test_an_epoch_ends_without_waiting_and_who_left_follows(tmp_path: Path
         ready = []
         for index, (node, consensus) in enumerate(net.keys):
             key, node_key = crypto.public_key_of(consensus), crypto.public_key_of(node)
-            said = call(REGISTRY, 1, 0, address_of(consensus), key, node_key, f"n{index}", "1")
+            said = call(REGISTRY, 1, 0, address_of(consensus), key, node_key, f"n{index}", "1", 3, 0)
             ready.append(net.sign(consensus, said, sequence=index))
         for index in (0, 1, 2):
             [outcome] = await net.nodes[index].intake.submit([ready[index].raw])
             assert outcome.refusal is None
         await net.committed(*[signed.id for signed in ready])
         stay: Value = (0, *sorted(crypto.public_key_of(consensus) for _, consensus in net.keys[:2]))
-        change = net.sign(CASHIER, call(REGISTRY, 2, 0, int(EngineKind.RAFT), stay), sequence=9)
+        change = net.sign(CASHIER, call(REGISTRY, 2, 0, int(EngineKind.RAFT), stay, 0, 0), sequence=9)
         await net.nodes[0].intake.submit([change.raw])
         await net.until(lambda: all(node.executor.record.number == 1 for node in net.nodes.values()))
         await net.until(lambda: not net.nodes[2].driver.machine.is_validating)

@@ -201,11 +201,11 @@ def test_ill_typed_program(world: World) -> None:
 
 def test_typed_programs_are_kept_up_to_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transition, "PROGRAMS_TYPED_MAX", 2)
-    monkeypatch.setattr(transition, "_TYPED", {})
+    monkeypatch.setattr(transition.REGISTRY, "typed", typed := {})
     first, *rest = [world.pay(ALICE, BOB, 1) for _ in range(3)]
     for tx, kept in ((first, 1), (first, 1), (rest[0], 2), (rest[1], 1)):
         check_admission(world.state, world.rules, world.time, tx)
-        assert len(transition._TYPED) == kept
+        assert len(typed) == kept
 
 
 def test_gas_limit_below_the_envelope(world: World) -> None:
@@ -258,7 +258,7 @@ def test_bucket_refills_without_loss(world: World) -> None:
     def left(seconds: int) -> int:
         found = auth.ACCOUNT.peek(View(world.state), key)
         assert found is not None
-        return auth.available_gas(found, world.time_ms // 1_000 + seconds)
+        return auth.available_gas(View(world.state), found, world.time_ms // 1_000 + seconds)
 
     assert left(0) == auth.QUOTA_CAPACITY - QUOTA_GAS_PER_DAY
     assert left(43_200) == auth.QUOTA_CAPACITY - QUOTA_GAS_PER_DAY // 2
@@ -326,13 +326,16 @@ def test_block_limits_at_the_limit_and_one_beyond(world: World, monkeypatch: pyt
     limits: tuple[tuple[str, int], ...] = (
         ("BLOCK_TXS_MAX", 3),
         ("BLOCK_BYTES_MAX", sum(len(tx.raw) for tx in txs)),
-        ("BLOCK_GAS_MAX", gas),
+        ("BLOCK_GAS", gas),
     )
     for name, value in limits:
         with monkeypatch.context() as patch:
-            patch.setattr(transition, name, value)
-            run()
-            patch.setattr(transition, name, value - 1)
+            parameter = getattr(transition, name)
+            for low, limit in ((False, value), (True, value - 1)):
+                is_number = isinstance(parameter, int)
+                patch.setattr(transition, name, limit if is_number else replace(parameter, default=limit))
+                if not low:
+                    run()
             with pytest.raises(Rejected) as failure:
                 run()
             assert failure.value.code == Code.INVALID_BLOCK

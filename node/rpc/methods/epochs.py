@@ -14,8 +14,7 @@ from node.rpc.service import Call
 from node.rpc.values import to_hex
 from protocol import codec
 from protocol.chain.validators import EngineKind, EpochRecord
-from protocol.contracts import registry
-from protocol.params import READY_BLOCKS_MAX
+from protocol.contracts.parameters import EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS
 from protocol.transition import answer_query
 from protocol.types import Seconds
 
@@ -24,25 +23,31 @@ HISTORY_MAX = 200
 
 
 class PendingForm(Form):
-    """A decided change: from the block after `seal_height` on, this engine and these validators certify.
+    """A decided change: from the block after the seal on, this engine and these validators certify.
 
-    `blocks_left` counts down to the seal; at 0 the seal is the next block and can no longer be cancelled.
+    The seal is block `seal_height`, or the first one after it whose time, Unix ms, has come to `not_before`
+    (0: any). `blocks_left` and `seconds_left` count down, by the time of the last block; at 0 and 0 the seal
+    is the next block and can no longer be cancelled.
     """
 
     protocol: str
     seal_height: int
+    not_before: int
     blocks_left: int
+    seconds_left: int
     decided_by: str
     validators: list[ValidatorForm]
 
 
 class ReadyForm(Form):
-    """One who could take part in a next epoch; `blocks_left` until its word counts no more."""
+    """One who could take part in a next epoch: it had the chain to `height`, and its word counts for
+    `blocks_left` more."""
 
     operator: str
     consensus_key: str
     node_key: str
     software: str
+    engines: list[str]
     height: int
     blocks_left: int
     is_validator: bool
@@ -68,9 +73,17 @@ class EpochItem(Form):
 
 
 class Migration(Form):
-    """The epoch that certifies the next block, the change that is decided, who is ready, what was before."""
+    """The epoch that certifies the next block, the change that is decided, who is ready, what was before.
+
+    A change that is decided now seals `delay_blocks` later at the soonest, and back from BFT to Raft also
+    `return_seconds` later; whoever is ready says so again after `ready_blocks`.
+    """
 
     height: int
+    time: int
+    delay_blocks: int
+    return_seconds: int
+    ready_blocks: int
     epoch: EpochForm
     pending: PendingForm | None
     ready: list[ReadyForm]
@@ -96,11 +109,18 @@ async def get_migration(call: Call, params: NoParams) -> Migration:
     """Show the epoch in force, the decided change if there is one, who is ready, and all epochs before."""
     record = call.store.epoch_at(call.height + 1)
     pending = _ask(call, "pending")
+    values = {row[0]: row[2] for row in _ask(call, "parameters")}
+    counts_blocks = values[READY_BLOCKS.name]
+    ready = cast(tuple[tuple[Any, ...], ...], _ask(call, "ready"))
     return Migration(
         call.height,
+        _time(call) * 1_000,
+        values[EPOCH_DELAY.name],
+        values[RAFT_RETURN.name],
+        counts_blocks,
         epoch_form(record),
         None if pending is None else _pending_form(call, cast(tuple[Any, ...], pending)),
-        [_ready_form(call, record, row) for row in cast(tuple[tuple[Any, ...], ...], _ask(call, "ready"))],
+        [_ready_form(call, record, counts_blocks, row) for row in ready],
         [_item(call, number) for number in range(max(0, record.number + 1 - HISTORY_MAX), record.number + 1)],
     )
 
@@ -124,30 +144,42 @@ def find_seal(call: Call, number: int) -> SealForm:
     return SealForm(to_hex(header), to_hex(certificate), to_hex(codec.encode(record.to_value())))
 
 
+def _time(call: Call) -> Seconds:
+    """Return the block time of the height of a call."""
+    header = call.store.header(call.height) if call.height else None
+    return Seconds((call.facts.genesis.time_ms if header is None else header.time_ms) // 1_000)
+
+
 def _ask(call: Call, query: str) -> Any:
     """Ask the registry at the height of the call."""
-    header = call.store.header(call.height) if call.height else None
-    time_ms = call.facts.genesis.time_ms if header is None else header.time_ms
     with call.state(call.height) as state:
-        return answer_query(state, Seconds(time_ms // 1_000), registry.CONTRACT.name, query, (), None)
+        return answer_query(state, _time(call), "registry", query, (), None)
 
 
 def _pending_form(call: Call, pending: tuple[Any, ...]) -> PendingForm:
-    engine, seal_height, decided_by, validators = pending
+    engine, seal_height, not_before, decided_by, validators = pending
     forms = [ValidatorForm(name, to_hex(key), to_hex(node), 1) for name, key, node in validators]
-    left = seal_height - call.height - 1
-    return PendingForm(EngineKind(engine).name.lower(), seal_height, left, to_hex(decided_by), forms)
+    return PendingForm(
+        EngineKind(engine).name.lower(),
+        seal_height,
+        not_before * 1_000,
+        max(0, seal_height - call.height - 1),
+        max(0, not_before - _time(call)),
+        to_hex(decided_by),
+        forms,
+    )
 
 
-def _ready_form(call: Call, record: EpochRecord, row: tuple[Any, ...]) -> ReadyForm:
-    key, operator, node_key, software, height = row
+def _ready_form(call: Call, record: EpochRecord, counts_blocks: int, row: tuple[Any, ...]) -> ReadyForm:
+    key, operator, node_key, software, engines, height = row
     # A proposal of the next block would still count it at this age.
-    left = height + READY_BLOCKS_MAX - call.height
+    left = height + counts_blocks - call.height
     return ReadyForm(
         operator,
         to_hex(key),
         to_hex(node_key),
         software,
+        [kind.name.lower() for kind in EngineKind if engines & kind],
         height,
         max(0, left),
         record.index_of(key) is not None,

@@ -14,7 +14,7 @@ from node.rpc.methods.params import Hex, Params
 from node.rpc.service import Call
 from node.rpc.values import from_hex, to_hex
 from protocol.chain.evidence import EvidenceKind, decode_evidence
-from protocol.contracts import registry
+from protocol.contracts.registry import contract as registry
 from protocol.errors import Code, Rejected
 from protocol.transition import answer_query
 from protocol.types import Seconds

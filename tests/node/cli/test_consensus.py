@@ -13,14 +13,21 @@ def one(name: str, key: str = "") -> dict[str, Any]:
 
 
 def said(name: str, key: str = "", left: int = 900, height: int = 50) -> dict[str, Any]:
-    return {**one(name, key), "height": height, "blocksLeft": left, "isValidator": False}
+    return {
+        **one(name, key),
+        "height": height,
+        "blocksLeft": left,
+        "isValidator": False,
+        "engines": ["raft", "bft"],
+        "software": "s",
+    }
 
 
 def world(*ready: dict[str, Any], pending: Any = None) -> dict[str, Any]:
     validators = [one("n1"), one("n2"), one("n3")]
     epoch = {"number": 0, "protocol": "raft", "validators": validators}
     stay = [said(name["operator"]) for name in validators]
-    return {"height": 150, "epoch": epoch, "pending": pending, "ready": [*stay, *ready]}
+    return {"height": 150, "readyBlocks": 1_000, "epoch": epoch, "pending": pending, "ready": [*stay, *ready]}
 
 
 def names(chosen: list[dict[str, Any]]) -> list[str]:
@@ -58,7 +65,7 @@ def test_a_new_key_takes_the_place_of_the_old_one_of_an_operator() -> None:
             "at most 1,000 blocks before; n4 said so at block 3, the chain is at 150",
         ),
         (
-            world(pending={"protocol": "bft", "sealHeight": 1204, "blocksLeft": 2}),
+            world(pending={"protocol": "bft", "sealHeight": 1204, "blocksLeft": 2, "secondsLeft": 0}),
             "raft",
             (),
             (),

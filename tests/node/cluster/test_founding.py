@@ -25,7 +25,7 @@ from node.wallet.derivation import compute_member_key
 from protocol.chain.genesis import decode_genesis
 from protocol.chain.validators import EngineKind
 from protocol.contracts.policies import address_of_key, compute_address
-from protocol.contracts.registry import COUNCIL
+from protocol.contracts.registry.records import COUNCIL
 from protocol.transition import answer_query, apply_genesis
 from protocol.types import Seconds
 from protocol.vm.view import MemoryState

@@ -6,7 +6,7 @@ from typing import Any
 from node.catalog import by_slug
 from node.cli.consensus import evidence_lines
 from protocol.chain.evidence import EvidenceKind
-from protocol.contracts import registry
+from protocol.contracts.registry import records as registry
 
 
 def show(gateway: Any, evidence: Any) -> Any:

@@ -8,7 +8,8 @@ from protocol.chain.evidence import Evidence, EvidenceKind
 from protocol.chain.receipt import Receipt
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.codec import Value
-from protocol.contracts import conduct, registry
+from protocol.contracts import conduct
+from protocol.contracts.registry import records as registry
 from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_EVIDENCE_MAX, EVIDENCE_BLOCKS_MAX
 from protocol.transition import BlockContext, Execution, check_accusation, execute_block
@@ -60,13 +61,13 @@ def _one(world: World, instruction: Value, who: Person) -> Receipt:
 
 def _ready(world: World, key: str, operator: str, node: str) -> None:
     who = person(key)
-    arguments = (who.address, who.key, person(node).key, operator, "1.0")
+    arguments = (who.address, who.key, person(node).key, operator, "1.0", 3, 0)
     assert _one(world, (REGISTRY, 1, 0, arguments), who).is_ok
 
 
 def _propose(world: World, *names: str) -> Receipt:
     keys: Value = (0, *[person(name).key for name in names])
-    return _one(world, (REGISTRY, 2, 0, (int(EngineKind.RAFT), keys)), ALICE)
+    return _one(world, (REGISTRY, 2, 0, (int(EngineKind.RAFT), keys, 0, 0)), ALICE)
 
 
 def _lift(world: World, operator: str, by: Person = ALICE) -> Receipt:

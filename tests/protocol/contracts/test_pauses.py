@@ -3,8 +3,8 @@
 import pytest
 
 from protocol.codec import Value
-from protocol.contracts import registry
 from protocol.contracts.assets import contract as assets
+from protocol.contracts.registry import records as registry
 from protocol.errors import Code, Rejected
 from protocol.params import PAUSE_EXIT_SECONDS_MAX, PAUSE_REST_SECONDS, PAUSE_SECONDS_MAX
 from tests.protocol.ledger_world import ALICE, ASSETS, AUTH, BOB, CAROL, NONE, World, founding, program

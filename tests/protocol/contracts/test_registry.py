@@ -1,14 +1,22 @@
-"""registry: readiness, the one pending change, its cancellation, and the seal that hands over."""
+"""registry: readiness, the one pending change, when it seals, its cancellation, and what it hands over."""
+
+from dataclasses import replace
 
 import pytest
 
 from protocol.chain.receipt import Receipt
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.codec import Value
-from protocol.contracts import registry
+from protocol.contracts.registry import records as registry
 from protocol.errors import Code
-from protocol.params import EPOCH_DELAY_BLOCKS, READY_BLOCKS_MAX
-from protocol.transition import is_epoch_ending
+from protocol.params import (
+    EPOCH_AHEAD_BLOCKS_MAX,
+    EPOCH_AHEAD_SECONDS_MAX,
+    EPOCH_DELAY_BLOCKS,
+    RAFT_RETURN_SECONDS,
+    READY_BLOCKS_MAX,
+)
+from protocol.transition import next_due_time
 from tests.protocol.ledger_world import ALICE, AUTH, BOB, NONE, Person, World, founding, person, program
 
 REGISTRY = 4
@@ -27,16 +35,31 @@ def _one(world: World, instruction: Value, who: Person) -> Receipt:
     return receipt
 
 
-def _ready(world: World, index: int, operator: str | None = None, node: Person | None = None) -> Receipt:
+def _ready(
+    world: World,
+    index: int,
+    operator: str | None = None,
+    node: Person | None = None,
+    engines: int = 3,
+    synced_height: int = 0,
+) -> Receipt:
     who = VALIDATORS[index]
     name = f"op{index}" if operator is None else operator
     key = NODES[index].key if node is None else node.key
-    return _one(world, (REGISTRY, 1, 0, (who.address, who.key, key, name, "1.0")), who)
+    call = (REGISTRY, 1, 0, (who.address, who.key, key, name, "1.0", engines, synced_height))
+    return _one(world, call, who)
 
 
-def _propose(world: World, engine: int, indexes: tuple[int, ...], by: Person = ALICE) -> Receipt:
+def _propose(
+    world: World,
+    engine: int,
+    indexes: tuple[int, ...],
+    by: Person = ALICE,
+    seal_height: int = 0,
+    not_before: int = 0,
+) -> Receipt:
     keys: Value = (0, *[VALIDATORS[i].key for i in indexes])
-    return _one(world, (REGISTRY, 2, 0, (int(engine), keys)), by)
+    return _one(world, (REGISTRY, 2, 0, (int(engine), keys, seal_height, not_before)), by)
 
 
 def _cancel(world: World) -> Receipt:
@@ -54,11 +77,11 @@ def test_a_decided_change_seals_after_its_delay() -> None:
     decided = _propose(world, EngineKind.BFT, (2, 0, 1, 3))
     height = decided.height
     assert decided.is_ok and decided.results == (height + EPOCH_DELAY_BLOCKS,)
-    assert is_epoch_ending(world.state)
+    assert next_due_time(world.state) == 0, "the blocks up to the seal wait for nobody"
     for _ in range(EPOCH_DELAY_BLOCKS - 1):
         assert _idle(world) is None
     record = _idle(world)
-    assert record is not None and not is_epoch_ending(world.state)
+    assert record is not None and next_due_time(world.state) is None
     assert (record.number, record.engine, record.first_height) == (1, EngineKind.BFT, world.height + 1)
     assert record.previous_hash == world.genesis.epoch.compute_hash() and record.decided_by == decided.tx_id
     keys = [validator.consensus_key for validator in record.validators]
@@ -108,10 +131,13 @@ def test_bft_needs_four() -> None:
 def test_readiness_is_said_and_recent() -> None:
     world = _world()
     assert _propose(world, EngineKind.RAFT, (0,)).code == registry.NOT_READY
-    said = _ready(world, 0)
-    world.height = said.height + READY_BLOCKS_MAX  # the next block is one more
+    world.height = 7
+    assert _ready(world, 0, synced_height=8).code == registry.NOT_READY, "nobody has the block it stands in"
+    world.height = 8
+    assert _ready(world, 0, synced_height=8).is_ok
+    world.height = 8 + READY_BLOCKS_MAX  # the next block is one more
     assert _propose(world, EngineKind.RAFT, (0,)).code == registry.NOT_READY
-    world.height = said.height + READY_BLOCKS_MAX - 1
+    world.height = 8 + READY_BLOCKS_MAX - 1
     assert _propose(world, EngineKind.RAFT, (0,)).is_ok
 
 
@@ -128,10 +154,79 @@ def test_nobody_takes_part_twice(case: str) -> None:
 
 def test_readiness_is_said_under_the_key_itself() -> None:
     world = _world()
-    other = (REGISTRY, 1, 0, (ALICE.address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0"))
+    other = (REGISTRY, 1, 0, (ALICE.address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0", 3, 0))
     assert _one(world, other, ALICE).code == registry.OTHER_KEY
-    theirs = (REGISTRY, 1, 0, (VALIDATORS[0].address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0"))
+    theirs = (REGISTRY, 1, 0, (VALIDATORS[0].address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0", 3, 0))
     assert _one(world, theirs, ALICE).code == Code.POLICY_UNMET
+
+
+def test_the_software_of_every_validator_knows_the_engine() -> None:
+    world = _world()
+    for index in range(4):
+        _ready(world, index, engines=1 if index == 2 else 3)
+    refused = _propose(world, EngineKind.BFT, (0, 1, 2, 3))
+    assert refused.code == registry.ENGINE_UNSUPPORTED
+    assert refused.reason is not None and refused.reason.actual == VALIDATORS[2].key
+    assert _propose(world, EngineKind.RAFT, (0, 1, 2, 3)).is_ok
+
+
+@pytest.mark.parametrize(
+    ("ahead", "code"),
+    [
+        (EPOCH_DELAY_BLOCKS - 1, registry.SEAL_TERMS),
+        (EPOCH_DELAY_BLOCKS, Code.OK),
+        (EPOCH_AHEAD_BLOCKS_MAX, Code.OK),
+        (EPOCH_AHEAD_BLOCKS_MAX + 1, registry.SEAL_TERMS),
+    ],
+)
+def test_the_height_of_a_seal_can_be_chosen(ahead: int, code: int) -> None:
+    world = _world()
+    _ready(world, 0)
+    decided = _propose(world, EngineKind.RAFT, (0,), seal_height=world.height + 1 + ahead)
+    assert decided.code == code
+    if decided.is_ok:
+        world.height += ahead - 1
+        assert _idle(world) is not None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "code"),
+    [(EPOCH_AHEAD_SECONDS_MAX, Code.OK), (EPOCH_AHEAD_SECONDS_MAX + 1, registry.SEAL_TERMS)],
+)
+def test_a_seal_can_wait_for_a_time(ahead: int, code: int) -> None:
+    world = _world()
+    _ready(world, 0)
+    until = int(world.time) + ahead
+    assert _propose(world, EngineKind.RAFT, (0,), not_before=until).code == code
+    if code == Code.OK:
+        for _ in range(3 * EPOCH_DELAY_BLOCKS):
+            assert _idle(world) is None
+        assert next_due_time(world.state) == until
+        left = until - world.time_ms // 1_000
+        assert world.run(seconds=left - 2).next_record is None
+        assert _cancel(world).is_ok and next_due_time(world.state) is None
+        assert _propose(world, EngineKind.RAFT, (0,), not_before=until + 60).is_ok
+        assert world.run(seconds=60).next_record is None, "the time has come, the height has not"
+        assert [_idle(world) is None for _ in range(2)] == [True, False]
+
+
+def test_back_to_raft_takes_seven_days() -> None:
+    world = _world()
+    for index in range(4):
+        _ready(world, index)
+    world.genesis = replace(world.genesis, epoch=replace(world.genesis.epoch, engine=EngineKind.BFT))
+    soon = int(world.time) + RAFT_RETURN_SECONDS
+    refused = _propose(world, EngineKind.RAFT, (0,), not_before=soon - 1)
+    assert refused.code == registry.SEAL_TERMS
+    assert refused.reason is not None and refused.reason.limit == soon
+    assert _propose(world, EngineKind.BFT, (0, 1, 2, 3)).is_ok and _cancel(world).is_ok
+    decided = _propose(world, EngineKind.RAFT, (0,))
+    until = world.time_ms // 1_000 + RAFT_RETURN_SECONDS
+    assert decided.is_ok and world.ask("registry", "pending")[2] == until  # type: ignore[index]
+    for _ in range(EPOCH_DELAY_BLOCKS):
+        assert _idle(world) is None
+    assert world.run(seconds=RAFT_RETURN_SECONDS - EPOCH_DELAY_BLOCKS - 1).next_record is None
+    assert _idle(world) is not None
 
 
 def test_queries_show_what_comes() -> None:
@@ -140,6 +235,6 @@ def test_queries_show_what_comes() -> None:
     _ready(world, 0)
     decided = _propose(world, EngineKind.RAFT, (0,))
     pending = world.ask("registry", "pending")
-    assert isinstance(pending, tuple) and pending[1] == decided.height + EPOCH_DELAY_BLOCKS
-    [ready] = world.ask("registry", "ready")  # type: ignore[misc]
+    assert isinstance(pending, tuple) and pending[1:3] == (decided.height + EPOCH_DELAY_BLOCKS, 0)
+    [ready] = world.ask("registry", "ready")  # type: ignore[misc,str-unpack]
     assert ready[:2] == (VALIDATORS[0].key, "op0")  # type: ignore[index]

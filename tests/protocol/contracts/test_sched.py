@@ -11,6 +11,7 @@ from protocol import crypto, transition
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.codec import Value, encode
 from protocol.contracts import BUILTINS, REGISTRY, auth, sched
+from protocol.contracts.parameters import JOBS_GAS
 from protocol.contracts.periods import DAYS, MONTHS, ONCE
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import list_root
@@ -548,7 +549,7 @@ def test_gas_budget_of_a_block_at_the_limit_and_one_below(
     for _ in range(6):
         world.ok(world.tx(create(ALICE, call, due=START + 100)))
     used = gas.ASSERTION + gas.STORED_BYTE * len(encode((PINS, (call,))))
-    monkeypatch.setattr(transition, "JOBS_BLOCK_GAS_MAX", GAS + room * used - short)
+    monkeypatch.setattr(transition, "JOBS_GAS", replace(JOBS_GAS, default=GAS + room * used - short))
     executions = [at(world, START + 100 + n) for n in range(8)]
     assert all(r.gas == used for e in executions for r in e.job_receipts)
     assert [len(e.job_receipts) for e in executions if e.job_receipts] == sizes
@@ -573,7 +574,7 @@ def test_number_of_jobs_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_results_do_not_depend_on_the_budget_except_for_the_block(count: int, budget: int, step: int) -> None:
     def run(limit: int) -> tuple[list[tuple[Value, ...]], list[int]]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(transition, "JOBS_BLOCK_GAS_MAX", limit)
+            patch.setattr(transition, "JOBS_GAS", replace(JOBS_GAS, default=limit))
             world = saver_world()
             many_jobs(world, count)
             receipts: list[Receipt] = []

@@ -1,0 +1,205 @@
+"""The change of epoch: who is ready, what is decided, when it seals.
+
+*Rules*: 1. one change at a time. 2. every validator of the next epoch has said that it is ready, not long ago
+and with software that knows the engine; none is suspended for what evidence in a block shows (`conduct.py`).
+3. BFT needs four. 4. the seal is the first block that has reached both a height and a time; both are fixed by
+the decision, the height at least the epoch's delay away, and the time, back from BFT to Raft, the time in
+which everybody can object. 5. until the seal it can be cancelled.
+"""
+
+from itertools import pairwise
+
+from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
+from protocol.codec import Value
+from protocol.contracts import conduct, policies
+from protocol.contracts.parameters import EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS, get_value
+from protocol.contracts.registry.records import (
+    CANCELLED,
+    CHANGE_PENDING,
+    DECIDED,
+    ENGINE_UNSUPPORTED,
+    NEXT,
+    NO_CHANGE,
+    NOT_READY,
+    OTHER_KEY,
+    PENDING,
+    READY,
+    SAID_READY,
+    SEAL_TERMS,
+    TOO_FEW,
+    TWICE,
+    NextRow,
+    ReadyRow,
+)
+from protocol.params import (
+    BFT_VALIDATORS_MIN,
+    EPOCH_AHEAD_BLOCKS_MAX,
+    EPOCH_AHEAD_SECONDS_MAX,
+    QUERY_ITEMS_MAX,
+)
+from protocol.types import Address, EpochNumber, Hash32, Height, PublicKey, Seconds
+from protocol.vm.context import Context, QueryContext, fail
+from protocol.vm.tables import SCHEMA, Table
+from protocol.vm.view import View
+
+
+def ready(
+    ctx: Context,
+    validator: Address,
+    consensus_key: PublicKey,
+    node_key: PublicKey,
+    operator: str,
+    software: str,
+    engines: int,
+    synced_height: int,
+) -> Value:
+    """Take note that a validator could take part in a next epoch."""
+    check_own_key(validator, consensus_key)
+    if synced_height >= ctx.environment.height:
+        fail(NOT_READY, "registry.synced_height", ctx.environment.height - 1, synced_height)
+    row = (SCHEMA, operator, node_key, software, engines, synced_height)
+    READY.put(ctx.view, READY.key(consensus_key), row)
+    ctx.emit(SAID_READY, consensus_key, operator)
+    return True
+
+
+def check_own_key(validator: Address, consensus_key: PublicKey) -> None:
+    """Check that an address is the one that a consensus key was born with.
+
+    Raises:
+        CallFailed: OTHER_KEY.
+    """
+    if policies.address_of_key(consensus_key) != validator:
+        fail(OTHER_KEY, "registry.consensus_key", None, consensus_key)
+
+
+def propose(
+    ctx: Context, engine: int, consensus_keys: tuple[PublicKey, ...], seal_height: int, not_before: int
+) -> Value:
+    """Decide the next epoch; returns the least height of the seal."""
+    view = ctx.view
+    pending = PENDING.get(view, PENDING.key())
+    if pending is not None:
+        fail(CHANGE_PENDING, "registry.one_change_at_a_time", None, pending[2])
+    if engine == EngineKind.BFT and len(consensus_keys) < BFT_VALIDATORS_MIN:
+        fail(TOO_FEW, "registry.bft_validators", BFT_VALIDATORS_MIN, len(consensus_keys))
+    validators = tuple([_get_ready(view, ctx.environment.height, engine, key) for key in consensus_keys])
+    for place, name in ((0, "operator"), (1, "consensus_key"), (2, "node_key")):
+        ordered = sorted([validator[place] for validator in validators])
+        if any(one == other for one, other in pairwise(ordered)):
+            fail(TWICE, f"registry.{name}_once", None, None)
+    for operator, key, node_key in validators:
+        conduct.check_not_suspended(view, operator, key, node_key)
+    seal_height, not_before = _choose_seal(ctx, engine, seal_height, not_before)
+    decided_by = Hash32(ctx.environment.program_id)
+    PENDING.put(view, PENDING.key(), (SCHEMA, engine, seal_height, not_before, decided_by))
+    for operator, key, node_key in validators:
+        NEXT.put(view, NEXT.key(key), (SCHEMA, operator, node_key))
+    ctx.emit(DECIDED, engine, len(validators), seal_height, not_before)
+    return seal_height
+
+
+def _get_ready(view: View, height: Height, engine: int, key: PublicKey) -> tuple[str, PublicKey, PublicKey]:
+    row, age_max = READY.get(view, READY.key(key)), get_value(view, READY_BLOCKS)
+    if row is None or height - row[5] > age_max:
+        fail(NOT_READY, "registry.ready", age_max, key)
+    if not row[4] & engine:
+        fail(ENGINE_UNSUPPORTED, "registry.engine", row[4], key)
+    return row[1], key, row[2]
+
+
+def _choose_seal(ctx: Context, engine: int, seal_height: int, not_before: int) -> tuple[int, int]:
+    """Return height and time of the seal; 0 asks for the soonest of each."""
+    environment, view = ctx.environment, ctx.view
+    first = environment.height + get_value(view, EPOCH_DELAY)
+    last = environment.height + EPOCH_AHEAD_BLOCKS_MAX
+    chosen = seal_height or first
+    if not first <= chosen <= last:
+        fail(SEAL_TERMS, "registry.seal_height", first if chosen < first else last, chosen)
+    record = environment.epoch
+    is_return = record is not None and record.engine is EngineKind.BFT and engine == EngineKind.RAFT
+    earliest = environment.time + get_value(view, RAFT_RETURN) if is_return else 0
+    latest = environment.time + EPOCH_AHEAD_SECONDS_MAX
+    time = not_before or earliest
+    if not earliest <= time <= latest:
+        fail(SEAL_TERMS, "registry.seal_time", earliest if time < earliest else latest, time)
+    return chosen, time
+
+
+def cancel(ctx: Context) -> Value:
+    """Cancel the decided change."""
+    pending = PENDING.get(ctx.view, PENDING.key())
+    if pending is None:
+        fail(NO_CHANGE, "registry.pending", None, None)
+    _clear(ctx.view)
+    ctx.emit(CANCELLED, pending[2])
+    return True
+
+
+def _clear(view: View) -> None:
+    PENDING.delete(view, PENDING.key())
+    for key, _ in list(NEXT.scan(view)):
+        NEXT.delete(view, key)
+
+
+def _list_next(view: View) -> tuple[Validator, ...]:
+    return tuple([Validator(row[1], PublicKey(_key_of(NEXT, key)), row[2]) for key, row in NEXT.scan(view)])
+
+
+def _key_of(table: Table[NextRow] | Table[ReadyRow], key: bytes) -> bytes:
+    (consensus_key,) = table.parts(key)
+    assert type(consensus_key) is bytes
+    return consensus_key
+
+
+# --- kernel: the seal
+
+
+def find_seal_time(view: View) -> Seconds | None:
+    """Return the time from which on blocks of an epoch that ends must not wait for members; None: it does not
+    end."""
+    pending = PENDING.peek(view, PENDING.key())
+    return None if pending is None else Seconds(pending[3])
+
+
+def take_seal(view: View, height: Height, time: Seconds, record: EpochRecord) -> EpochRecord | None:
+    """Return the next epoch's record when a block is the last one of its epoch, and clear the change.
+
+    *Rule*: it is asked before the block's transactions run, so at its seal a change is final.
+    """
+    pending = PENDING.peek(view, PENDING.key())
+    if pending is None or height < pending[2] or time < pending[3]:
+        return None
+    _, engine, _, _, decided_by = pending
+    validators = _list_next(view)
+    _clear(view)
+    return EpochRecord(
+        EpochNumber(record.number + 1),
+        EngineKind(engine),
+        Height(height + 1),
+        order_validators(validators),
+        record.compute_hash(),
+        decided_by,
+    )
+
+
+# --- queries
+
+
+def query_pending(query: QueryContext) -> Value:
+    """Return the decided change, or None."""
+    pending = PENDING.get(query.view, PENDING.key())
+    if pending is None:
+        return None
+    validators = tuple([(v.operator, v.consensus_key, v.node_key) for v in _list_next(query.view)])
+    return (*pending[1:], validators)
+
+
+def query_ready(query: QueryContext) -> Value:
+    """List who said that it is ready."""
+    found: list[Value] = []
+    for key, row in READY.scan(query.view):
+        found.append((_key_of(READY, key), *row[1:]))
+        if len(found) == QUERY_ITEMS_MAX:
+            break
+    return tuple(found)

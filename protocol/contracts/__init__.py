@@ -13,6 +13,7 @@ from protocol.contracts.registry import contract as registry
 from protocol.contracts.registry.pauses import paused_until
 from protocol.contracts.shares import contract as shares
 from protocol.contracts.treasury import contract as treasury
+from protocol.contracts.voting import contract as voting
 from protocol.vm.contract import Contract, Registry
 
 BUILTINS: Final[tuple[Contract, ...]] = (
@@ -26,6 +27,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     multisig.CONTRACT,
     shares.CONTRACT,
     treasury.CONTRACT,
+    voting.CONTRACT,
     documents.CONTRACT,
 )
 

@@ -38,7 +38,7 @@ from tests.protocol.ledger_world import (
     program,
 )
 
-WITHOUT_CASES: Final = ("members", "shares", "treasury")
+WITHOUT_CASES: Final = ("members", "shares", "treasury", "voting")
 SCHED, REGISTER, GRANTS, MULTISIG, DOCS = 3, 4, 6, 21, 51
 
 NODE = person("gas node")

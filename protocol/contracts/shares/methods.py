@@ -141,7 +141,7 @@ def return_instalment(ctx: Context, account: Address, number: int) -> Value:
         fail(NOTHING, "shares.instalment", 0, 0)
     waiting = account_key(ADDRESS_OF, ESCROW, row[2], member)
     leg(ctx, waiting, account_key(account, MEMBER_FREE, row[2]), amount, CODE_INSTALMENT_BACK)
-    put_holding(view, member, number, holding, (SCHEMA, holding[1], 0, *holding[3:]))
+    put_holding(ctx, member, number, holding, (SCHEMA, holding[1], 0, *holding[3:]))
     return amount
 
 
@@ -169,7 +169,7 @@ def _add(
 ) -> None:
     since = ctx.environment.day if count else holding[5]
     new = (SCHEMA, holding[1] + count, rest, holding[3], holding[4], since)
-    put_holding(ctx.view, member, number, holding, new)
+    put_holding(ctx, member, number, holding, new)
     if count:
         ctx.emit(BOUGHT, member, number, count, count * row[3])
         if row[4]:
@@ -186,7 +186,7 @@ def pledge(ctx: Context, account: Address, number: int, count: int, keeper: Addr
     if count > free:
         fail(TOO_FEW, "shares.free", free, count)
     new = (SCHEMA, holding[1], holding[2], holding[3] + count, *holding[4:])
-    put_holding(view, member, number, holding, new)
+    put_holding(ctx, member, number, holding, new)
     key = PLEDGES.key(member, number, keeper)
     old = PLEDGES.get(view, key)
     total = count if old is None else old[1] + count
@@ -209,6 +209,6 @@ def release_pledge(ctx: Context, keeper: Address, member: int, number: int, coun
         PLEDGES.put(view, key, (SCHEMA, held - count))
     holding = get_holding(view, member, number)
     new = (SCHEMA, holding[1], holding[2], holding[3] - count, *holding[4:])
-    put_holding(view, member, number, holding, new)
+    put_holding(ctx, member, number, holding, new)
     ctx.emit(PLEDGED, member, number, keeper, held - count)
     return held - count

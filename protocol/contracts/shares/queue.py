@@ -105,7 +105,7 @@ def request(ctx: Context, account: Address, number: int, count: int) -> Value:
     _, classes, requests = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
     COUNTER.put(view, COUNTER.key(), (SCHEMA, classes, requests + 1))
     REQUESTS.put(view, REQUESTS.key(number, requests + 1), (SCHEMA, member, count, day))
-    put_holding(view, member, number, holding, (*holding[:4], holding[4] + count, holding[5]))
+    put_holding(ctx, member, number, holding, (*holding[:4], holding[4] + count, holding[5]))
     ctx.emit(REQUESTED, member, number, requests + 1, count)
     return requests + 1
 
@@ -120,7 +120,7 @@ def cancel_request(ctx: Context, account: Address, number: int, request_number: 
         fail(NO_REQUEST, "shares.request_of_member", None, request_number)
     REQUESTS.delete(view, key)
     holding = get_holding(view, member, number)
-    put_holding(view, member, number, holding, (*holding[:4], holding[4] - row[2], holding[5]))
+    put_holding(ctx, member, number, holding, (*holding[:4], holding[4] - row[2], holding[5]))
     return row[2]
 
 
@@ -207,7 +207,7 @@ def _pay(ctx: Context, member: int, number: int, share: ClassRow, price: int, co
         leg(ctx, capital, surplus, (par - price) * count, CODE_LOSS)
     holding = get_holding(view, member, number)
     new = (SCHEMA, holding[1] - count, holding[2], holding[3], holding[4] - count, holding[5])
-    put_holding(view, member, number, holding, new)
+    put_holding(ctx, member, number, holding, new)
     if share[4]:
         set_shares_paid(ctx, member, record.shares_paid - count * par)
     ctx.emit(REDEEMED, member, number, count, price * count)
@@ -257,7 +257,7 @@ def refund(ctx: Context, account: Address, number: int) -> Value:
     amount = count * share[3]
     payee = account_key(account, MEMBER_FREE, share[2])
     leg(ctx, capital_key(member, share[2]), payee, amount, CODE_REFUND)
-    put_holding(view, member, number, holding, (SCHEMA, holding[3], *holding[2:]))
+    put_holding(ctx, member, number, holding, (SCHEMA, holding[3], *holding[2:]))
     if share[4]:
         set_shares_paid(ctx, member, record.shares_paid - amount)
     ctx.emit(REDEEMED, member, number, count, amount)

@@ -6,13 +6,13 @@ Knows no rule of buying (`methods.py`) or redeeming (`queue.py`).
 from typing import Final, TypeAlias
 
 from protocol.contracts.ledger.accounts import account_key
-from protocol.contracts.members.records import MEMBER
+from protocol.contracts.members.records import HEIGHT_LAST, MEMBER
 from protocol.contracts.members.standing import bind, unbind
 from protocol.types import Address, ContractId
-from protocol.vm.context import fail
+from protocol.vm.context import Context, fail
 from protocol.vm.contract import compute_contract_address
 from protocol.vm.keys import KeyPart, data_key, uint_key
-from protocol.vm.kinds import AMOUNT, ASSET, BOOL, POSITIVE, U16, U32, U48, Field, Integer, Text
+from protocol.vm.kinds import AMOUNT, ASSET, BOOL, POSITIVE, U16, U32, U48, U63, Field, Integer, Text
 from protocol.vm.tables import SCHEMA, Index, Table
 from protocol.vm.view import Row, View
 
@@ -146,6 +146,23 @@ COUNTER: Final[Table[YearRow]] = Table(
     ID, 7, "counter", (), (Field("classes", U16), Field("requests", U48)), doc="Newest numbers."
 )
 
+HELD_AT: Final[Table[CountRow]] = Table(
+    ID,
+    8,
+    "held_at",
+    (uint_key("member", 32), uint_key("class", 16), uint_key("height_from_end", 40)),
+    (Field("shares", COUNT),),
+    doc="Shares of a member after the block of each height at which they changed, newest first.",
+)
+ISSUED_AT: Final[Table[CountRow]] = Table(
+    ID,
+    9,
+    "issued_at",
+    (uint_key("class", 16), uint_key("height_from_end", 40)),
+    (Field("shares", U63),),
+    doc="Shares of a class after the block of each height at which they changed, newest first.",
+)
+
 NO_HOLDING: Final[HoldingRow] = (SCHEMA, 0, 0, 0, 0, 0)
 
 
@@ -166,9 +183,9 @@ def get_holding(view: View, member: int, number: int) -> HoldingRow:
     return HOLDINGS.get(view, HOLDINGS.key(member, number)) or NO_HOLDING
 
 
-def put_holding(view: View, member: int, number: int, old: HoldingRow, new: HoldingRow) -> None:
-    """Write a holding, and its class's sums; whoever holds anything cannot leave."""
-    key = HOLDINGS.key(member, number)
+def put_holding(ctx: Context, member: int, number: int, old: HoldingRow, new: HoldingRow) -> None:
+    """Write a holding, its class's sums and their history; whoever holds anything cannot leave."""
+    view, key = ctx.view, HOLDINGS.key(member, number)
     had, has = old[1] + old[2] > 0, new[1] + new[2] > 0
     if has:
         HOLDINGS.put(view, key, new)
@@ -182,6 +199,24 @@ def put_holding(view: View, member: int, number: int, old: HoldingRow, new: Hold
     if (old[1], old[4]) != (new[1], new[4]):
         sums = (row[11] + new[1] - old[1], row[12] + new[4] - old[4])
         CLASSES.put(view, CLASSES.key(number), (*row[:11], *sums))
+    if old[1] != new[1]:
+        at = HEIGHT_LAST - int(ctx.environment.height)
+        HELD_AT.put(view, HELD_AT.key(member, number, at), (SCHEMA, new[1]))
+        ISSUED_AT.put(view, ISSUED_AT.key(number, at), (SCHEMA, row[11] + new[1] - old[1]))
+
+
+def count_held_at(view: View, member: int, number: int, height: int) -> int:
+    """Return the shares of a member after the block of a height. One seek."""
+    for _, row in HELD_AT.scan(view, member, number, start=HELD_AT.key(member, number, HEIGHT_LAST - height)):
+        return row[1]
+    return 0
+
+
+def count_issued_at(view: View, number: int, height: int) -> int:
+    """Return the shares of a class after the block of a height. One seek."""
+    for _, row in ISSUED_AT.scan(view, number, start=ISSUED_AT.key(number, HEIGHT_LAST - height)):
+        return row[1]
+    return 0
 
 
 def capital_key(member: int, asset: int) -> bytes:

@@ -1,0 +1,400 @@
+"""The schema of voting: what a program can call, and what can be asked."""
+
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts.members.records import MEMBER
+from protocol.contracts.stored import PROGRAM, load_program
+from protocol.contracts.voting import ballots, policies, proposals, weights
+from protocol.contracts.voting.records import (
+    ABSTAIN,
+    BALLOTS,
+    BY_STATE,
+    CHOICE,
+    COOLDOWN,
+    COUNTER,
+    DELEGATES_FULL,
+    DELEGATIONS,
+    DELEGATORS_MAX,
+    DEPOSITS,
+    FROZEN,
+    HEIGHT_LAST,
+    ID,
+    NO_POLICY,
+    NO_PROPOSAL,
+    NOT_ALLOWED,
+    NOT_DELEGATED,
+    NOT_ELIGIBLE,
+    NOT_SEALED,
+    OPEN_PROPOSALS,
+    OTHER_BALLOT,
+    POLICIES,
+    POLICY,
+    POLICY_FIELDS,
+    PROGRAMS,
+    PROPOSAL,
+    PROPOSAL_FIELDS,
+    PROPOSALS,
+    SALT_BYTES_MIN,
+    SEALED,
+    SEALED_BALLOTS,
+    SLOTS,
+    SPONSORED,
+    SPONSORS,
+    STATE,
+    TALLIES,
+    TOO_EARLY,
+    TYPE,
+    TYPES_MAX,
+    VOTED,
+    WEAKENS_ITSELF,
+    Proposal,
+    get_frozen,
+    get_tally,
+    read_tally,
+)
+from protocol.elections.decision import count_missing_yes
+from protocol.params import QUERY_ITEMS_MAX
+from protocol.vm.context import QueryContext
+from protocol.vm.contract import GOV, Change, Contract, ErrorType, Invariant, Method, Owner, Query, Signed
+from protocol.vm.kinds import (
+    ADDRESS,
+    BOOL,
+    HASH,
+    U8,
+    U32,
+    U63,
+    Data,
+    Field,
+    Fields,
+    Many,
+    Maybe,
+    Text,
+)
+
+
+def _query_policy(query: QueryContext, proposal_type: int) -> Value:
+    row = POLICIES.get(query.view, POLICIES.key(proposal_type))
+    return None if row is None else row[1:]
+
+
+def _query_policies(query: QueryContext) -> Value:
+    return tuple((POLICIES.parts(key)[0], row[1]) for key, row in POLICIES.scan(query.view))
+
+
+def _query_proposal(query: QueryContext, number: int) -> Value:
+    row = PROPOSALS.get(query.view, PROPOSALS.key(number))
+    return None if row is None else (number, *row[1:])
+
+
+def _query_by_state(query: QueryContext, state: int, after: int) -> Value:
+    page = PROPOSALS.page(query.view, BY_STATE, state, after=(after,) if after else ())
+    return tuple((number, row[2], row[13]) for (number,), row in page)
+
+
+def _query_program(query: QueryContext, number: int) -> Value:
+    return load_program(query.view, PROGRAMS, number) or None
+
+
+def _query_tally(query: QueryContext, number: int) -> Value:
+    row = PROPOSALS.get(query.view, PROPOSALS.key(number))
+    if row is None:
+        return None
+    proposal = Proposal(*row[1:])  # type: ignore[arg-type]
+    tally = get_tally(query.view, number)
+    threshold = get_frozen(query.view, number).threshold
+    missing = count_missing_yes(read_tally(tally), proposal.electorate, threshold)
+    return (*tally[1:], proposal.electorate, missing)
+
+
+def _query_ballot(query: QueryContext, number: int, member: int) -> Value:
+    row = BALLOTS.get(query.view, BALLOTS.key(number, member))
+    return None if row is None else row[1:]
+
+
+def _query_may_vote(query: QueryContext, number: int, member: int) -> Value:
+    row = PROPOSALS.get(query.view, PROPOSALS.key(number))
+    if row is None:
+        return False
+    proposal = Proposal(*row[1:])  # type: ignore[arg-type]
+    return weights.is_eligible(query.view, get_frozen(query.view, number), proposal, member)
+
+
+def _query_delegate(query: QueryContext, member: int, proposal_type: int) -> Value:
+    return weights.find_delegate(query.view, member, proposal_type, HEIGHT_LAST)
+
+
+def _query_delegators(query: QueryContext, member: int, proposal_type: int) -> Value:
+    return tuple(weights.list_delegators(query.view, member, proposal_type, HEIGHT_LAST))
+
+
+def _is_tally_whole(changes: list[Change]) -> bool:
+    for _, _, row in changes:
+        if row is None:
+            return False
+        for choice in (1, 2, 3):
+            cast, carried = row[choice], row[choice + ABSTAIN]
+            assert type(cast) is int and type(carried) is int
+            if not 0 <= carried <= cast:
+                return False
+    return True
+
+
+_ACCOUNT: Final = Field("account", ADDRESS)
+_PROPOSAL: Final = Field("proposal", PROPOSAL)
+_TYPE: Final = Field("type", TYPE)
+_MEMBER: Final = Field("member", MEMBER)
+_STATE: Final = Field("state", U8)
+_WEIGHT: Final = U63
+
+_MAKING: Final = (
+    Method(
+        1,
+        "set_policy",
+        (_TYPE, *POLICY_FIELDS),
+        U32,
+        (GOV,),
+        100,
+        policies.set_policy,
+        "Set what it takes to decide a type of proposals; returns the version.",
+        0,
+    ),
+    Method(
+        2,
+        "propose",
+        (
+            _ACCOUNT,
+            _TYPE,
+            Field("title", Text("title", 128)),
+            Field("document", HASH, "of the text"),
+            Field("program", Data("program or nothing", 0, PROGRAM.high), "canonical bytes; empty: none"),
+        ),
+        PROPOSAL,
+        (Owner("account"),),
+        100,
+        proposals.propose,
+        "Propose something; returns its number.",
+    ),
+    Method(
+        3,
+        "sponsor",
+        (_ACCOUNT, _PROPOSAL),
+        U32,
+        (Owner("account"),),
+        40,
+        proposals.sponsor,
+        "Sign for a proposal; returns how many have signed.",
+    ),
+    Method(
+        4,
+        "withdraw",
+        (_ACCOUNT, _PROPOSAL),
+        BOOL,
+        (Owner("account"),),
+        40,
+        proposals.withdraw,
+        "Take a proposal back before the vote starts.",
+    ),
+)
+_DECIDING: Final = (
+    Method(
+        5,
+        "vote",
+        (_ACCOUNT, _PROPOSAL, Field("choice", CHOICE, "1 yes, 2 no, 3 abstain")),
+        _WEIGHT,
+        (Owner("account"),),
+        60,
+        ballots.vote,
+        "Vote; returns the weight, with what it carries.",
+        0,
+    ),
+    Method(
+        6,
+        "commit",
+        (_ACCOUNT, _PROPOSAL, Field("commitment", HASH, "of proposal, member, choice and salt")),
+        _WEIGHT,
+        (Owner("account"),),
+        60,
+        ballots.commit,
+        "Leave a sealed ballot; returns the weight, with what it carries.",
+        0,
+    ),
+    Method(
+        proposals.CLOSE_METHOD,
+        "close",
+        (_PROPOSAL,),
+        U8,
+        (Signed(),),
+        60,
+        proposals.close,
+        "Decide a vote that is over; returns the state. For anybody.",
+        0,
+    ),
+    Method(
+        8,
+        "reveal",
+        (_ACCOUNT, _PROPOSAL, Field("choice", CHOICE), Field("salt", Data("salt", SALT_BYTES_MIN, 64))),
+        _WEIGHT,
+        (Owner("account"),),
+        60,
+        ballots.reveal,
+        "Open a sealed ballot after the vote; returns the weight that counts.",
+        0,
+    ),
+    Method(
+        proposals.EXECUTE_METHOD,
+        "execute",
+        (_PROPOSAL,),
+        U8,
+        (Signed(),),
+        100,
+        proposals.execute,
+        "Run what has passed, when its time has come; returns the state. For anybody.",
+    ),
+    Method(
+        10,
+        "veto",
+        (_ACCOUNT, _PROPOSAL),
+        BOOL,
+        (Owner("account"),),
+        40,
+        proposals.veto,
+        "Stop what has passed before it runs, with the role that the policy names.",
+    ),
+)
+_DELEGATING: Final = (
+    Method(
+        11,
+        "delegate",
+        (_ACCOUNT, _TYPE, Field("to", ADDRESS)),
+        MEMBER,
+        (Owner("account"),),
+        40,
+        weights.delegate,
+        "Let another member vote on proposals of a type that are made from now on; returns who it is.",
+    ),
+    Method(
+        12,
+        "undelegate",
+        (_ACCOUNT, _TYPE),
+        BOOL,
+        (Owner("account"),),
+        40,
+        weights.undelegate,
+        "Vote oneself again on proposals that are made from now on.",
+    ),
+)
+
+CONTRACT: Final = Contract(
+    ID,
+    "voting",
+    layer=2,
+    version=1,
+    doc="Proposals, votes, delegation, and running what was decided.",
+    tables=(
+        POLICIES,
+        FROZEN,
+        PROPOSALS,
+        PROGRAMS,
+        TALLIES,
+        BALLOTS,
+        SEALED_BALLOTS,
+        SPONSORS,
+        DELEGATIONS,
+        SLOTS,
+        COUNTER,
+        DEPOSITS,
+    ),
+    methods=(*_MAKING, *_DECIDING, *_DELEGATING),
+    queries=(
+        Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), _query_policy, "Return a policy."),
+        Query(
+            "policies",
+            (),
+            Many(Fields((_TYPE, Field("name", Text("name", 32)))), TYPES_MAX),
+            _query_policies,
+            "List the types of proposals.",
+        ),
+        Query(
+            "proposal",
+            (_PROPOSAL,),
+            Maybe(Fields((_PROPOSAL, *PROPOSAL_FIELDS))),
+            _query_proposal,
+            "Return a proposal.",
+        ),
+        Query(
+            "by_state",
+            (_STATE, Field("after", U32, "number of the last one seen; 0: from the first")),
+            Many(
+                Fields((_PROPOSAL, Field("title", Text("title", 128)), Field("ends", U63))), QUERY_ITEMS_MAX
+            ),
+            _query_by_state,
+            "List proposals in a state.",
+        ),
+        Query("program", (_PROPOSAL,), Maybe(PROGRAM), _query_program, "Return what would run."),
+        Query(
+            "tally",
+            (_PROPOSAL,),
+            Maybe(
+                Fields(
+                    (
+                        *TALLIES.fields,
+                        Field("electorate", U63),
+                        Field("missing_yes", Maybe(U63), "to pass; nil: it cannot pass any more"),
+                    )
+                )
+            ),
+            _query_tally,
+            "Return what was cast, and how many yes are missing.",
+        ),
+        Query(
+            "ballot", (_PROPOSAL, _MEMBER), Maybe(Fields(BALLOTS.fields)), _query_ballot, "Return a ballot."
+        ),
+        Query(
+            "may_vote", (_PROPOSAL, _MEMBER), BOOL, _query_may_vote, "Tell whether a member may vote on it."
+        ),
+        Query("delegate", (_MEMBER, _TYPE), Maybe(MEMBER), _query_delegate, "Return who votes for a member."),
+        Query(
+            "delegators",
+            (_MEMBER, _TYPE),
+            Many(MEMBER, DELEGATORS_MAX),
+            _query_delegators,
+            "List for whom a member votes.",
+        ),
+    ),
+    events=(
+        policies.POLICY_SET,
+        ballots.CAST,
+        ballots.EXTENDED,
+        proposals.PROPOSED,
+        proposals.STATE_CHANGED,
+        proposals.RUN_FAILED,
+    ),
+    errors=(
+        ErrorType(NO_POLICY, "NO_POLICY", "There is no such type of proposals."),
+        ErrorType(POLICY, "POLICY", "The policy contradicts itself or names what no vote may call."),
+        ErrorType(WEAKENS_ITSELF, "WEAKENS_ITSELF", "A vote never loosens the rules that bind it."),
+        ErrorType(NO_PROPOSAL, "NO_PROPOSAL", "There is no such proposal."),
+        ErrorType(STATE, "STATE", "The proposal is not in the state that this takes."),
+        ErrorType(NOT_ELIGIBLE, "NOT_ELIGIBLE", "This member has no vote here."),
+        ErrorType(VOTED, "VOTED", "The member has voted, and a vote is not changed here."),
+        ErrorType(NOT_ALLOWED, "NOT_ALLOWED", "A proposal of this type may not call that."),
+        ErrorType(COOLDOWN, "COOLDOWN", "The same was refused too recently."),
+        ErrorType(TOO_EARLY, "TOO_EARLY", "Its time has not come."),
+        ErrorType(SPONSORED, "SPONSORED", "The member has signed already."),
+        ErrorType(DELEGATES_FULL, "DELEGATES_FULL", "So many members have delegated to this one already."),
+        ErrorType(NOT_DELEGATED, "NOT_DELEGATED", "The member has not delegated this type."),
+        ErrorType(SEALED, "SEALED", "Ballots of this proposal are sealed."),
+        ErrorType(NOT_SEALED, "NOT_SEALED", "Ballots of this proposal are open."),
+        ErrorType(OTHER_BALLOT, "OTHER_BALLOT", "This is not the ballot that was sealed."),
+        ErrorType(OPEN_PROPOSALS, "OPEN_PROPOSALS", "The member has too many open proposals."),
+    ),
+    invariants=(
+        Invariant(
+            "voting.tally",
+            TALLIES,
+            _is_tally_whole,
+            "What delegates carry is a part of what was cast, and nothing is negative.",
+        ),
+    ),
+)

@@ -1,0 +1,86 @@
+"""Policies: who sets them, what every policy keeps, and that no vote loosens what binds itself."""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts.voting.records import (
+    COUNTER,
+    ID,
+    POLICIES,
+    POLICY,
+    TYPE,
+    WEAKENS_ITSELF,
+    Policy,
+    find_policy,
+    get_proposal,
+    pack,
+)
+from protocol.vm.context import Context, fail
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import U32, Field
+
+POLICY_SET: Final = EventType(
+    ID,
+    1,
+    "policy_set",
+    (Field("type", TYPE), Field("version", U32)),
+    "A type of proposals is decided by other rules from now on; open proposals keep theirs.",
+)
+
+
+def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
+    """Set what it takes to decide a type; returns the version.
+
+    Rules: 1. methods of voting itself may be called by no program, but this one. 2. a sealed vote neither
+        ends early nor can be replaced by an open one. 3. a proposal of this very type never lowers its own
+        quorum, majority, least yes, waiting times or sponsors, nor widens what it may call.
+    """
+    view = ctx.view
+    new = Policy(*values)  # type: ignore[arg-type]
+    _check(ctx, new)
+    old = find_policy(view, proposal_type)
+    counter = COUNTER.get(view, COUNTER.key())
+    if old is not None and counter is not None and counter[2]:
+        running = get_proposal(view, counter[2])
+        if running.type == proposal_type:
+            _check_not_weaker(old, new)
+    new = replace(new, version=1 if old is None else old.version + 1)
+    POLICIES.put(view, POLICIES.key(proposal_type), pack(new))
+    ctx.emit(POLICY_SET, proposal_type, new.version)
+    return new.version
+
+
+def _check(ctx: Context, policy: Policy) -> None:
+    if len(set(policy.methods)) != len(policy.methods):
+        fail(POLICY, "voting.method_once")
+    for contract, method in policy.methods:
+        found = ctx.registry.methods.get((contract, method))
+        if found is None or (contract == ID and found[1].run is not set_policy):
+            fail(POLICY, "voting.method", contract, method)
+    if policy.sealed and policy.early:
+        fail(POLICY, "voting.sealed_or_early")
+    if policy.early and policy.replace:
+        fail(POLICY, "voting.early_or_replace")
+    if policy.quiet > policy.voting:
+        fail(POLICY, "voting.quiet", policy.voting, policy.quiet)
+
+
+def _check_not_weaker(old: Policy, new: Policy) -> None:
+    names = (
+        *("quorum_bp", "approval_bp", "least_yes_bp", "member_days", "sponsors"),
+        *("discussion", "voting", "timelock", "cooldown"),
+    )
+    for name in names:
+        least, asked = getattr(old, name), getattr(new, name)
+        if asked < least:
+            fail(WEAKENS_ITSELF, f"voting.{name}", least, asked)
+    if (old.weight, old.share_class) != (new.weight, new.share_class) or old.cap_bp < new.cap_bp:
+        fail(WEAKENS_ITSELF, "voting.weight", old.weight, new.weight)
+    if (old.two_readings and not new.two_readings) or (new.early and not old.early):
+        fail(WEAKENS_ITSELF, "voting.two_readings")
+    if old.veto_role and old.veto_role != new.veto_role:
+        fail(WEAKENS_ITSELF, "voting.veto_role", old.veto_role, new.veto_role)
+    for contract, method in new.methods:
+        if (contract, method) not in old.methods:
+            fail(WEAKENS_ITSELF, "voting.method", contract, method)

@@ -1,0 +1,416 @@
+"""The life of a proposal: made, signed for, put to the vote, decided, and run.
+
+What comes due runs as a job of this contract; every step that a job takes anybody may take too, so nothing
+waits for the chain's own clock. A program that fails leaves its reason and is tried again.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol import codec, crypto
+from protocol.codec import Value
+from protocol.contracts import sched
+from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
+from protocol.contracts.ledger.legs import leg
+from protocol.contracts.members.records import ACTIVE, MEMBER, find_by_account, get_by_account
+from protocol.contracts.stored import delete_program, load_program, read_template, save_program
+from protocol.contracts.voting.ballots import closing_time
+from protocol.contracts.voting.records import (
+    ADDRESS_OF,
+    BY_PROPOSER,
+    COOLDOWN,
+    COUNTER,
+    DEPOSITS,
+    DRAFT,
+    ESCROW,
+    EXECUTED,
+    FROZEN,
+    HEIGHT_LAST,
+    ID,
+    LAPSED,
+    NO_QUORUM,
+    NOT_ALLOWED,
+    NOT_ELIGIBLE,
+    OPEN,
+    OPEN_PER_MEMBER_MAX,
+    OPEN_PROPOSALS,
+    PASSED,
+    PROGRAMS,
+    PROPOSAL,
+    PROPOSALS,
+    REFUSED,
+    REJECTED,
+    SPONSORED,
+    SPONSORS,
+    STATE,
+    TOO_EARLY,
+    TRIES_MAX,
+    VETOED,
+    WITHDRAWN,
+    Policy,
+    Proposal,
+    get_frozen,
+    get_policy,
+    get_proposal,
+    get_tally,
+    pack,
+    put_proposal,
+    read_tally,
+)
+from protocol.contracts.voting.weights import compute_electorate
+from protocol.elections.decision import Outcome, decide
+from protocol.errors import Code
+from protocol.types import Address
+from protocol.vm.context import Context, Environment, fail
+from protocol.vm.contract import EventType
+from protocol.vm.execute import run_stored
+from protocol.vm.kinds import HASH, SECONDS, U8, U32, Field
+from protocol.vm.program import Call, Template
+from protocol.vm.tables import SCHEMA
+
+CODE_DEPOSIT: Final = 2202
+CODE_DEPOSIT_BACK: Final = 2204
+CODE_DEPOSIT_LOST: Final = 2206
+
+CLOSE_METHOD: Final = 7
+EXECUTE_METHOD: Final = 9
+RETRY_SECONDS: Final = 3_600
+NO_PROGRAM: Final = bytes(32)
+
+_OUTCOMES: Final = {Outcome.PASSED: PASSED, Outcome.REJECTED: REJECTED, Outcome.NO_QUORUM: NO_QUORUM}
+
+PROPOSED: Final = EventType(
+    ID,
+    4,
+    "proposed",
+    (Field("proposal", PROPOSAL), Field("proposer", MEMBER), Field("program_hash", HASH)),
+    "A member proposes something.",
+)
+STATE_CHANGED: Final = EventType(
+    ID,
+    5,
+    "changed",
+    (
+        Field("proposal", PROPOSAL),
+        Field("state", U8),
+        Field("time", SECONDS, "of what comes next; 0: nothing"),
+    ),
+    "A proposal is in another state.",
+)
+RUN_FAILED: Final = EventType(
+    ID,
+    6,
+    "run_failed",
+    (Field("proposal", PROPOSAL), Field("code", U32), Field("tries", U8)),
+    "The program of a proposal that passed has failed.",
+)
+
+
+# --- before the vote
+
+
+def propose(
+    ctx: Context, account: Address, proposal_type: int, title: str, document: bytes, program: bytes
+) -> Value:
+    """Propose something; returns its number.
+
+    Rules: 1. by an active member with few open proposals. 2. the program calls only what the type may, for
+        the co-op and nobody else. 3. what was refused waits for its cooldown. 4. electorate and weights are
+        those after the block before this one.
+    """
+    view, environment = ctx.view, ctx.environment
+    policy = get_policy(view, proposal_type)
+    member, record = get_by_account(view, account)
+    if record.status != ACTIVE:
+        fail(NOT_ELIGIBLE, "voting.proposer", ACTIVE, record.status)
+    count = sum([1 for _ in PROPOSALS.scan_index(view, BY_PROPOSER, member)])
+    if count >= OPEN_PER_MEMBER_MAX:
+        fail(OPEN_PROPOSALS, "voting.open_proposals", OPEN_PER_MEMBER_MAX, count + 1)
+    shape = _check_program(ctx, policy, proposal_type, program)
+    if program:
+        _check_cooldown(ctx, policy, shape)
+    snapshot = int(environment.height) - 1
+    proposal = Proposal(
+        proposal_type,
+        title,
+        document,
+        crypto.sha256(program) if program else NO_PROGRAM,
+        shape,
+        member,
+        snapshot,
+        compute_electorate(view, policy, snapshot),
+        environment.day,
+        *(DRAFT, 0, 0, int(environment.time) + policy.window, 0, 0, 0, 0, 0, 1),
+    )
+    number = _add(ctx, proposal, policy, program)
+    if policy.deposit:
+        _take_deposit(ctx, number, account, policy)
+    ctx.emit(PROPOSED, number, member, proposal.program_hash)
+    if policy.sponsors:
+        _schedule(ctx, number, CLOSE_METHOD, proposal.ends)
+    else:
+        _open(ctx, number, proposal, policy)
+    return number
+
+
+def _add(ctx: Context, proposal: Proposal, policy: Policy, program: bytes) -> int:
+    view = ctx.view
+    _, newest, running = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
+    number = newest + 1
+    COUNTER.put(view, COUNTER.key(), (SCHEMA, number, running))
+    FROZEN.put(view, FROZEN.key(number), pack(policy))
+    put_proposal(view, number, proposal)
+    if program:
+        save_program(view, PROGRAMS, number, program)
+    return number
+
+
+def _check_program(ctx: Context, policy: Policy, proposal_type: int, program: bytes) -> bytes:
+    """Check what a program may call; returns its shape."""
+    if not program:
+        return crypto.sha256(codec.encode((proposal_type,)))
+    template = read_template(ctx, program, 0)
+    if template.parameters:
+        fail(NOT_ALLOWED, "voting.no_parameters", 0, len(template.parameters))
+    for step in template.program:
+        if isinstance(step, Call) and (step.contract.id, step.method.id) not in policy.methods:
+            fail(NOT_ALLOWED, "voting.method", step.contract.name, step.method.name)
+    return _compute_shape(proposal_type, template)
+
+
+def _compute_shape(proposal_type: int, template: Template) -> bytes:
+    """Compute what makes two programs the same proposal: what they call, and upon what; not how much."""
+    calls: list[Value] = [proposal_type]
+    for step in template.program:
+        if isinstance(step, Call):
+            named = [
+                value
+                for field, value in zip(step.method.arguments, step.arguments, strict=True)
+                if "amount" not in field.kind.name and isinstance(value, int | str | bytes)
+            ]
+            calls.append((step.contract.id, step.method.id, tuple(named)))
+    return crypto.sha256(codec.encode(tuple(calls)))
+
+
+def _check_cooldown(ctx: Context, policy: Policy, shape: bytes) -> None:
+    for _, from_last, _ in PROPOSALS.scan_index(ctx.view, REFUSED, shape):
+        assert type(from_last) is int
+        free = HEIGHT_LAST - from_last + policy.cooldown
+        if ctx.environment.time < free:
+            fail(COOLDOWN, "voting.cooldown", free, ctx.environment.time)
+        return
+
+
+def _take_deposit(ctx: Context, number: int, account: Address, policy: Policy) -> None:
+    kept = account_key(ADDRESS_OF, ESCROW, policy.deposit_asset, number)
+    open_account(ctx.view, kept)
+    source = account_key(account, MEMBER_FREE, policy.deposit_asset)
+    leg(ctx, source, kept, policy.deposit, CODE_DEPOSIT)
+    DEPOSITS.put(ctx.view, DEPOSITS.key(number), (SCHEMA, account, policy.deposit_asset, policy.deposit))
+
+
+def sponsor(ctx: Context, account: Address, number: int) -> Value:
+    """Sign for a proposal; the last signature that it takes opens it. Returns how many there are."""
+    view = ctx.view
+    proposal, policy = get_proposal(view, number), get_frozen(view, number)
+    if proposal.state != DRAFT or ctx.environment.time >= proposal.ends:
+        fail(STATE, "voting.draft", DRAFT, proposal.state)
+    member, record = get_by_account(view, account)
+    if record.status != ACTIVE:
+        fail(NOT_ELIGIBLE, "voting.sponsor", ACTIVE, record.status)
+    key = SPONSORS.key(number, member)
+    if SPONSORS.get(view, key) is not None:
+        fail(SPONSORED, "voting.sponsor_once", None, member)
+    SPONSORS.put(view, key, (SCHEMA,))
+    proposal = replace(proposal, sponsors=proposal.sponsors + 1)
+    put_proposal(view, number, proposal)
+    if proposal.sponsors >= policy.sponsors:
+        _open(ctx, number, proposal, policy)
+    return proposal.sponsors
+
+
+def _open(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> None:
+    starts = int(ctx.environment.time) + policy.discussion
+    ends = starts + policy.voting
+    opened = replace(proposal, state=OPEN, starts=starts, ends=ends, first_end=ends)
+    put_proposal(ctx.view, number, opened)
+    _schedule(ctx, number, CLOSE_METHOD, closing_time(opened, policy))
+    ctx.emit(STATE_CHANGED, number, OPEN, starts)
+
+
+def withdraw(ctx: Context, account: Address, number: int) -> Value:
+    """Take a proposal back before the vote starts; its deposit comes back."""
+    view, now = ctx.view, ctx.environment.time
+    proposal = get_proposal(view, number)
+    if find_by_account(view, account) != proposal.proposer:
+        fail(NOT_ELIGIBLE, "voting.proposer", proposal.proposer, account)
+    if proposal.state not in (DRAFT, OPEN) or (proposal.state == OPEN and now >= proposal.starts):
+        fail(STATE, "voting.withdraw", DRAFT, proposal.state)
+    _end(ctx, number, proposal, WITHDRAWN)
+    return True
+
+
+# --- the decision
+
+
+def close(ctx: Context, number: int) -> Value:
+    """Decide a vote that is over, or let a draft lapse; returns the state. For anybody."""
+    view, now = ctx.view, int(ctx.environment.time)
+    proposal, policy = get_proposal(view, number), get_frozen(view, number)
+    due = closing_time(proposal, policy) if proposal.state == OPEN else proposal.ends
+    if proposal.state not in (DRAFT, OPEN) or now < due:
+        return _wait(ctx, number, proposal, CLOSE_METHOD, due)
+    if proposal.state == DRAFT:
+        return _end(ctx, number, proposal, LAPSED)
+    tally = read_tally(get_tally(view, number))
+    state = _OUTCOMES[decide(tally, proposal.electorate, policy.threshold)]
+    if state != PASSED:
+        return _end(ctx, number, proposal, state)
+    ready = now + policy.timelock
+    passed = replace(proposal, state=PASSED, ready=ready, expires=ready + policy.window)
+    put_proposal(view, number, passed)
+    _give_deposit_back(ctx, number, is_lost=False)
+    ctx.emit(STATE_CHANGED, number, PASSED, ready)
+    if policy.timelock:
+        _schedule(ctx, number, EXECUTE_METHOD, ready)
+        return PASSED
+    return _run(ctx, number, passed, policy)
+
+
+def _wait(ctx: Context, number: int, proposal: Proposal, method: int, due: int) -> int:
+    """Say that it is too early; a job that came too early, as the vote takes longer, comes again."""
+    if ctx.environment.job is None:
+        if proposal.state in (DRAFT, OPEN, PASSED):
+            fail(TOO_EARLY, "voting.due", due, ctx.environment.time)
+        fail(STATE, "voting.close", OPEN, proposal.state)
+    if proposal.state in (DRAFT, OPEN, PASSED) and due > ctx.environment.time:
+        _schedule(ctx, number, method, due)
+    return proposal.state
+
+
+def veto(ctx: Context, account: Address, number: int) -> Value:
+    """Stop what has passed before it runs, with the role that the policy names."""
+    view = ctx.view
+    proposal, policy = get_proposal(view, number), get_frozen(view, number)
+    if not policy.veto_role or not ctx.registry.has_role(view, account, policy.veto_role):
+        fail(Code.ROLE, "voting.veto_role", policy.veto_role, account)
+    if proposal.state != PASSED:
+        fail(STATE, "voting.veto", PASSED, proposal.state)
+    _end(ctx, number, proposal, VETOED)
+    return True
+
+
+def _end(ctx: Context, number: int, proposal: Proposal, state: int) -> int:
+    """Write a state after which nothing comes, and settle the deposit."""
+    ended = proposal
+    if state != LAPSED and proposal.state == OPEN:
+        ended = replace(proposal, ends=min(proposal.ends, int(ctx.environment.time)))
+    put_proposal(ctx.view, number, replace(ended, state=state))
+    delete_program(ctx.view, PROGRAMS, number)
+    _give_deposit_back(ctx, number, is_lost=state in (NO_QUORUM, LAPSED))
+    ctx.emit(STATE_CHANGED, number, state, 0)
+    return state
+
+
+def _give_deposit_back(ctx: Context, number: int, *, is_lost: bool) -> None:
+    view = ctx.view
+    row = DEPOSITS.get(view, DEPOSITS.key(number))
+    if row is None:
+        return
+    _, account, asset, amount = row
+    kept = account_key(ADDRESS_OF, ESCROW, asset, number)
+    target = (
+        account_key(ADDRESS_OF, FEE_INCOME, asset) if is_lost else account_key(account, MEMBER_FREE, asset)
+    )
+    open_account(view, target)
+    leg(ctx, kept, target, amount, CODE_DEPOSIT_LOST if is_lost else CODE_DEPOSIT_BACK)
+    DEPOSITS.delete(view, DEPOSITS.key(number))
+
+
+# --- the run
+
+
+def execute(ctx: Context, number: int) -> Value:
+    """Run what has passed, when its time has come; returns the state. For anybody."""
+    proposal, policy = get_proposal(ctx.view, number), get_frozen(ctx.view, number)
+    now = ctx.environment.time
+    if proposal.state != PASSED or now < proposal.ready:
+        return _wait(ctx, number, proposal, EXECUTE_METHOD, proposal.ready)
+    if now > proposal.expires:
+        return _end(ctx, number, proposal, LAPSED)
+    return _run(ctx, number, proposal, policy)
+
+
+def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
+    """Run a program as the co-op. It is marked as executed before, so it runs once."""
+    view, outer = ctx.view, ctx.environment
+    if policy.two_readings and proposal.reading == 1:
+        return _read_again(ctx, number, proposal, policy)
+    put_proposal(view, number, replace(proposal, state=EXECUTED))
+    if proposal.program_hash == NO_PROGRAM:
+        ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
+        return EXECUTED
+    raw = load_program(view, PROGRAMS, number)
+    assert crypto.sha256(raw) == proposal.program_hash, "the program is the one that was voted on"
+    newest = _set_running(ctx, number)
+    inner = Environment(
+        outer.time,
+        outer.day,
+        outer.height,
+        outer.index,
+        crypto.sha256(codec.encode(("proposal", number))),
+        (),
+        "gov",
+        (),
+        outer.utc_offset_seconds,
+        outer.nesting + 1,
+        outer.job,
+    )
+    outcome = run_stored(view, ctx.registry, inner, raw)
+    assert newest == _set_running(ctx, 0), "no program makes proposals"
+    if outcome.code == Code.OK:
+        delete_program(view, PROGRAMS, number)
+        ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
+        return EXECUTED
+    tries = min(proposal.tries + 1, 255)
+    put_proposal(view, number, replace(proposal, tries=tries, code=outcome.code))
+    ctx.emit(RUN_FAILED, number, outcome.code, tries)
+    again = int(outer.time) + RETRY_SECONDS
+    may_schedule = outer.job is None or not outer.job.has_scheduled
+    if tries < TRIES_MAX and again <= proposal.expires and may_schedule:
+        _schedule(ctx, number, EXECUTE_METHOD, again)
+    return PASSED
+
+
+def _set_running(ctx: Context, number: int) -> int:
+    row = COUNTER.get(ctx.view, COUNTER.key())
+    assert row is not None, "there is a proposal"
+    COUNTER.put(ctx.view, COUNTER.key(), (SCHEMA, row[1], number))
+    return row[1]
+
+
+def _read_again(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
+    """Put what has passed its first reading to a second vote, of those who are members now."""
+    view, environment = ctx.view, ctx.environment
+    raw = load_program(view, PROGRAMS, number)
+    snapshot = int(environment.height) - 1
+    second = replace(
+        proposal,
+        snapshot=snapshot,
+        electorate=compute_electorate(view, policy, snapshot),
+        created_day=environment.day,
+        reading=2,
+    )
+    again = _add(ctx, second, policy, raw)
+    put_proposal(view, number, replace(proposal, state=EXECUTED))
+    delete_program(view, PROGRAMS, number)
+    ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
+    ctx.emit(PROPOSED, again, proposal.proposer, proposal.program_hash)
+    _open(ctx, again, second, policy)
+    return EXECUTED
+
+
+def _schedule(ctx: Context, number: int, method: int, due: int) -> None:
+    """Let the chain take a step by itself; a proposal that is due at once is for whoever calls."""
+    if due > ctx.environment.time:
+        sched.schedule(ctx, (((ID, 1),), ((ID, method, 0, (number,)),)), (), due)

@@ -341,6 +341,7 @@ OPERATION_NUMBERS: Final = {
     "store.foreign": 125, "store.disk_low": 126, "store.map_full": 127, "store.broken": 128,
     "snapshot.missing": 190, "snapshot.damaged": 191, "snapshot.unavailable": 192, "snapshot.other": 193,
     "store.block_damaged": 129, "store.readers_full": 130, "store.reader_stuck": 131,
+    "store.state_damaged": 132,
     "net.listen": 140, "ipc.socket": 141, "ipc.unreachable": 142, "gateway.no_token": 143,
     "gateway.token_mode": 144,
     "key.missing": 150, "key.exists": 151, "key.name": 152, "key.mode": 153, "key.disk": 154,

@@ -76,6 +76,9 @@ class Config:
     )
     log_level: str = _key("info", "debug, info, warning or error")
     log_format: str = _key("auto", "json, text, or auto: text on a terminal and json elsewhere")
+    scrub_share_pct: int = _key(
+        2, "share of one core that checks stored data against its hashes, in percent; 0 turns it off"
+    )
     fsync_slow_warn_ms: int = _key(250, "a disk write slower than this is logged as a warning")
     snapshot_every_blocks: int = _key(1_000, "blocks between two snapshots of this node; 0 makes none")
     snapshot_lag_blocks: int = _key(
@@ -275,6 +278,7 @@ _BOUNDS: Final = {
     "batch_window_ms": (0, 10_000),
     "block_txs_max": (1, 5_000),
     "fsync_slow_warn_ms": (1, 60_000),
+    "scrub_share_pct": (0, 50),
     "snapshot_every_blocks": (0, 1_000_000),
     "snapshot_lag_blocks": (1, 1_000_000_000),
 }

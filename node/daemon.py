@@ -34,6 +34,7 @@ from node.net.links import Links
 from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offences, Rate
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
+from node.scrubber import Scrubber
 from node.signer import Signer
 from node.snapshot.folder import SnapshotFolder
 from node.snapshot.joining import Joining
@@ -145,6 +146,7 @@ class Daemon:
             lambda peer, height: self.sync.ask(peer, height),
         )
         self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
+        self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.sync = BlockSync(store, self.executor, self.driver, self.network, self.snapshots.holds_blocks)
         self.clock = clock
         self.ipc = IpcServer(config.socket_path, NodeHandlers(self._parts()))
@@ -162,6 +164,7 @@ class Daemon:
             nursery.start_soon(self.driver.run)
             nursery.start_soon(self.intake.run)
             nursery.start_soon(self.sync.run)
+            nursery.start_soon(self.scrubber.run)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from node.store.records import BlockCommit, Head
-from node.store.state import StateAhead
+from node.store.state import StateAhead, state_damaged
 from node.store.store import Store
 from protocol.chain.block import (
     Block,
@@ -101,7 +101,7 @@ class Executor:
         with store.view() as view:
             self.tree = StateTree.build(genesis.tree_bits, view.items())
         if self.tree.root != self.head.state_root:
-            raise AssertionError(f"state on disk is not the state of the head at height {self.head.height}")
+            raise state_damaged(self.head.height, "its root is not that of the block")
 
     def build(
         self,

@@ -120,6 +120,10 @@ class NodeHandlers:
         warnings = ["no leader is known: the chain cannot go on"] if is_leaderless else []
         if parts.driver.is_disk_low:
             warnings.append("the disk is almost full: nothing is written, and this node does not vote")
+        if parts.store.damaged:
+            warnings.append(
+                f"{len(parts.store.damaged)} stored blocks are damaged and fetched again: check the disk"
+            )
         if parts.sync.is_behind:
             warnings.append(f"catching up: {head.height} of {parts.sync.target}")
         return Status(
@@ -191,6 +195,7 @@ class NodeHandlers:
             "net_received_bytes_total": links.received_bytes,
             "net_refused_frames_total": links.refused_frames,
             "net_dials_total": links.dials,
+            "blocks_repaired_total": parts.sync.repaired,
         }
         whole = [Sample(name, count * 1_000_000) for name, count in counts.items()]
         phases = [

@@ -34,4 +34,5 @@ DAEMON_METRICS: Final = (
     Metric("net_received_bytes_total", "counter", "Bytes received from peers."),
     Metric("net_refused_frames_total", "counter", "Frames of peers that were refused."),
     Metric("net_dials_total", "counter", "Connections this node tried to make."),
+    Metric("blocks_repaired_total", "counter", "Damaged blocks that were fetched again from a peer."),
 )

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from node.errors import OperationError
 from node.store.blocks import height_key, load_head
 from node.store.environment import Txn
 from node.store.packing import pack_changes, unpack_changes
@@ -51,10 +52,24 @@ class StateView:
         """Walk all rows, ascending. Cost: about 0.5 us a row."""
         return self._txn.ascend(STATE)
 
+    def count(self) -> int:
+        """Return the number of rows."""
+        return self._txn.count(STATE)
+
     def undo(self, height: int) -> dict[bytes, bytes | None] | None:
         """Return what the keys that a block changed held before it; None when that is not kept any more."""
         row = self._txn.get(UNDO, height_key(height))
         return None if row is None else unpack_changes(row)
+
+
+def state_damaged(height: int, why: str) -> OperationError:
+    """Make the error of a state that is not the one of the head: the node must end."""
+    return OperationError(
+        "store.state_damaged",
+        "The node stops: its books on disk are not those that were committed.",
+        f"state at height {height}: {why}; bytes changed on the disk.",
+        "check the disk, move the folder `store` away, and start again: the chain comes from the peers.",
+    )
 
 
 class StateAhead:

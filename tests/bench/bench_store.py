@@ -83,7 +83,7 @@ def main(accounts: int, blocks: int) -> None:
     timed("receipt by id, us", lambda n: store.receipt(chance.choice(ids)))
     timed("receipt of an unknown id, us", lambda n: store.receipt(chance.randbytes(32)))
     timed("50 transactions of an account, us", lambda n: store.account_transactions(address(n)))
-    timed("checked_block_bytes of 1,000, us", lambda n: store.checked_block_bytes(1 + n % blocks), 20)
+    timed("served_block of 1,000, us", lambda n: store.served_block(1 + n % blocks), 20)
     with store.view() as view:
         timed("state get, us", lambda n: view.get(b"\0\1\1" + address(n * 7_919 % accounts)))
     store.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.errors import OperationError
 from node.executor import CACHED_PROPOSALS_MAX, Executor
 from protocol import crypto
 from protocol.chain.block import Block, Header, assemble_block, compute_certificate_hash
@@ -152,5 +153,5 @@ def test_a_state_that_is_not_the_heads_stops_the_start(
 ) -> None:
     head = chain.store.head()
     monkeypatch.setattr("node.store.store.Store.head", lambda _: replace(head, state_root=OTHER))
-    with pytest.raises(AssertionError, match="not the state of the head"):
+    with pytest.raises(OperationError, match="root is not that of the block"):
         Executor(chain.store)

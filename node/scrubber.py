@@ -1,0 +1,85 @@
+"""Reads everything that is stored again, slowly, and holds it against its hashes: a disk may rot in silence.
+
+A damaged block or certificate is noted in `Store.damaged`; `sync.py` fetches it again from a peer. A damaged
+state ends the node: no node goes on with wrong books. The state is held against the tree in memory, which was
+built from it at start, when its root was that of the head.
+
+It looks at a little at a time and rests in between, so that it never takes more than its share of a core. It
+does not know who votes, and it reads no history (receipts, journals): `coopd db check` does.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import trio
+
+from node.executor import Executor
+from node.log import get_logger
+from node.store.state import state_damaged
+from node.store.store import Store
+from protocol.types import Height
+
+STATE_KEYS_A_STEP: Final = 100
+"""Keys of the state that are looked at in one go: about 0.4 ms."""
+
+REST_SECONDS_MIN: Final = 0.05
+"""Least rest between two steps: a small chain needs no haste."""
+
+
+class Scrubber:
+    """Check one piece after another, for ever.
+
+    Args:
+        share_pct: of one core that it may take; 0 turns it off.
+    """
+
+    def __init__(self, store: Store, executor: Executor, share_pct: int) -> None:
+        self._store = store
+        self._executor = executor
+        self._share_pct = share_pct
+        self._log = get_logger("scrubber")
+        self.passes = 0
+
+    async def run(self) -> None:
+        """Check everything again and again.
+
+        Raises:
+            OperationError: `store.state_damaged`: end the process.
+        """
+        while self._share_pct:
+            began = trio.current_time()
+            for _ in self.check_all():
+                spent = trio.current_time() - began
+                await trio.sleep(max(REST_SECONDS_MIN, spent * (100 - self._share_pct) / self._share_pct))
+                began = trio.current_time()
+            self.passes += 1
+            self._log.debug("pass.done", passes=self.passes, damaged=len(self._store.damaged))
+
+    def check_all(self) -> Iterator[None]:
+        """Check the state, then every block up to the head; yields between two pieces."""
+        yield from self._check_state()
+        height = self._store.base()
+        while height < self._executor.head.height:
+            height = Height(height + 1)
+            known = height in self._store.damaged
+            if self._store.served_block(height) is None and not known and height in self._store.damaged:
+                self._log.error("block.damaged", height=height)
+            yield
+
+    def _check_state(self) -> Iterator[None]:
+        after = b""
+        is_done = False
+        while not is_done:
+            with self._store.view() as state:
+                # While a block is being written the disk is ahead of the tree: then look again later.
+                if state.head == self._executor.head:
+                    rows = list(islice(state.scan(b"", after), STATE_KEYS_A_STEP))
+                    for key, value in rows:
+                        if not self._executor.tree.holds(key, value):
+                            raise state_damaged(state.height, f"the value of key {key.hex()} is another one")
+                    is_done = len(rows) < STATE_KEYS_A_STEP
+                    if is_done and state.count() != self._executor.tree.size:
+                        raise state_damaged(state.height, "keys are missing")
+                    after = rows[-1][0] + b"\0" if rows else after
+            yield

@@ -1,0 +1,102 @@
+"""The scrubber finds what changed on disk, takes no more than its share, and never lets wrong books pass."""
+
+import time
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from node.errors import OperationError
+from node.executor import Executor
+from node.scrubber import REST_SECONDS_MIN, Scrubber
+from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, STATE
+from tests.node.small_chain import SmallChain
+
+
+def make_chain(folder: Path, blocks: int = 4) -> SmallChain:
+    chain = SmallChain(folder / "chain", int(time.time() * 1_000) - 60_000)
+    for number in range(blocks):
+        chain.commit(chain.pay("ada", "bo", 1, f"{number}"))
+    return chain
+
+
+def scrub(chain: SmallChain) -> None:
+    for _ in Scrubber(chain.store, chain.executor, 2).check_all():
+        pass
+
+
+def test_a_sound_store_is_left_alone(tmp_path: Path) -> None:
+    chain = make_chain(tmp_path)
+    scrub(chain)
+    assert not chain.store.damaged
+
+
+@pytest.mark.parametrize("table", [HEADERS, BLOCKS, CERTIFICATES])
+def test_every_damaged_block_is_noted(tmp_path: Path, table: str) -> None:
+    chain = make_chain(tmp_path)
+    for height in (1, 3, 4):
+        key = height.to_bytes(8, "big")
+        with chain.store.environment.read() as txn:
+            row = bytearray(txn.get(table, key) or b"")
+        row[len(row) // 2] ^= 1
+        chain.store.environment.write(lambda txn, k=key, r=bytes(row): txn.put(table, k, r))  # type: ignore[misc]
+    scrub(chain)
+    assert chain.store.damaged == {1, 3, 4}
+
+
+@pytest.mark.parametrize("how", ["value", "gone", "new"])
+def test_a_damaged_state_ends_the_node_while_it_runs_and_at_the_next_start(tmp_path: Path, how: str) -> None:
+    chain = make_chain(tmp_path)
+    with chain.store.view() as view:
+        key, value = list(view.items())[7]
+    match how:
+        case "value":
+            chain.store.environment.write(lambda txn: txn.put(STATE, key, value[:-1] + b"\x7f"))
+        case "gone":
+            chain.store.environment.write(lambda txn: txn.delete(STATE, key))
+        case _:
+            chain.store.environment.write(lambda txn: txn.put(STATE, key + b"x", value))
+    for look in (lambda: scrub(chain), lambda: Executor(chain.store)):
+        with pytest.raises(OperationError) as caught:
+            look()
+        assert caught.value.slug == "store.state_damaged"
+
+
+def test_a_block_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
+    """The disk is ahead of the tree for a moment: the scrubber looks again later."""
+    chain = make_chain(tmp_path)
+    walk = Scrubber(chain.store, chain.executor, 2).check_all()
+    block = chain.build(chain.pay("ada", "bo", 1))
+    prepared = chain.executor.prepared(block.id)
+    assert prepared is not None
+    chain.executor.write([(prepared, chain.certify(block))])
+    for _ in range(5):
+        next(walk)
+    chain.executor.advance(prepared)
+    assert sum(1 for _ in walk) >= 5 and not chain.store.damaged
+
+
+@pytest.mark.parametrize(("share_pct", "is_on"), [(0, False), (10, True)])
+async def test_it_takes_its_share_and_no_more(
+    tmp_path: Path, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch, share_pct: int, is_on: bool
+) -> None:
+    chain = make_chain(tmp_path, 1)
+    scrubber = Scrubber(chain.store, chain.executor, share_pct)
+    steps = 0
+
+    def slow() -> object:
+        nonlocal steps
+        while True:
+            mock_clock.jump(REST_SECONDS_MIN)
+            steps += 1
+            yield
+
+    monkeypatch.setattr(scrubber, "check_all", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scrubber.run)
+        for _ in range(100):
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(REST_SECONDS_MIN)
+        nursery.cancel_scope.cancel()
+    assert (5 <= steps <= 20) is is_on and (steps > 0) is is_on

@@ -35,7 +35,7 @@ BATCH: Final = 50
 CALL_SECONDS: Final = 30.0
 RECEIPTS_PROVED: Final = 60
 """Receipts of each node that are proved, drawn from the acknowledged ones."""
-NEVER_LOGGED: Final = ("signer.refused", "evidence ", "invariant.broken")
+NEVER_LOGGED: Final = ("signer.refused", "evidence.found", "invariant.broken")
 """Events that only a liar among the validators, or a bug, can cause."""
 
 

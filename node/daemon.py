@@ -79,7 +79,7 @@ TIDY_SECONDS: Final = 60.0
 FRAME_RATES: Final = {
     int(FrameKind.CONSENSUS): Rate(1_000, 2_000),
     int(FrameKind.TRANSACTIONS): Rate(400, 800),
-    int(FrameKind.SYNC): Rate(200, 400),
+    int(FrameKind.SYNC): Rate(1_000, 2_000),
     int(FrameKind.OUTLINE): Rate(50, 100),
     int(FrameKind.GET_TXS): Rate(50, 100),
     int(FrameKind.TXS): Rate(50, 100),

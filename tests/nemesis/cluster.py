@@ -27,7 +27,8 @@ from tests.nemesis.child import ClockFile, Seat, Signed, read_signed, start_daem
 from tests.nemesis.disks import Disk, LoopDisk
 from tests.netns.namespaces import Namespaces
 
-BASE_PORT: Final = 23_000
+BASE_PORT: Final = 28_000 + os.getpid() % 40 * 100
+"""Of this process: a cluster that lost its power for a moment does not find another one in its place."""
 LOAD_MEMBERS: Final = 200
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
@@ -279,6 +280,9 @@ class Cluster:
                 raise AssertionError(
                     f"n{self.ended_alone()[0] + 1} ended by itself while we waited for {what}"
                 )
+            for at, gateway in enumerate(self._gateways):
+                if gateway is not None and gateway.exitcode is not None:
+                    raise AssertionError(f"the gateway of n{at + 1} ended by itself")
             if time.monotonic() - began > seconds:
                 raise AssertionError(f"waited {seconds:.0f} s in vain for: {what}; {self.describe()}")
             time.sleep(0.01)

@@ -64,7 +64,7 @@ def cash_in(ctx: Context, cashier: Address, member: Address, asset: int, amount:
     use_ref(view, cashier, ref)
     _use_daily_limit(ctx, cashier, asset, limits, amount)
     floating = account_key(cashier, CASHIER_FLOAT, asset)
-    check_float(view, floating, limits[1], amount)
+    check_float(compute_float(view, floating), limits[1], amount)
     auth.open_account(view, member)
     claim = account_key(member, MEMBER_FREE, asset)
     open_account(view, claim)
@@ -101,17 +101,21 @@ def _use_daily_limit(ctx: Context, cashier: Address, asset: int, row: CashierRow
     CASHIERS.put(ctx.view, CASHIERS.key(cashier, asset), new)
 
 
-def check_float(view: View, floating: bytes, limit: int, amount: int) -> None:
+def check_float(held: int, limit: int, amount: int) -> None:
     """Check that a cashier may hold so much more.
 
     Raises:
         CallFailed: FLOAT_LIMIT.
     """
-    row = ACCOUNT.get(view, ACCOUNT.prefix + floating)
-    assert row is not None, "set_cashier has opened it"
-    held = row[3] + row[2] - row[5]
     if held + amount > limit:
         fail(FLOAT_LIMIT, "assets.float_limit", max(0, limit - held), amount)
+
+
+def compute_float(view: View, floating: bytes) -> int:
+    """Compute the cash that a cashier holds or is about to receive, minor units."""
+    row = ACCOUNT.get(view, ACCOUNT.prefix + floating)
+    assert row is not None, "set_cashier has opened it"
+    return row[3] + row[2] - row[5]
 
 
 def cash_out(ctx: Context, member: Address, cashier: Address, asset: int, amount: int, ref: bytes) -> Value:

@@ -9,7 +9,7 @@ from typing import Final
 
 from protocol.codec import Value
 from protocol.contracts import auth
-from protocol.contracts.assets.cash import check_float, use_ref
+from protocol.contracts.assets.cash import check_float, compute_float, use_ref
 from protocol.contracts.assets.records import (
     ACTIVE,
     CUSTODIANS,
@@ -107,7 +107,7 @@ def draw(ctx: Context, cashier: Address, custodian: Address, asset: int, amount:
     limits = get_cashier(view, cashier, asset)
     use_ref(view, cashier, ref)
     floating = account_key(cashier, CASHIER_FLOAT, asset)
-    check_float(view, floating, limits[1], amount)
+    check_float(compute_float(view, floating), limits[1], amount)
     leg(ctx, floating, account_key(custodian, CUSTODY, asset), amount, CODE_DRAW, ref)
     ctx.emit(DRAWN, custodian, cashier, asset, amount)
     return amount

@@ -19,6 +19,7 @@ from protocol.consensus.polka import Polka
 from protocol.consensus.safety import BftSafety, RaftSafety, SafetyRecord, Said
 from protocol.crypto import SecretKey
 from protocol.errors import Reason
+from protocol.merkle.proof import hash_leaf
 from protocol.types import (
     Address,
     BlockId,
@@ -61,7 +62,16 @@ def build() -> Corpus:
     """Build the examples."""
     signed = [_signed(program) for program in _PROGRAMS]
     block, certificate = _block(tuple(signed)), _certificate()
-    frames = (wire.encode_batch(s.raw for s in signed), wire.frame(wire.FrameKind.CONSENSUS, b"\x90"))
+    proposal, *_ = _messages(block, certificate)
+    assert isinstance(proposal, messages.Proposal)
+    frames = (
+        wire.encode_batch(s.raw for s in signed),
+        wire.frame(wire.FrameKind.CONSENSUS, b"\x90"),
+        wire.encode_outline(proposal, [hash_leaf(s.raw) for s in signed]),
+        wire.encode_get_txs(wire.GetTxs(block.id, 5)),
+        wire.encode_txs(wire.Txs(block.id, tuple(s.raw for s in signed))),
+        wire.encode_starve(wire.Starve(EpochNumber(0), Height(2), (TxId(b"t" * 32),), SIGNATURE)),
+    )
     return Corpus(
         transactions=tuple(s.raw for s in signed),
         blocks=(block.encode(), _block(()).encode()),

@@ -21,7 +21,15 @@ from node.net.mux import Mux, MuxLimits
 from node.net.transport import Channel, PeerFault
 from node.rpc.dispatch import ANONYMOUS_LIMITS, Dispatcher, Method
 from node.rpc.methods.table import build_methods
-from node.wire import FrameKind, decode_batch, split
+from node.wire import (
+    FrameKind,
+    decode_batch,
+    decode_get_txs,
+    decode_outline,
+    decode_starve,
+    decode_txs,
+    split,
+)
 from protocol import codec
 from protocol.chain.block import decode_block
 from protocol.chain.certificate import decode_certificate
@@ -90,7 +98,14 @@ def _consensus(data: bytes) -> object:
 
 def _frame(data: bytes) -> object:
     kind, payload = split(data)
-    return decode_batch(payload) if kind is FrameKind.TRANSACTIONS else payload
+    readers: dict[FrameKind, Target] = {
+        FrameKind.TRANSACTIONS: decode_batch,
+        FrameKind.OUTLINE: decode_outline,
+        FrameKind.GET_TXS: decode_get_txs,
+        FrameKind.TXS: decode_txs,
+        FrameKind.STARVE: decode_starve,
+    }
+    return readers[kind](payload) if kind in readers else payload
 
 
 def _ipc(data: bytes) -> object:

@@ -1,16 +1,19 @@
 """Plant one bug at a time in a copy of the project and run the check that must see it.
 
-A check is a test by name, or `sim ENGINE N`: N seeds of the simulation with its worlds. The text of a mutant
-must be found exactly once, so a mutant cannot silently lose its target when the code moves.
+The bugs are `planted.py`. Several are tried at once, each job in a copy of its own.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+
+from tests.simulation.planted import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
@@ -23,581 +26,16 @@ COPIED = (
 SINGLE_FILES = ("tests/conftest.py", "tests/protocol/test_light.py", "pyproject.toml")
 CHECK_SECONDS_MAX = 120
 
-RAFT = "protocol/consensus/raft.py"
-ENGINE = "protocol/consensus/engine.py"
-BFT = "protocol/consensus/bft.py"
-HEARD = "protocol/consensus/heard.py"
-POLKA = "protocol/consensus/polka.py"
-PROMISES = "protocol/consensus/promises.py"
-ROUNDS = "protocol/consensus/rounds.py"
-VALIDATORS = "protocol/chain/validators.py"
-VOTES = "protocol/consensus/votes.py"
-MESSAGES = "protocol/consensus/messages.py"
-CONVICTION = "protocol/chain/conviction.py"
-PLANNER = "protocol/sync/planner.py"
-LIGHT = "protocol/light.py"
-CERTIFICATE = "protocol/chain/certificate.py"
 
-T_RAFT = "tests/protocol/consensus/test_raft.py::"
-T_BFT = "tests/protocol/consensus/test_bft.py::"
-T_BFT_RULES = "tests/protocol/consensus/test_bft_rules.py::"
-T_ITF = "tests/protocol/consensus/test_itf.py::"
-T_ENGINE = "tests/protocol/consensus/test_engine.py::"
-T_MESSAGES = "tests/protocol/consensus/test_messages.py::"
-T_CONVICTION = "tests/protocol/consensus/test_conviction.py::"
-T_PLANNER = "tests/protocol/sync/test_planner.py::"
-T_LIGHT = "tests/protocol/test_light.py::"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A planted bug and the check that must fail."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    check: str
-
-
-MUTANTS = (
-    Mutant(
-        "no-safety-record",
-        ENGINE,
-        "return raft.start(restored, is",
-        "return raft.start(None, is",
-        T_RAFT + "test_one_vote_a_term_over_a_crash",
-    ),
-    Mutant(
-        "no-safety-record-simulated",
-        ENGINE,
-        "return raft.start(restored, is",
-        "return raft.start(None, is",
-        "sim raft 100",
-    ),
-    Mutant(
-        "vote-dropped-with-its-height",
-        RAFT,
-        "        if restored is not None:\n",
-        "        if restored is not None and restored.height == self._height:\n",
-        T_RAFT + "test_vote_survives_the_commit_of_its_height",
-    ),
-    Mutant(
-        "stale-candidate-granted",
-        RAFT,
-        "return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)",
-        "return True",
-        T_RAFT + "test_stale_candidate_is_refused",
-    ),
-    Mutant(
-        "stale-candidate-granted-simulated",
-        RAFT,
-        "return (claim.height, claim.accepted_term) >= (self._height, self._accepted_term)",
-        "return True",
-        "sim raft 400",
-    ),
-    Mutant(
-        "figure-8-acknowledgements-over-terms",
-        VOTES,
-        "            vote\n"
-        "            for kept in self._votes.values()\n"
-        "            for vote in kept\n"
-        "            if vote.view == like.view and vote.block_id == like.block_id\n",
-        "            next(replace(v, view=like.view) for v in kept if v.block_id == like.block_id)\n"
-        "            for kept in self._votes.values()\n"
-        "            if any(v.block_id == like.block_id for v in kept)\n",
-        T_RAFT + "test_figure_8_acknowledgements_of_two_terms_do_not_add_up",
-    ),
-    Mutant(
-        "acknowledged-before-execution",
-        RAFT,
-        "            self._out.append(CheckBlock(block))\n",
-        "            self._out.append(CheckBlock(block))\n            self._accept(block)\n",
-        "sim raft 200",
-    ),
-    Mutant(
-        "invalid-block-acknowledged",
-        RAFT,
-        "        if not is_valid:\n",
-        "        if False:\n",
-        T_RAFT + "test_invalid_block_is_not_acknowledged_and_its_leader_is_given_up",
-    ),
-    Mutant(
-        "two-votes-in-a-term",
-        RAFT,
-        "self._is_worthy(sender, claim) and self._voted_for in (None, sender)",
-        "self._is_worthy(sender, claim)",
-        "sim raft 200",
-    ),
-    Mutant(
-        "no-pre-vote",
-        RAFT,
-        "            self._campaign(is_pre=True)\n",
-        "            self._campaign(is_pre=False)\n",
-        T_RAFT + "test_pre_vote_does_not_disturb",
-    ),
-    Mutant(
-        "no-lease",
-        RAFT,
-        "self._is_worthy(sender, claim) and not self._lease and",
-        "self._is_worthy(sender, claim) and",
-        T_RAFT + "test_pre_vote_is_refused_while_the_leader_lives",
-    ),
-    Mutant(
-        "no-check-quorum",
-        RAFT,
-        "        if not is_heard or ",
-        "        if ",
-        T_RAFT + "test_check_quorum_steps_down",
-    ),
-    Mutant(
-        "persisted-after-the-acknowledgement",
-        RAFT,
-        "        self._persist()\n        self._out.append(Broadcast(self._make_ack()))\n",
-        "        self._out.append(Broadcast(self._make_ack()))\n        self._persist()\n",
-        "sim raft 400",
-    ),
-    Mutant(
-        "persisted-after-the-grant",
-        RAFT,
-        "            self._persist()\n            self._out.append(Send(sender, Grant(claim, self._own)))\n",
-        "            self._out.append(Send(sender, Grant(claim, self._own)))\n            self._persist()\n",
-        T_RAFT + "test_grant_is_durable_before_it_leaves",
-    ),
-    Mutant(
-        "accepted-block-not-proposed-again",
-        RAFT,
-        "            self._propose(self._accepted)\n",
-        "            self._accepted, self._accepted_term = None, NO_TERM\n"
-        "            self._out.append(BuildBlock(self._height, self._term, self._parent_id))\n",
-        T_RAFT + "test_new_leader_proposes_the_accepted_block_again_under_its_term",
-    ),
-    Mutant(
-        "two-blocks-accepted-in-a-term",
-        RAFT,
-        "        elif self._is_accepted_now(self._height):\n            assert self._accepted is not None\n",
-        "        elif False:\n            assert self._accepted is not None\n",
-        T_ENGINE + "test_leader_with_two_proposals_gets_one_acknowledgement_and_is_convicted",
-    ),
-    Mutant(
-        "proposal-of-an-earlier-term-accepted",
-        RAFT,
-        "        if proposal.view < self._term:\n",
-        "        if False:\n",
-        T_ENGINE + "test_proposal_of_an_earlier_term_is_answered_with_the_later_one",
-    ),
-    Mutant(
-        "leader-without-election-obeyed",
-        RAFT,
-        "        return proven is not None and (proven.claim.term, ",
-        "        return proven is not None or (proven.claim.term, ",
-        T_RAFT + "test_election_without_proof_gets_no_acknowledgement",
-    ),
-    Mutant(
-        "quorum-of-votes-one-short",
-        VOTES,
-        "if len(same) >= self._quorum else None",
-        "if len(same) >= self._quorum - 1 else None",
-        "sim raft 20",
-    ),
-    Mutant(
-        "quorum-of-grants-one-short",
-        VOTES,
-        "return len(self._grants) >= self._quorum",
-        "return len(self._grants) >= self._quorum - 1",
-        "sim raft 100",
-    ),
-    Mutant(
-        "decision-of-a-minority",
-        POLKA,
-        "return signers.bit_count() >= record.quorum and signers",
-        "return signers",
-        T_ENGINE + "test_decision_of_a_minority_is_refused",
-    ),
-    Mutant(
-        "certificate-of-a-minority",
-        CERTIFICATE,
-        "    if len(signers) < record.quorum or ",
-        "    if ",
-        T_LIGHT + "test_each_lie_is_refused_with_its_step",
-    ),
-    Mutant(
-        "epoch-not-signed",
-        MESSAGES,
-        "                (\n                    message.epoch,\n                    int(message.kind),\n",
-        "                (\n                    0,\n                    int(message.kind),\n",
-        T_MESSAGES + "test_signature_covers_every_field",
-    ),
-    Mutant(
-        "engine-not-changed-at-the-seal",
-        ENGINE,
-        "        if event.next_record is not None:\n            assert",
-        "        if event.next_record is None and False:\n            assert",
-        "sim raft 20",
-    ),
-    Mutant(
-        "unverified-message-over-the-seal",
-        ENGINE,
-        "self._on_received(event.sender, event.message) if is_current else []",
-        "self._on_received(event.sender, event.message)",
-        T_ENGINE + "test_a_message_that_waited_over_the_end_of_its_epoch_means_nothing",
-    ),
-    Mutant(
-        "decision-answered-by-a-decision",
-        ENGINE,
-        "not isinstance(message, Vote | Decided | PolkaShown | VoteBundle)",
-        "not isinstance(message, Vote)",
-        T_ENGINE + "test_a_decision_is_never_answered",
-    ),
-    Mutant(
-        "laggards-not-helped",
-        RAFT,
-        "                self._out.append(ServeDecided(sender, status.height))\n",
-        "                pass\n",
-        T_RAFT + "test_follower_that_lags_is_helped_by_the_leader",
-    ),
-    Mutant(
-        "lost-proposal-not-repeated",
-        RAFT,
-        "self._out.append(Send(sender, self._make_proposal(self._accepted, self._election_own)))",
-        "pass",
-        T_RAFT + "test_lost_proposal_is_repeated_by_a_beat",
-    ),
-    Mutant(
-        "buffer-without-bound",
-        ENGINE,
-        "        if height > self.height + BUFFER_HEIGHTS:\n            return\n",
-        "",
-        T_ENGINE + "test_buffers_are_bounded",
-    ),
-    Mutant(
-        "one-signer-accused-for-another",
-        CONVICTION,
-        "    if (first.signer, first.epoch) != (second.signer, second.epoch):\n        return None\n",
-        "",
-        T_CONVICTION + "test_innocent",
-    ),
-    Mutant(
-        "block-sync-skips-the-certificate",
-        PLANNER,
-        "        check_certificate(certificate, self._record, self._genesis_hash, self._verify)\n",
-        "",
-        T_PLANNER + "test_certificate_of_a_minority_is_not_applied",
-    ),
-    Mutant(
-        "light-client-skips-the-certificate",
-        LIGHT,
-        "        check_certificate(certificate, trust.record, trust.genesis_hash, verify)\n",
-        "        pass\n",
-        T_LIGHT + "test_each_lie_is_refused_with_its_step",
-    ),
-    Mutant(
-        "light-client-takes-any-record",
-        LIGHT,
-        "if not seal.is_seal or seal.next_epoch_hash != new_hash:",
-        "if not seal.is_seal:",
-        T_LIGHT + "test_no_other_header_crosses",
-    ),
-    Mutant(
-        "bft-lock-ignored",
-        PROMISES,
-        "return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)",
-        "return True",
-        T_BFT + "test_lock_refuses_another_block",
-    ),
-    Mutant(
-        "bft-lock-ignored-simulated",
-        PROMISES,
-        "return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)",
-        "return True",
-        "sim bft 100",
-    ),
-    Mutant(
-        "bft-lock-ignored-modelled",
-        PROMISES,
-        "return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)",
-        "return True",
-        T_ITF + "test_states_and_votes_are_those_of_the_model",
-    ),
-    Mutant(
-        "bft-lock-yields-to-an-older-polka",
-        PROMISES,
-        "valid_view >= self.locked_view)",
-        "valid_view >= 0)",
-        T_BFT + "test_lock_yields_to_a_polka_that_is_not_older",
-    ),
-    Mutant(
-        "bft-locked-block-without-its-polka",
-        PROMISES,
-        "return self.locked_view is None or (",
-        "return self.locked_view is None or valid_view is None or (",
-        T_BFT + "test_even_the_locked_block_needs_a_polka_as_new_as_the_lock",
-    ),
-    Mutant(
-        "bft-polka-not-checked",
-        HEARD,
-        "            and self.is_ours(polka)\n",
-        "",
-        T_BFT_RULES + "test_b1_proposal_without_its_polka_is_absent",
-    ),
-    Mutant(
-        "bft-polka-not-checked-simulated",
-        HEARD,
-        "            and self.is_ours(polka)\n",
-        "",
-        "sim bft 200",
-    ),
-    Mutant(
-        "bft-polka-of-another-block",
-        HEARD,
-        "            place == (self._height, proposal.valid_view, proposal.block.id)\n",
-        "            place[:2] == (self._height, proposal.valid_view)\n",
-        T_BFT_RULES + "test_b1_proposal_without_its_polka_is_absent",
-    ),
-    Mutant(
-        "bft-precommit-without-polka",
-        ROUNDS,
-        "        if len(same) < self._quorum:\n            return\n",
-        "",
-        "sim bft 20",
-    ),
-    Mutant(
-        "bft-prevotes-on-different-polkas-add-up",
-        ROUNDS,
-        "        content = (vote.block_id, vote.valid_view)\n"
-        "        same = tuple(v for v in votes.values() if (v.block_id, v.valid_view) == content)\n",
-        "        same = tuple(v for v in votes.values() if v.block_id == vote.block_id)\n",
-        T_BFT + "test_prevotes_on_different_polkas_do_not_add_up",
-    ),
-    Mutant(
-        "bft-prevote-before-execution",
-        BFT,
-        "verdict = self._judge(proposal.block) if is_allowed else False",
-        "verdict = is_allowed",
-        T_BFT + "test_block_is_checked_before_the_prevote",
-    ),
-    Mutant(
-        "bft-prevote-before-execution-simulated",
-        BFT,
-        "verdict = self._judge(proposal.block) if is_allowed else False",
-        "verdict = is_allowed",
-        "sim bft 100",
-    ),
-    Mutant(
-        "bft-precommit-before-execution",
-        BFT,
-        "        if block is None or not self._judge(block):\n",
-        "        if block is None:\n",
-        T_BFT + "test_block_is_checked_before_the_precommit",
-    ),
-    Mutant(
-        "bft-no-unit-acceptance",
-        BFT,
-        "        self._hear_polka(polka)\n        self._heard.note_newest(polka)\n",
-        "        for vote in list_votes(polka.votes, polka.valid_view):\n            self._hear(vote)\n",
-        T_BFT_RULES + "test_b3_polka_counts_as_a_whole",
-    ),
-    Mutant(
-        "bft-polka-forgotten-beside-votes",
-        BFT,
-        "                self._heard.rounds.add_polka(polka)\n",
-        "                pass\n",
-        T_BFT_RULES + "test_b3_no_nil_against_a_polka_whose_block_is_missing",
-    ),
-    Mutant(
-        "bft-quorum-of-a-majority",
-        VALIDATORS,
-        "2 * n // 3 + 1",
-        "n // 2 + 1",
-        T_BFT + "test_a_polka_is_more_than_two_thirds",
-    ),
-    Mutant(
-        "bft-quorum-of-a-majority-simulated",
-        VALIDATORS,
-        "2 * n // 3 + 1",
-        "n // 2 + 1",
-        "sim bft 100",
-    ),
-    Mutant(
-        "bft-valid-view-not-signed",
-        MESSAGES,
-        "                    message.block_id,\n                    message.valid_view,\n",
-        "                    message.block_id,\n                    None,\n",
-        T_MESSAGES + "test_signature_covers_every_field",
-    ),
-    Mutant(
-        "bft-safety-not-restored",
-        ENGINE,
-        "return bft.start(restored)",
-        "return bft.start(None)",
-        T_BFT + "test_lock_survives_a_restart",
-    ),
-    Mutant(
-        "bft-safety-not-restored-simulated",
-        ENGINE,
-        "return bft.start(restored)",
-        "return bft.start(None)",
-        "sim bft 50",
-    ),
-    Mutant(
-        "bft-lock-not-persisted",
-        PROMISES,
-        "            self.locked_view,\n            self.locked_id,\n            polka,",
-        "            None,\n            None,\n            polka,",
-        T_BFT + "test_lock_survives_a_restart",
-    ),
-    Mutant(
-        "bft-persisted-after-the-prevote",
-        BFT,
-        "        self._note_prevote(block_id, valid_view)\n"
-        "        self._persist()\n"
-        "        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))\n",
-        "        self._note_prevote(block_id, valid_view)\n"
-        "        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))\n"
-        "        self._persist()\n",
-        "sim bft 50",
-    ),
-    Mutant(
-        "bft-persisted-after-the-precommit",
-        BFT,
-        "        self._persist()\n        self._send_precommit()\n",
-        "        self._send_precommit()\n        self._persist()\n",
-        "sim bft 200",
-    ),
-    Mutant(
-        "bft-two-proposals-over-a-crash",
-        PROMISES,
-        "return self.proposed_view is None or self.proposed_view < view",
-        "return True",
-        "sim bft 50",
-    ),
-    Mutant(
-        "bft-nil-precommit-missing",
-        BFT,
-        "                if self._phase is Phase.PREVOTE:\n                    self._say_precommit(None)\n",
-        "                pass\n",
-        T_BFT + "test_the_wait_for_prevotes_ends_in_nil",
-    ),
-    Mutant(
-        "bft-nil-precommit-missing-simulated",
-        BFT,
-        "                if self._phase is Phase.PREVOTE:\n                    self._say_precommit(None)\n",
-        "                pass\n",
-        "sim bft 100",
-    ),
-    Mutant(
-        "bft-lock-kept-over-the-height",
-        BFT,
-        "        self._promises = Promises(self._record.number, height, self._own)\n",
-        '        if not hasattr(self, "_promises"):\n'
-        "            self._promises = Promises(self._record.number, height, self._own)\n"
-        "        self._promises._height = height\n",
-        T_BFT + "test_locks_end_with_their_height",
-    ),
-    Mutant(
-        "bft-engine-kept-over-the-seal",
-        ENGINE,
-        "            self._record, self._engine = event.next_record, None\n",
-        "            self._record = event.next_record\n"
-        "            if self._engine is not None:\n"
-        "                return self._engine.advance(self.height, self._block_id)\n",
-        "sim migrate 20",
-    ),
-    Mutant(
-        "bft-hidden-lock",
-        BFT,
-        "            self._out.append(Broadcast(PolkaShown(valid[0])))\n",
-        "            pass\n",
-        T_BFT_RULES + "test_a_hidden_lock_is_over_in_three_rounds",
-    ),
-    Mutant(
-        "bft-precommit-wait-shortened",
-        BFT,
-        "            self._set_timer(TimerKind.PRECOMMIT, delay_ms)\n",
-        "            self._begin_view(View(self._view + 1))\n",
-        T_BFT_RULES + "test_b8_wait_for_precommits_is_never_shortened",
-    ),
-    Mutant(
-        "bft-hopeless-round-waits",
-        BFT,
-        "if polka is None and self._heard.rounds.is_hopeless(self._view):",
-        "if False:",
-        T_BFT_RULES + "test_b8_nil_at_once_when_no_polka_can_come",
-    ),
-    Mutant(
-        "bft-no-round-skip",
-        BFT,
-        "        self._begin_view(view)\n        return True\n",
-        "        return False\n",
-        T_BFT + "test_decision_in_a_past_round",
-    ),
-    Mutant(
-        "bft-skip-by-one-liar",
-        ROUNDS,
-        "self.blocking = (self._n - 1) // 3 + 1",
-        "self.blocking = 1",
-        T_BFT_RULES + "test_b9_votes_of_more_than_a_third_in_one_bundle_take_us_along",
-    ),
-    Mutant(
-        "bft-same-proposer-in-every-round",
-        HEARD,
-        "return self._proposers[(height + view) % len(self._proposers)]",
-        "return self._proposers[height % len(self._proposers)]",
-        "sim bft 50",
-    ),
-    Mutant(
-        "bft-lost-votes-not-handed-on",
-        HEARD,
-        "            found.append(VoteBundle(status.epoch, self._height, votes))\n",
-        "            pass\n",
-        "sim bft 50",
-    ),
-    Mutant(
-        "bft-newest-polka-not-shown",
-        HEARD,
-        "            found.append(PolkaShown(newest, self.blocks.find(newest.block_id) "
-        "if is_asked else None))\n",
-        "            pass\n",
-        T_BFT + "test_newest_polka_spreads_by_status",
-    ),
-    Mutant(
-        "bft-laggards-not-helped",
-        BFT,
-        "            self._out.append(ServeDecided(sender, status.height))\n",
-        "            pass\n",
-        "sim bft 50",
-    ),
-    Mutant(
-        "bft-votes-without-bound",
-        ROUNDS,
-        "    return current - VIEWS_BEHIND_MAX <= view <= current + VIEWS_AHEAD_MAX\n",
-        "    return current - VIEWS_BEHIND_MAX <= view\n",
-        T_BFT_RULES + "test_b5_votes_too_far_ahead_are_dropped",
-    ),
-    Mutant(
-        "bft-amnesia-not-seen",
-        CONVICTION,
-        "    return is_later and (prevote.valid_view is None or prevote.valid_view < precommit.view)\n",
-        "    return False\n",
-        T_CONVICTION + "test_guilty",
-    ),
-    Mutant(
-        "bft-amnesia-of-the-innocent",
-        CONVICTION,
-        "prevote.valid_view < precommit.view)",
-        "prevote.valid_view <= precommit.view)",
-        T_CONVICTION + "test_innocent",
-    ),
-)
-
-
-def run_check(folder: Path, check: str) -> bool:
-    """Run a check in a copy and tell whether it passed."""
-    if check.startswith("sim "):
-        _, engine, seeds = check.split()
-        command = [sys.executable, "-m", "tests.simulation.run", "--engine", engine, "--seeds", seeds]
+def run_check(folder: Path, *checks: str) -> bool:
+    """Run tests, or one simulation, in a copy and tell whether they passed."""
+    is_simulated = checks[0].startswith("sim ")
+    if is_simulated:
+        _, engine, seeds = checks[0].split()
+        options = ["--engine", engine, "--seeds", seeds, "--jobs", "1"]
+        command = [sys.executable, "-m", "tests.simulation.run", *options]
     else:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", check]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *checks]
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, timeout=CHECK_SECONDS_MAX, check=False
@@ -605,8 +43,9 @@ def run_check(folder: Path, check: str) -> bool:
     except subprocess.TimeoutExpired:
         return False
     # 1 is a failing test or seed; anything else says that the check itself did not run.
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{check} did not run:\n{done.stdout.decode()}{done.stderr.decode()}")
+    is_run = done.returncode in (0, 1) and (not is_simulated or b"seeds, " in done.stdout)
+    if not is_run:
+        raise SystemExit(f"{checks} did not run:\n{done.stdout.decode()}{done.stderr.decode()}")
     return done.returncode == 0
 
 
@@ -619,35 +58,50 @@ def copy_project(folder: Path) -> None:
         shutil.copy(ROOT / name, folder / name)
 
 
-def plant(folder: Path, mutant: Mutant) -> None:
+def plant(folder: Path, mutant: Mutant) -> str:
+    """Change a file and return what it was."""
     path = folder / mutant.file
-    text = (ROOT / mutant.file).read_text()
+    text = path.read_text()
     if text.count(mutant.old) != 1:
         raise SystemExit(f"{mutant.name}: its text is in {mutant.file} {text.count(mutant.old)} times")
     changed = text.replace(mutant.old, mutant.new)
     if "replace(" in mutant.new and "import replace" not in changed:
         changed = changed.replace("\nfrom typing", "\nfrom dataclasses import replace\nfrom typing", 1)
     path.write_text(changed)
+    return text
+
+
+def is_caught(mutant: Mutant, folders: "SimpleQueue[Path]") -> bool:
+    """Plant a mutant in a copy that nobody uses and tell whether its check fails."""
+    folder = folders.get()
+    text = plant(folder, mutant)
+    try:
+        return not run_check(folder, mutant.check)
+    finally:
+        (folder / mutant.file).write_text(text)
+        folders.put(folder)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of names; all when none is given")
-    names = parser.parse_args().names
-    chosen = [m for m in MUTANTS if not names or any(name in m.name for name in names)]
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once; one a core if unset")
+    options = parser.parse_args()
+    chosen = [m for m in MUTANTS if not options.names or any(name in m.name for name in options.names)]
     survivors = 0
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        copy_project(folder)
-        for check in sorted({m.check for m in chosen if not m.check.startswith("sim")}):
-            if not run_check(folder, check):
-                raise SystemExit(f"{check} fails without any mutant")
-        for mutant in chosen:
-            plant(folder, mutant)
-            is_caught = not run_check(folder, mutant.check)
-            shutil.copy(ROOT / mutant.file, folder / mutant.file)
-            survivors += not is_caught
-            print(f"{'caught  ' if is_caught else 'SURVIVES'} {mutant.name:40} {mutant.check}", flush=True)
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(options.jobs) as pool:
+        folders: SimpleQueue[Path] = SimpleQueue()
+        for job in range(options.jobs):
+            folder = Path(temporary) / str(job)
+            copy_project(folder)
+            folders.put(folder)
+        tests = sorted({m.check for m in chosen if not m.check.startswith("sim")})
+        if tests and not run_check(folder, *tests):
+            raise SystemExit("a test of the chosen ones fails without any mutant")
+        verdicts = pool.map(lambda mutant: is_caught(mutant, folders), chosen)
+        for mutant, caught in zip(chosen, verdicts, strict=True):
+            survivors += not caught
+            print(f"{'caught  ' if caught else 'SURVIVES'} {mutant.name:44} {mutant.check}", flush=True)
     print(f"{len(chosen)} mutants, {survivors} not caught")
     return 1 if survivors else 0
 

@@ -68,7 +68,7 @@ def load_traces(archive: str) -> Iterator[tuple[str, Json]]:
 
 def find_module(trace: Json) -> str | None:
     """Return the prefix of the variables of a whole-system trace."""
-    names = [v for state in trace["states"] for v in state if v.endswith("::system")]
+    names = [v for state in trace["states"] for v in state if v == "system" or v.endswith("::system")]
     return names[-1].removesuffix("system") if names else None
 
 
@@ -186,6 +186,8 @@ class Replay:
             if self.module + "_hist" not in state:
                 continue
             hist = plain(state[self.module + "_hist"])
+            if isinstance(hist, list):
+                hist = dict(zip(("validator", "input", "output"), hist, strict=True))
             after = dict(state[self.module + "system"]["#map"])
             name = hist["validator"]
             if name in before and before[name] != after[name]:

@@ -8,7 +8,7 @@ from protocol.consensus.course import Course
 from protocol.types import Height, View
 from tests.protocol.consensus.itf import Replay, load_traces
 
-TRACES = {"directed": 22, "random": 24}
+TRACES = {"directed": 24, "random": 24}
 STATES_MIN = {"directed": 900, "random": 1_600}
 DIFFERENCES = {"queued", "proposer", "hopeless", "entered", "shown", "decided"}
 

@@ -5,7 +5,7 @@ is queued: a follower that is slow reads later from the store, so no event is ev
 polling use the same function. It does not know WebSocket or SSE (`subscriptions.py`).
 
 Topics: `blocks` (filter `ids`: with transaction ids), `txs` (filter `address`, `contract`),
-`account:<address>`.
+`account:<address>`, `evidence` (who was convicted, and of what).
 """
 
 import re
@@ -82,7 +82,7 @@ def parse_topic(name: str, wanted: EventFilter, facts: ChainFacts) -> Topic:
         Rejected: BAD_ADDRESS.
     """
     address = read_address(wanted.address, facts.hrp) if wanted.address else None
-    if name in ("blocks", "txs"):
+    if name in ("blocks", "txs", "evidence"):
         return Topic(name, address, wanted)
     kind, _, text = name.partition(":")
     if kind == "account" and text:
@@ -160,9 +160,30 @@ def _block_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, 
                     event["ids"] = [to_hex(tx_id) for tx_id in store.tx_ids(height)]
                 yield Cursor(height, 0), event
             continue
-        if header.tx_count:
+        if topic.name == "evidence":
+            yield from _evidence_events(store, after, height)
+        elif header.tx_count:
             yield from _tx_events(store, facts, topic, after, height)
         yield Cursor(height, INDEX_MAX), None
+
+
+def _evidence_events(store: Store, after: Cursor, height: int) -> _Steps:
+    for index, evidence in enumerate(store.evidence(height)):
+        if Cursor(height, index) <= after:
+            continue
+        record = store.epoch(evidence.epoch)
+        place = None if record is None else record.index_of(evidence.accused)
+        assert record is not None and place is not None, "a block convicts whom nobody knows"
+        event = {
+            "type": "evidence",
+            "operator": record.validators[place].operator,
+            "consensusKey": to_hex(evidence.accused),
+            "kind": evidence.kind.name.lower(),
+            "epoch": evidence.epoch,
+            "height": evidence.height,
+            "evidence": to_hex(evidence.compute_hash()),
+        }
+        yield Cursor(height, index), event
 
 
 def _tx_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, height: int) -> _Steps:

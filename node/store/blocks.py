@@ -26,7 +26,7 @@ from protocol.chain.certificate import (
     decode_certificate,
     read_certificate,
 )
-from protocol.chain.evidence import read_evidence
+from protocol.chain.evidence import Evidence, read_evidence
 from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.chain.validators import EPOCH_BYTES_MAX, EpochRecord, read_epoch
 from protocol.codec import Reader, Value
@@ -38,6 +38,7 @@ from protocol.sync.snapshot import Anchor
 from protocol.types import BlockId, EpochNumber, Hash32, Height
 
 GENESIS_KEY: Final = b"genesis"
+NO_EVIDENCE: Final = list_root(())
 HEAD_KEY: Final = b"head"
 SAFETY_KEY: Final = b"safety"
 BASE_KEY: Final = b"base"
@@ -237,6 +238,14 @@ def find_row_fault(
 
 def _read_header_bytes(block: bytes) -> bytes:
     return _take_apart(block)[0]
+
+
+def load_evidence(txn: Txn, height: int) -> tuple[Evidence, ...]:
+    """Read the evidence of a block; none when the block is not here. Cost: decodes a block that has any."""
+    header, data = load_header(txn, height), txn.get(BLOCKS, height_key(height))
+    if header is None or data is None or header.evidence_root == NO_EVIDENCE:
+        return ()
+    return tuple([read_evidence(value) for value in _take_apart(data)[2]])
 
 
 def find_block_fault(data: bytes, block_id: bytes) -> str | None:

@@ -24,6 +24,7 @@ from node.store.state import StateView
 from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, META, SCHEMA, STATE
 from protocol.chain.block import Header
 from protocol.chain.certificate import Certificate
+from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EpochRecord
 from protocol.sync.snapshot import Anchor
@@ -270,6 +271,11 @@ class Store:
         """Return all receipts of a block, in order."""
         with self._environment.read() as txn:
             return history.load_receipts(txn, height)
+
+    def evidence(self, height: int) -> tuple[Evidence, ...]:
+        """Return the evidence that a block carries."""
+        with self._environment.read() as txn:
+            return blocks.load_evidence(txn, height)
 
     def tx_ids(self, height: int) -> tuple[TxId, ...]:
         """Return the ids of all transactions of a block, in order."""

@@ -45,6 +45,22 @@ def test_evidence_is_taken_and_seen_on_the_chain(gateway: Any) -> None:
     assert lifted["suspended"] == [] and "lifted at 5" in evidence_lines(lifted)[1]
 
 
+def test_who_follows_evidence_hears_of_it_and_of_nothing_else(gateway: Any) -> None:
+    show(gateway, gateway.chain.double_vote(1))
+    show(gateway, gateway.chain.double_vote(2))
+    gateway.daemon.commit(gateway.chain.pay("ada", "bo", 1))
+    gateway.daemon.commit(gateway.chain.pay("ada", "bo", 1))
+    page = gateway.call("coop_getEvents", topic="evidence", cursor="0.0")
+    assert [(item["cursor"], item["event"]["kind"]) for item in page["items"]] == [
+        ("4.0", "duplicate_vote"),
+        ("4.1", "duplicate_vote"),
+    ]
+    names = {gateway.chain.executor.record.validators[index].operator for index in (1, 2)}
+    assert {item["event"]["operator"] for item in page["items"]} == names and page["isEnd"]
+    behind = gateway.call("coop_getEvents", topic="evidence", cursor="4.0")
+    assert [item["cursor"] for item in behind["items"]] == ["4.1"]
+
+
 def test_refusals_say_why_and_what_to_do(gateway: Any) -> None:
     evidence = gateway.chain.double_vote(1)
     show(gateway, evidence)

@@ -349,6 +349,7 @@ OPERATION_NUMBERS: Final = {
     "phrase.word_count": 160, "phrase.word": 161, "phrase.checksum": 162,
     "localnet.exists": 170, "localnet.missing": 171, "localnet.nodes": 172, "localnet.ports": 173,
     "localnet.no_node": 174, "localnet.not_running": 175, "localnet.stuck": 176,
+    "upgrade.missing": 177,
     "load.no_members": 180, "load.no_gateway": 181, "load.stalled": 182,
 }
 """Numbers of what our own machine can fail with; their three lines are written where they are raised."""

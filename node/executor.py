@@ -10,6 +10,8 @@ Nothing of it is on disk before `commit`. This file does not know who proposed, 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from node.config import VERSION
+from node.errors import OperationError
 from node.store.records import BlockCommit, Head
 from node.store.state import StateAhead, state_damaged
 from node.store.store import Store
@@ -37,6 +39,7 @@ from protocol.transition import (
     check_admission,
     execute_block,
     is_epoch_ending,
+    list_missing_versions,
     next_due_time,
     rules_of,
 )
@@ -102,6 +105,7 @@ class Executor:
             self.tree = StateTree.build(genesis.tree_bits, view.items())
         if self.tree.root != self.head.state_root:
             raise state_damaged(self.head.height, "its root is not that of the block")
+        self._require_versions()
 
     def build(
         self,
@@ -119,6 +123,7 @@ class Executor:
         """
         context = self._context(self.head, time_ms, proposer)
         with self._store.view() as state:
+            require_versions(state)
             execution, included, dropped = build_block(
                 state,
                 self.rules,
@@ -178,8 +183,10 @@ class Executor:
             raise Rejected(Code.INVALID_BLOCK, "proposer is not a validator of the epoch")
         self._check_last_certificate(block, tip)
         with self._store.view() as state:
+            before = state if ahead is None else StateAhead(state, ahead.writes)
+            require_versions(before)
             execution = execute_block(
-                state if ahead is None else StateAhead(state, ahead.writes),
+                before,
                 self.rules,
                 self._context(tip.head, header.time_ms, header.proposer),
                 block.transactions,
@@ -256,6 +263,11 @@ class Executor:
         assert self.head.block_id == prepared.block.id
         self.record = prepared.execution.next_record or self.record
         self.forget_proposals()
+        self._require_versions()
+
+    def _require_versions(self) -> None:
+        with self._store.view() as state:
+            require_versions(state)
 
     def _tip(self, ahead: Ahead | None) -> _Tip:
         if ahead is None or not ahead.blocks:
@@ -296,6 +308,24 @@ class Executor:
         while len(self._prepared) >= CACHED_PROPOSALS_MAX:
             self._prepared.pop(next(iter(self._prepared)))
         self._prepared[prepared.block.id] = prepared
+
+
+def require_versions(state: StateReader) -> None:
+    """Check that this software has every contract in the version that the block after a state runs.
+
+    Raises:
+        OperationError: `upgrade.missing`: the node stops before that block; it would make another one of it
+            than the others.
+    """
+    missing = list_missing_versions(state)
+    if missing:
+        names = ", ".join(f"{number} in version {version}" for number, version in missing)
+        raise OperationError(
+            "upgrade.missing",
+            "Node stopped: the next block needs a newer version of this program.",
+            f"the co-operative upgraded contract {names}, which {VERSION} does not have.",
+            "install the release that has it, then start the node: it goes on where it is",
+        )
 
 
 def _commit_of(prepared: Prepared, certificate: Certificate) -> BlockCommit:

@@ -193,7 +193,7 @@ def validator_lift(operator: str, /, *, board: Path | None = None) -> None:
     """
     from node.cli.council import load_council, send_as_council
     from node.cli.place import find_place
-    from protocol.contracts import registry
+    from protocol.contracts.registry import contract as registry
 
     place = find_place()
     client = place.client()

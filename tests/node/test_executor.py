@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node import executor as executor_module
 from node.errors import OperationError
 from node.executor import CACHED_PROPOSALS_MAX, Executor
 from protocol import crypto
@@ -155,3 +156,22 @@ def test_a_state_that_is_not_the_heads_stops_the_start(
     monkeypatch.setattr("node.store.store.Store.head", lambda _: replace(head, state_root=OTHER))
     with pytest.raises(OperationError, match="root is not that of the block"):
         Executor(chain.store)
+
+
+def test_a_node_stops_before_a_block_whose_version_it_lacks(
+    chain: SmallChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, executor = proposal(chain), chain.executor
+    monkeypatch.setattr(executor_module, "list_missing_versions", lambda _: ((17, 2),))
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: chain.build(),
+        lambda: executor.check(block),
+        lambda: Executor(chain.store),
+    )
+    for act in acts:
+        with pytest.raises(OperationError) as stopped:
+            act()
+        assert stopped.value.slug == "upgrade.missing" and "17 in version 2" in stopped.value.why
+    assert executor.prepared(block.id) is None
+    monkeypatch.undo()
+    executor.check(block)

@@ -53,8 +53,8 @@ Json = Any
 """Decoded JSON of a trace."""
 
 
-def load_traces(archive: str) -> Iterator[tuple[str, Json]]:
-    """Yield name and trace of every whole-system trace of an archive."""
+def load_traces(archive: str, is_whole: bool = True) -> Iterator[tuple[str, Json]]:
+    """Yield name and trace of every trace of an archive that is of the whole system, or of a part of it."""
     with lzma.open(VECTORS / archive) as data, tarfile.open(fileobj=data) as tar:
         for member in tar:
             file = tar.extractfile(member)
@@ -62,7 +62,7 @@ def load_traces(archive: str) -> Iterator[tuple[str, Json]]:
                 gc.disable()  # A trace is millions of small values and no rings.
                 trace = json.load(file)
                 gc.enable()
-                if find_module(trace) is not None:
+                if (find_module(trace) is not None) is is_whole:
                     yield Path(member.name).name.removesuffix(".itf.json"), trace
 
 

@@ -7,6 +7,7 @@ import pytest
 from protocol.consensus.course import Course
 from protocol.types import Height, View
 from tests.protocol.consensus.itf import Replay, load_traces
+from tests.protocol.consensus.itf_parts import replay_machine, replay_votes
 
 TRACES = {"directed": 24, "random": 24}
 STATES_MIN = {"directed": 900, "random": 1_600}
@@ -39,3 +40,24 @@ def test_states_and_votes_are_those_of_the_model(group: str, monkeypatch: pytest
     assert set(different) <= DIFFERENCES
     del different["queued"], different["decided"]
     assert different.total() < states / 5, different
+
+
+PARTS = {
+    "votekeeperTest": (replay_votes, 9, 35),
+    "consensusTest": (replay_machine, 2, 15),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_of_the_model_say_what_ours_do(part: str) -> None:
+    replay, traces_expected, states_min = PARTS[part]
+    traces = states = 0
+    for name, trace in load_traces("directed.tar.xz", is_whole=False):
+        if name.startswith(part):
+            try:
+                states += replay(trace)
+            except AssertionError as difference:
+                raise AssertionError(f"{name}: {difference}") from None
+            traces += 1
+    assert traces == traces_expected
+    assert states >= states_min

@@ -170,6 +170,16 @@ def load_transaction_bytes(txn: Txn, height: int, index: int) -> bytes:
     return raw
 
 
+def load_transactions(txn: Txn, height: int) -> tuple[bytes, ...]:
+    """Read all transactions of a block; none when there is no such block.
+
+    Raises:
+        Rejected: bytes changed on disk.
+    """
+    data = txn.get(BLOCKS, height_key(height))
+    return () if data is None else tuple([raw for raw in _take_apart(data)[1] if type(raw) is bytes])
+
+
 def load_served(txn: Txn, height: int) -> tuple[bytes, bytes] | None:
     """Read a block and its certificate as they are stored, held against what a quorum signed.
 

@@ -21,12 +21,13 @@ from protocol import crypto
 from protocol.chain.block import Header, compute_block_id, decode_header
 from protocol.chain.certificate import check_certificate
 from protocol.chain.genesis import Genesis
+from protocol.chain.transaction import decode_signed
 from protocol.chain.validators import EpochRecord
 from protocol.errors import Rejected
 from protocol.merkle.proof import list_root
 from protocol.merkle.tree import StateTree
 from protocol.sync.snapshot import check_anchor
-from protocol.types import Height
+from protocol.types import Height, TxId
 
 FINDINGS_MAX: Final = 100
 """After so many the disk is beyond doubt."""
@@ -81,7 +82,7 @@ def check_store(
         check_state: further checks of the state, such as the conservation of assets.
         on_height: told after each block, for a progress line.
 
-    Cost: about 0.2 ms a block, 4 us a transaction, 4 us a key of the state.
+    Cost: about 0.2 ms a block, 30 us a transaction, 4 us a key of the state.
     """
     with store.snapshot() as (txn, view):
         walk = _Walk(txn, view, blocks.load_genesis(txn))
@@ -94,6 +95,7 @@ def check_store(
             walk.check_height(Height(height))
             if on_height is not None:
                 on_height(Height(height))
+        walk.check_index()
         state_keys = walk.check_state(check_state)
         return CheckReport(
             view.head.height,
@@ -109,6 +111,7 @@ class _Walk:
     """Where the walk from genesis stands: the parent it expects next and the epoch that certifies it."""
 
     __slots__ = (
+        "_entries",
         "_genesis",
         "_genesis_hash",
         "_parent",
@@ -127,6 +130,7 @@ class _Walk:
         self._parent: bytes = self._genesis_hash
         self.record: EpochRecord = genesis.epoch
         self.transactions = 0
+        self._entries = 0
         self.findings: list[Finding] = []
 
     def check_height(self, height: Height) -> None:
@@ -197,8 +201,28 @@ class _Walk:
         receipts = history.load_receipts(self._txn, header.height)
         if len(receipts) != header.tx_count or list_root(receipts) != header.receipts_root:
             self._find(header.height, "receipts: not those of the header")
-        if len(history.load_tx_ids(self._txn, header.height)) != header.tx_count:
-            self._find(header.height, "transaction ids: not as many as the header says")
+        ids = history.load_tx_ids(self._txn, header.height)
+        if ids != self._compute_tx_ids(header.height):
+            self._find(header.height, "transaction ids: not those of the block")
+        for entry in history.list_tx_entries(header.height, ids):
+            self._entries += _weigh(entry)
+
+    def _compute_tx_ids(self, height: Height) -> tuple[TxId, ...]:
+        try:
+            raws = blocks.load_transactions(self._txn, height)
+            return tuple([decode_signed(raw, self._genesis_hash).id for raw in raws])
+        except Rejected:
+            return ()
+
+    def check_index(self) -> None:
+        """Compare the entries of the index of transactions with those that the blocks make, in any order."""
+        found = 0
+        are_whole = True
+        for entries, is_whole in history.walk_tx_runs(self._txn):
+            found += sum([_weigh(entry) for entry in entries])
+            are_whole = are_whole and is_whole
+        if found != self._entries or not are_whole:
+            self._find(self._view.height, "index of transactions: not the entries that the blocks make")
 
     def _cross(self, header: Header) -> None:
         if header.epoch_hash != self.record.compute_hash():
@@ -218,3 +242,8 @@ class _Walk:
     def _find(self, height: int, what: str) -> None:
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(Finding(height, what))
+
+
+def _weigh(entry: bytes) -> int:
+    """Return a number whose sum over many entries does not depend on their order."""
+    return int.from_bytes(crypto.sha256(entry), "big")

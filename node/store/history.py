@@ -4,6 +4,7 @@ Bodies are rows by height, written once in order; what finds them is sorted runs
 needed to go on with the chain: it can be made again by executing the blocks.
 """
 
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -41,10 +42,9 @@ def save_history(txn: Txn, commit: BlockCommit) -> None:
         ids = [signed.id for signed in block.transactions]
         txn.append(TX_IDS, key, b"".join(ids))
         txn.append(RECEIPTS, key, pack_list(commit.receipt_bytes))
-        places = [(height << 16 | index).to_bytes(8, "big") for index in range(len(ids))]
-        entries = [tx_id[:ID_PREFIX_BYTES] + place for tx_id, place in zip(ids, places, strict=True)]
-        append_run(txn, TX_RUNS, TX_ENTRY_BYTES, height, entries)
+        append_run(txn, TX_RUNS, TX_ENTRY_BYTES, height, list_tx_entries(height, ids))
         if commit.touched:
+            places = [_place(height, index) for index in range(len(ids))]
             pairs = zip(commit.touched, places, strict=True)
             entries = [address + place for accounts, place in pairs for address in accounts]
             append_run(txn, ACCOUNT_RUNS, ACCOUNT_ENTRY_BYTES, height, entries)
@@ -56,6 +56,23 @@ def save_history(txn: Txn, commit: BlockCommit) -> None:
             row_key + where + index.to_bytes(4, "big") for index, (row_key, _) in enumerate(commit.journal)
         ]
         append_run(txn, JOURNAL_RUNS, JOURNAL_ENTRY_BYTES, height, entries)
+
+
+def list_tx_entries(height: Height, ids: Sequence[TxId]) -> list[bytes]:
+    """List the entries by which the transactions of a block are found."""
+    return [tx_id[:ID_PREFIX_BYTES] + _place(height, index) for index, tx_id in enumerate(ids)]
+
+
+def walk_tx_runs(txn: Txn) -> Iterator[tuple[list[bytes], bool]]:
+    """Walk the runs of entries by which transactions are found, each with whether its key belongs to it."""
+    for key, run in txn.ascend(TX_RUNS):
+        entries = [run[at : at + TX_ENTRY_BYTES] for at in range(0, len(run), TX_ENTRY_BYTES)]
+        last = max([entry[ID_PREFIX_BYTES:-2] for entry in entries], default=b"")
+        yield entries, key == b"\0\0" + last + len(run).to_bytes(4, "big")
+
+
+def _place(height: int, index: int) -> bytes:
+    return (height << 16 | index).to_bytes(PLACE_BYTES, "big")
 
 
 def find_transaction(peek: Peek, tx_id: bytes) -> TxPlace | None:

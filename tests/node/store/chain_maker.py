@@ -41,6 +41,25 @@ from protocol.types import (
 
 TREE_BITS = 4
 START_MS = 1_700_000_000_000
+SECRETS = {
+    crypto.public_key_of(secret): secret
+    for secret in (crypto.SecretKey(crypto.sha256(b"validator %d" % i)) for i in range(3))
+}
+GENESIS = Genesis(
+    "test-1",
+    TimeMs(START_MS),
+    EpochRecord(
+        EpochNumber(0),
+        EngineKind.RAFT,
+        Height(1),
+        order_validators(tuple(Validator("v", key, key) for key in SECRETS)),
+    ),
+    TREE_BITS,
+    0,
+    True,
+    (),
+)
+GENESIS_HASH = GENESIS.compute_hash()
 
 
 def address(number: int) -> Address:
@@ -70,21 +89,16 @@ def transfer(
         memo,
     )
     signature = TxSignature(0, PublicKey(b"\x02" + bytes(32)), 0, Signature(bytes(64)))
-    return assemble(tx, crypto.sha256(b"genesis"), (signature,))
+    return assemble(tx, GENESIS_HASH, (signature,))
 
 
 class ChainMaker:
     """Build one chain, block by block, without a store."""
 
     def __init__(self, state: Mapping[bytes, bytes] | None = None) -> None:
-        self.secrets = {
-            crypto.public_key_of(secret): secret
-            for secret in (crypto.SecretKey(crypto.sha256(b"validator %d" % i)) for i in range(3))
-        }
-        validators = order_validators(tuple(Validator("v", key, key) for key in self.secrets))
-        self.record = EpochRecord(EpochNumber(0), EngineKind.RAFT, Height(1), validators)
-        self.genesis = Genesis("test-1", TimeMs(START_MS), self.record, TREE_BITS, 0, True, ())
-        self.genesis_hash = self.genesis.compute_hash()
+        self.secrets = SECRETS
+        self.genesis, self.genesis_hash = GENESIS, GENESIS_HASH
+        self.record = GENESIS.epoch
         self.first_state: dict[bytes, bytes | None] = dict(state or {b"supply": b"\x01"})
         self.tree = StateTree.build(TREE_BITS, [(k, v) for k, v in self.first_state.items() if v is not None])
         self.first_root = self.tree.root

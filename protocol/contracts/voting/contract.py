@@ -5,7 +5,7 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.stored import PROGRAM, load_program
-from protocol.contracts.voting import ballots, policies, proposals, weights
+from protocol.contracts.voting import ballots, elections, policies, proposals, weights
 from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
@@ -54,6 +54,7 @@ from protocol.contracts.voting.records import (
     read_tally,
 )
 from protocol.elections.decision import count_missing_yes
+from protocol.elections.stv import CANDIDATES_MAX
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Change, Contract, ErrorType, Invariant, Method, Owner, Query, Signed
@@ -128,6 +129,27 @@ def _query_delegators(query: QueryContext, member: int, proposal_type: int) -> V
     return tuple(weights.list_delegators(query.view, member, proposal_type, HEIGHT_LAST))
 
 
+def _query_election(query: QueryContext, number: int) -> Value:
+    row = elections.find_election(query.view, number)
+    return None if row is None else row[1:]
+
+
+def _query_candidates(query: QueryContext, number: int) -> Value:
+    return tuple(
+        (elections.CANDIDATES.parts(key)[1], *row[1:])
+        for key, row in elections.CANDIDATES.scan(query.view, number)
+    )
+
+
+def _query_count(query: QueryContext, number: int) -> Value:
+    if elections.find_election(query.view, number) is None:
+        return None
+    elected, counted = elections.count(query.view, number)
+    stages = () if counted is None else counted.stages
+    shown = tuple((int(s.action), s.candidate, s.votes, s.non_transferable, s.lost) for s in stages)
+    return (0 if counted is None else counted.quota, elected, shown)
+
+
 def _is_tally_whole(changes: list[Change]) -> bool:
     for _, _, row in changes:
         if row is None:
@@ -140,6 +162,16 @@ def _is_tally_whole(changes: list[Change]) -> bool:
     return True
 
 
+STAGES_MAX: Final = 2 * CANDIDATES_MAX + 1
+_STAGE: Final = Fields(
+    (
+        Field("action", U8, "1 first preferences, 2 surplus, 3 exclusion"),
+        Field("candidate", Maybe(elections.CANDIDATE)),
+        Field("votes", Many(U63, CANDIDATES_MAX), "of each candidate, in 100,000ths"),
+        Field("non_transferable", U63),
+        Field("lost", U63, "by rounding"),
+    )
+)
 _ACCOUNT: Final = Field("account", ADDRESS)
 _PROPOSAL: Final = Field("proposal", PROPOSAL)
 _TYPE: Final = Field("type", TYPE)
@@ -285,6 +317,67 @@ _DELEGATING: Final = (
     ),
 )
 
+_CANDIDATE: Final = Field("candidate", elections.CANDIDATE)
+_ELECTING: Final = (
+    Method(
+        13,
+        "call_election",
+        (
+            _ACCOUNT,
+            _TYPE,
+            Field("title", Text("title", 128)),
+            Field("document", HASH, "of the text"),
+            *elections.ELECTION_FIELDS,
+        ),
+        PROPOSAL,
+        (Owner("account"),),
+        100,
+        proposals.call_election,
+        "Propose that members elect who holds an office; returns its number.",
+    ),
+    Method(
+        14,
+        "stand",
+        (_ACCOUNT, _PROPOSAL),
+        elections.CANDIDATE,
+        (Owner("account"),),
+        60,
+        elections.stand,
+        "Stand for election before the vote starts; returns the number of the candidate.",
+    ),
+    Method(
+        15,
+        "stand_down",
+        (_ACCOUNT, _PROPOSAL),
+        BOOL,
+        (Owner("account"),),
+        40,
+        elections.stand_down,
+        "Stand for election no more.",
+    ),
+    Method(
+        16,
+        "rank",
+        (_ACCOUNT, _PROPOSAL, Field("ranking", elections.PAPER, "candidates, the best first")),
+        _WEIGHT,
+        (Owner("account"),),
+        60,
+        elections.rank,
+        "Cast a paper in an election; returns how many papers say the same.",
+        0,
+    ),
+    Method(
+        17,
+        "countback",
+        (_PROPOSAL, _CANDIDATE),
+        elections.CANDIDATE,
+        (Signed(),),
+        200,
+        proposals.countback,
+        "Fill the seat of an elected candidate who has left the office; returns the successor. For anybody.",
+    ),
+)
+
 CONTRACT: Final = Contract(
     ID,
     "voting",
@@ -304,8 +397,12 @@ CONTRACT: Final = Contract(
         SLOTS,
         COUNTER,
         DEPOSITS,
+        elections.ELECTIONS,
+        elections.CANDIDATES,
+        elections.PAPERS,
+        elections.BUNDLES,
     ),
-    methods=(*_MAKING, *_DECIDING, *_DELEGATING),
+    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING),
     queries=(
         Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), _query_policy, "Return a policy."),
         Query(
@@ -361,6 +458,35 @@ CONTRACT: Final = Contract(
             _query_delegators,
             "List for whom a member votes.",
         ),
+        Query(
+            "election",
+            (_PROPOSAL,),
+            Maybe(Fields(elections.ELECTIONS.fields)),
+            _query_election,
+            "Return which office an election fills.",
+        ),
+        Query(
+            "candidates",
+            (_PROPOSAL,),
+            Many(Fields((_CANDIDATE, *elections.CANDIDATES.fields)), CANDIDATES_MAX),
+            _query_candidates,
+            "List who stands for election.",
+        ),
+        Query(
+            "count",
+            (_PROPOSAL,),
+            Maybe(
+                Fields(
+                    (
+                        Field("quota", U63),
+                        Field("elected", Many(elections.CANDIDATE, elections.SEATS_MAX)),
+                        Field("stages", Many(_STAGE, STAGES_MAX)),
+                    )
+                )
+            ),
+            _query_count,
+            "Count an election as it stands, stage by stage.",
+        ),
     ),
     events=(
         policies.POLICY_SET,
@@ -369,6 +495,8 @@ CONTRACT: Final = Contract(
         proposals.PROPOSED,
         proposals.STATE_CHANGED,
         proposals.RUN_FAILED,
+        elections.STOOD,
+        elections.ELECTED,
     ),
     errors=(
         ErrorType(NO_POLICY, "NO_POLICY", "There is no such type of proposals."),
@@ -388,6 +516,10 @@ CONTRACT: Final = Contract(
         ErrorType(NOT_SEALED, "NOT_SEALED", "Ballots of this proposal are open."),
         ErrorType(OTHER_BALLOT, "OTHER_BALLOT", "This is not the ballot that was sealed."),
         ErrorType(OPEN_PROPOSALS, "OPEN_PROPOSALS", "The member has too many open proposals."),
+        ErrorType(elections.NO_ELECTION, "NO_ELECTION", "This proposal is no election."),
+        ErrorType(elections.CANDIDACY, "CANDIDACY", "This member cannot stand, or nobody is left to."),
+        ErrorType(elections.RANKING, "RANKING", "A paper names candidates of this election, each once."),
+        ErrorType(elections.IN_OFFICE, "IN_OFFICE", "The seat is not vacant."),
     ),
     invariants=(
         Invariant(

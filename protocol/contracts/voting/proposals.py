@@ -13,15 +13,24 @@ from protocol.contracts import sched
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.members.records import ACTIVE, MEMBER, find_by_account, get_by_account
+from protocol.contracts.members.records import ID as MEMBERS_ID
 from protocol.contracts.stored import delete_program, load_program, read_template, save_program
 from protocol.contracts.voting.ballots import closing_time
+from protocol.contracts.voting.elections import (
+    GRANT_ROLE_METHOD,
+    make_result,
+    make_successor,
+    open_election,
+)
 from protocol.contracts.voting.records import (
     ADDRESS_OF,
+    BY_MEMBER,
     BY_PROPOSER,
     COOLDOWN,
     COUNTER,
     DEPOSITS,
     DRAFT,
+    ELECTION_KIND,
     ESCROW,
     EXECUTED,
     FROZEN,
@@ -35,6 +44,7 @@ from protocol.contracts.voting.records import (
     OPEN_PER_MEMBER_MAX,
     OPEN_PROPOSALS,
     PASSED,
+    PROGRAM_KIND,
     PROGRAMS,
     PROPOSAL,
     PROPOSALS,
@@ -58,12 +68,13 @@ from protocol.contracts.voting.records import (
     read_tally,
 )
 from protocol.contracts.voting.weights import compute_electorate
-from protocol.elections.decision import Outcome, decide
+from protocol.elections.decision import Outcome as Decision
+from protocol.elections.decision import decide
 from protocol.errors import Code
 from protocol.types import Address
 from protocol.vm.context import Context, Environment, fail
 from protocol.vm.contract import EventType
-from protocol.vm.execute import run_stored
+from protocol.vm.execute import Outcome, run_stored
 from protocol.vm.kinds import HASH, SECONDS, U8, U32, Field
 from protocol.vm.program import Call, Template
 from protocol.vm.tables import SCHEMA
@@ -77,7 +88,7 @@ EXECUTE_METHOD: Final = 9
 RETRY_SECONDS: Final = 3_600
 NO_PROGRAM: Final = bytes(32)
 
-_OUTCOMES: Final = {Outcome.PASSED: PASSED, Outcome.REJECTED: REJECTED, Outcome.NO_QUORUM: NO_QUORUM}
+_DECISIONS: Final = {Decision.PASSED: PASSED, Decision.REJECTED: REJECTED, Decision.NO_QUORUM: NO_QUORUM}
 
 PROPOSED: Final = EventType(
     ID,
@@ -118,6 +129,52 @@ def propose(
         the co-op and nobody else. 3. what was refused waits for its cooldown. 4. electorate and weights are
         those after the block before this one.
     """
+    return _propose(ctx, account, proposal_type, title, document, program)
+
+
+def call_election(
+    ctx: Context,
+    account: Address,
+    proposal_type: int,
+    title: str,
+    document: bytes,
+    role: str,
+    seats: int,
+    term: int,
+    method: int,
+) -> Value:
+    """Propose that members elect who holds an office; returns its number.
+
+    Rules: 1. those of `propose`. 2. the type may give offices, a member has one vote, and nothing is sealed.
+    """
+    policy = get_policy(ctx.view, proposal_type)
+    if (MEMBERS_ID, GRANT_ROLE_METHOD) not in policy.methods:
+        fail(NOT_ALLOWED, "voting.election", MEMBERS_ID, GRANT_ROLE_METHOD)
+    if policy.weight != BY_MEMBER or policy.sealed or policy.early or not policy.discussion:
+        fail(NOT_ALLOWED, "voting.election_policy", BY_MEMBER, policy.weight)
+    number = _propose(ctx, account, proposal_type, title, document, b"", ELECTION_KIND)
+    open_election(ctx.view, number, role, seats, term, method)
+    return number
+
+
+def countback(ctx: Context, number: int, leaver: int) -> Value:
+    """Fill the seat of an elected candidate who has left the office; returns the successor. For anybody."""
+    raw, successor = make_successor(ctx, number, leaver)
+    outcome = _run_as_coop(ctx, number, raw)
+    if outcome.code != Code.OK:
+        fail(outcome.code, "voting.countback", None, successor)
+    return successor
+
+
+def _propose(
+    ctx: Context,
+    account: Address,
+    proposal_type: int,
+    title: str,
+    document: bytes,
+    program: bytes,
+    kind: int = PROGRAM_KIND,
+) -> int:
     view, environment = ctx.view, ctx.environment
     policy = get_policy(view, proposal_type)
     member, record = get_by_account(view, account)
@@ -140,7 +197,7 @@ def propose(
         snapshot,
         compute_electorate(view, policy, snapshot),
         environment.day,
-        *(DRAFT, 0, 0, int(environment.time) + policy.window, 0, 0, 0, 0, 0, 1),
+        *(DRAFT, 0, 0, int(environment.time) + policy.window, 0, 0, 0, 0, 0, 1, kind),
     )
     number = _add(ctx, proposal, policy, program)
     if policy.deposit:
@@ -263,7 +320,7 @@ def close(ctx: Context, number: int) -> Value:
     if proposal.state == DRAFT:
         return _end(ctx, number, proposal, LAPSED)
     tally = read_tally(get_tally(view, number))
-    state = _OUTCOMES[decide(tally, proposal.electorate, policy.threshold)]
+    state = _DECISIONS[decide(tally, proposal.electorate, policy.threshold)]
     if state != PASSED:
         return _end(ctx, number, proposal, state)
     ready = now + policy.timelock
@@ -347,11 +404,32 @@ def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
     if policy.two_readings and proposal.reading == 1:
         return _read_again(ctx, number, proposal, policy)
     put_proposal(view, number, replace(proposal, state=EXECUTED))
-    if proposal.program_hash == NO_PROGRAM:
+    if proposal.kind == ELECTION_KIND:
+        raw = make_result(ctx, number)
+    else:
+        raw = load_program(view, PROGRAMS, number)
+        assert not raw or crypto.sha256(raw) == proposal.program_hash, "it runs what was voted on"
+    if not raw:
         ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
         return EXECUTED
-    raw = load_program(view, PROGRAMS, number)
-    assert crypto.sha256(raw) == proposal.program_hash, "the program is the one that was voted on"
+    outcome = _run_as_coop(ctx, number, raw)
+    if outcome.code == Code.OK:
+        delete_program(view, PROGRAMS, number)
+        ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
+        return EXECUTED
+    tries = min(proposal.tries + 1, 255)
+    put_proposal(view, number, replace(proposal, tries=tries, code=outcome.code))
+    ctx.emit(RUN_FAILED, number, outcome.code, tries)
+    again = int(outer.time) + RETRY_SECONDS
+    may_schedule = outer.job is None or not outer.job.has_scheduled
+    if tries < TRIES_MAX and again <= proposal.expires and may_schedule:
+        _schedule(ctx, number, EXECUTE_METHOD, again)
+    return PASSED
+
+
+def _run_as_coop(ctx: Context, number: int, raw: bytes) -> Outcome:
+    """Run a program with the authority of the co-op, in the name of a proposal."""
+    outer = ctx.environment
     newest = _set_running(ctx, number)
     inner = Environment(
         outer.time,
@@ -366,20 +444,9 @@ def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
         outer.nesting + 1,
         outer.job,
     )
-    outcome = run_stored(view, ctx.registry, inner, raw)
+    outcome = run_stored(ctx.view, ctx.registry, inner, raw)
     assert newest == _set_running(ctx, 0), "no program makes proposals"
-    if outcome.code == Code.OK:
-        delete_program(view, PROGRAMS, number)
-        ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
-        return EXECUTED
-    tries = min(proposal.tries + 1, 255)
-    put_proposal(view, number, replace(proposal, tries=tries, code=outcome.code))
-    ctx.emit(RUN_FAILED, number, outcome.code, tries)
-    again = int(outer.time) + RETRY_SECONDS
-    may_schedule = outer.job is None or not outer.job.has_scheduled
-    if tries < TRIES_MAX and again <= proposal.expires and may_schedule:
-        _schedule(ctx, number, EXECUTE_METHOD, again)
-    return PASSED
+    return outcome
 
 
 def _set_running(ctx: Context, number: int) -> int:

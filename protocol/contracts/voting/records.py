@@ -71,6 +71,9 @@ EXECUTED: Final = 7
 LAPSED: Final = 8
 WITHDRAWN: Final = 9
 
+PROGRAM_KIND: Final = 1
+ELECTION_KIND: Final = 2
+
 YES: Final = 1
 NO: Final = 2
 ABSTAIN: Final = 3
@@ -162,6 +165,7 @@ class Proposal:
     tries: int
     code: int
     reading: int
+    kind: int
 
 
 def pack(record: Policy | Proposal) -> tuple[Value, ...]:
@@ -234,6 +238,7 @@ PROPOSAL_FIELDS: Final = (
     Field("tries", U8, "runs that failed"),
     Field("code", U32, "why the last run failed; 0: it did not"),
     Field("reading", U8, "1 or 2"),
+    Field("kind", U8, "1 program, 2 election"),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, check_certificate
+from protocol.chain.conviction import check_evidence
 from protocol.chain.evidence import Evidence
 from protocol.chain.validators import EngineKind, EpochRecord, VerifySignature
 from protocol.consensus.engine import BUFFER_HEIGHTS, BUFFER_MESSAGES_MAX, Consensus
@@ -348,6 +349,8 @@ class Oracle:
     def on_evidence(self, node: int, evidence: Evidence) -> None:
         """Nobody but a liar signs two things, not even those who build bad blocks."""
         if evidence.accused in self._liar_keys:
+            # What a machine reports must hold wherever it is shown: a block takes it.
+            check_evidence(evidence, self._plan.records[evidence.epoch], GENESIS_HASH, self._verify)
             self.convicted.add(evidence.accused)
             return
         raise Violation(Invariant.INNOCENCE, f"node {node} accuses a correct validator: {evidence.kind.name}")

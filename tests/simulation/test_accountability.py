@@ -12,6 +12,7 @@ import pytest
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
+from protocol.chain.conviction import Testimony, check_evidence, convict
 from protocol.chain.evidence import Evidence, EvidenceKind
 from protocol.chain.validators import EngineKind
 from protocol.consensus import conviction
@@ -19,7 +20,7 @@ from protocol.consensus.engine import Consensus
 from protocol.consensus.messages import Signed
 from protocol.consensus.timeouts import LOCAL
 from tests.simulation.faults import Faults
-from tests.simulation.ledger import FakeSigner
+from tests.simulation.ledger import GENESIS_HASH, FakeSigner
 from tests.simulation.oracle import Oracle
 from tests.simulation.world import Node, World
 
@@ -62,7 +63,7 @@ class Recorder(Oracle):
 
     def __init__(self, plan: object) -> None:
         super().__init__(plan, FakeSigner.verify, frozenset())  # type: ignore[arg-type]
-        self.said: dict[int, list[conviction.Testimony]] = defaultdict(list)
+        self.said: dict[int, list[Testimony]] = defaultdict(list)
         self.final: dict[int, dict[bytes, Block]] = defaultdict(dict)
         self.accused: set[bytes] = set()
 
@@ -82,6 +83,7 @@ class Recorder(Oracle):
         pass
 
     def on_evidence(self, node: int, evidence: Evidence) -> None:
+        check_evidence(evidence, self._plan.records[evidence.epoch], GENESIS_HASH, self._verify)
         self.accused.add(evidence.accused)
 
     def find_fork(self) -> int | None:
@@ -91,7 +93,7 @@ class Recorder(Oracle):
         """Return who is convicted by what was signed at a height and by all elections up to it."""
         below = [t for h in range(height) for t in self.said[h] if t.claim is not None]
         said = below + self.said[height]
-        pairs = ((a, conviction.convict(a, b)) for a, b in combinations(said, 2))
+        pairs = ((a, convict(a, b)) for a, b in combinations(said, 2))
         return {(first.signer, kind) for first, kind in pairs if kind is not None}
 
 

@@ -14,9 +14,10 @@ from typing import Final
 from node.store import blocks, history
 from node.store.anchor import load_anchor
 from node.store.environment import Txn
+from node.store.packing import pack_list
 from node.store.state import StateView
 from node.store.store import Store
-from node.store.tables import BLOCKS, HEADERS
+from node.store.tables import BLOCKS, HEADERS, RECEIPTS
 from protocol import crypto
 from protocol.chain.block import Header, compute_block_id, decode_header
 from protocol.chain.certificate import check_certificate
@@ -201,6 +202,8 @@ class _Walk:
         receipts = history.load_receipts(self._txn, header.height)
         if len(receipts) != header.tx_count or list_root(receipts) != header.receipts_root:
             self._find(header.height, "receipts: not those of the header")
+        elif receipts and pack_list(receipts) != self._txn.get(RECEIPTS, blocks.height_key(header.height)):
+            self._find(header.height, "receipts: not packed as they are written")
         ids = history.load_tx_ids(self._txn, header.height)
         if ids != self._compute_tx_ids(header.height):
             self._find(header.height, "transaction ids: not those of the block")

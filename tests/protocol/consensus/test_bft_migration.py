@@ -12,8 +12,11 @@ from protocol.consensus.messages import BftStatus, Decided, Proposal, VoteReques
 from protocol.consensus.raft import Raft, Role
 from protocol.consensus.safety import BftSafety, RaftSafety
 from protocol.consensus.timeouts import TimerKind
+from protocol.errors import Rejected
+from protocol.light import Trust, cross_epoch, verify_header
 from tests.protocol.consensus.stage import Stage
 from tests.simulation import ledger
+from tests.simulation.ledger import GENESIS_HASH
 
 RAFT, BFT = EngineKind.RAFT, EngineKind.BFT
 SEAL = 2
@@ -287,3 +290,55 @@ def test_who_is_late_at_the_way_back_gets_its_seal() -> None:
     move.deliver(late, helper, BftStatus)
     assert isinstance(move.deliver(helper, late, Decided), Decided)
     assert isinstance(move.nodes[late].machine.engine, Raft)
+
+
+def test_leader_is_replaced_exactly_at_the_vote() -> None:
+    """M1: where the seal is follows from block V alone, whoever led when it became final."""
+    vote, seal = 1, 4
+    move = Move(seal)
+    move.elect(0, [1, 2])
+    move.deliver_all()
+    decided = move.build(0)
+    move.deliver(0, 1, Proposal)
+    move.deliver(0, 1, Vote)
+    assert move.heights == [0, vote, 0, 0]
+    move.crash(0)
+    move.drop()
+    move.time_out(2)
+    move.deliver(2, 1, VoteRequest)
+    assert isinstance(move.deliver(1, 2, Decided), Decided)
+    move.elect(1, [2])
+    for height in range(vote + 1, seal + 1):
+        move.deliver_all(among=[1, 2])
+        move.build(1)
+        move.deliver_all(among=[1, 2])
+        if height < seal:
+            move.fire(1, TimerKind.BEAT)
+            move.deliver_all(among=[1, 2])
+    move.follow(3, 1)
+    move.bft_block(among=[1, 2, 3])
+    move.restart(0)
+    move.follow(0, 1)
+    assert {node.chain[vote - 1][0].id for node in move.nodes} == {decided.id}
+    epochs = [certificate.epoch for _, certificate in move.nodes[0].chain]
+    assert epochs == [0] * seal + [1]
+
+
+def test_light_client_crosses_by_the_seals_both_ways() -> None:
+    """Header H by the rule of Raft, the record it names, headers of BFT by its own; and back again."""
+    move = Move()
+    move.raft_to(SEAL)
+    while min(move.heights) < BACK:
+        move.bft_block()
+    trust = Trust(GENESIS_HASH, move.plan.records[0])
+    crossed = []
+    for block, certificate in move.nodes[0].chain:
+        verify_header(trust, block.header, certificate, move.oracle._verify)
+        with pytest.raises(Rejected, match="BAD_PROOF"):
+            other = move.plan.records[(trust.record.number + 1) % 3]
+            verify_header(Trust(GENESIS_HASH, other), block.header, certificate, move.oracle._verify)
+        if block.header.is_seal:
+            record = move.plan.records[trust.record.number + 1]
+            trust = cross_epoch(trust, block.header, certificate, record, move.oracle._verify)
+            crossed.append(int(block.height))
+    assert crossed == [SEAL, BACK]

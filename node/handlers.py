@@ -187,6 +187,8 @@ class NodeHandlers:
             "signatures_checked_total": parts.intake.signatures_checked,
             "outlines_total": parts.driver.gathering.outlines,
             "transactions_fetched_total": parts.driver.gathering.fetched_txs,
+            "starving_attested_total": parts.driver.fairness.attested_total,
+            "blocks_unwelcome_total": parts.driver.fairness.unwelcome_total,
             "mempool_evicted_total": pool.evicted_total,
             "mempool_expired_total": pool.expired_total,
             "mempool_refused_total": pool.refused_full_total,

@@ -27,6 +27,8 @@ DAEMON_METRICS: Final = (
     Metric("outlines_total", "counter", "Proposals that came without their transactions."),
     Metric("transactions_fetched_total", "counter", "Transactions of proposals that had to be fetched."),
     Metric("phase_seconds_total", "counter", "Time spent in one phase of the life of a block.", ("phase",)),
+    Metric("starving_attested_total", "counter", "Words of this validator that a transaction starves."),
+    Metric("blocks_unwelcome_total", "counter", "Valid proposals that left out what starved."),
     Metric("mempool_evicted_total", "counter", "Waiting transactions pushed out by others."),
     Metric("mempool_expired_total", "counter", "Waiting transactions that expired."),
     Metric("mempool_refused_total", "counter", "Transactions refused for want of room."),

@@ -132,3 +132,20 @@ async def test_what_nobody_signed_is_not_heard(tmp_path: Path) -> None:
             fairness.on_frame(peer, split(encode_starve(signed))[1])
         assert fairness._attestations.list_attested() == list(ids)
         assert len(record.validators) == 3
+
+
+async def test_the_office_goes_round_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader who does nothing wrong hands over after so many blocks, and nobody waits for an election."""
+    monkeypatch.setattr("protocol.consensus.raft.LEADER_HANDOVER_BLOCKS", 4)
+    async with cluster(tmp_path) as net:
+        await net.has_leader()
+        await net.until(lambda: all(n.executor.head.height >= 1 for n in net.nodes.values()))
+        leaders = set()
+        for number in range(1, 17):
+            signed = pay(net, number)
+            await net.nodes[number % 3].intake.submit([signed.raw])
+            await net.committed(signed.id)
+            leaders.add(await net.has_leader())
+        terms = {node.driver.machine.term for node in net.nodes.values()}
+        assert len(leaders) > 1 and min(terms) >= 3 and len(net.roots()) == 1
+        assert not any(node.driver.fairness.unwelcome_total for node in net.nodes.values())

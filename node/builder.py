@@ -14,10 +14,11 @@ import trio
 
 from node.clock import Clock
 from node.evidence import EvidencePool
-from node.executor import BLOCK_OVERHEAD_BYTES, Executor
+from node.executor import BLOCK_OVERHEAD_BYTES, Executor, Prepared
 from node.mempool import Mempool
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
+from protocol.chain.transaction import SignedTransaction
 from protocol.params import BLOCK_BYTES_MAX, BLOCK_GAS_MAX, HEARTBEAT_BLOCK_SECONDS
 from protocol.types import PublicKey, TimeMs, View
 
@@ -73,48 +74,83 @@ class Builder:
         self._cost_seconds = _COST_START_SECONDS
         self._is_barren = False
         self._last_built = -math.inf
+        # A wait that is begun anew, as its parent was decided meanwhile, is not begun from nothing.
+        self._window_began = math.inf
         self.last_build_seconds = 0.0
 
     def wake(self) -> None:
         """Say that transactions or evidence are waiting."""
         self._pending.set()
 
-    async def wait_for_work(self) -> bool:
+    async def wait_for_work(self, parent: Prepared | None = None) -> bool:
         """Wait for evidence, for a transaction and its batch window, or for the idle time to pass.
+
+        Args:
+            parent: an undecided block whose transactions do not wait any more.
 
         Returns: whether the idle time has passed, so that even an empty block is due.
         """
+        others = () if parent is None else parent.block.transactions
+        taken = sum(self._mempool.get(signed.id) is not None for signed in others)
         with trio.move_on_after(self._idle_seconds()) as idle:
             if self._is_barren:
                 with trio.move_on_after(RETRY_SECONDS):
                     await self._news()
-            while not len(self._mempool) and not len(self._evidence):
+            while len(self._mempool) <= taken and not len(self._evidence):
                 await self._news()
-            since_last = trio.current_time() - self._last_built
-            wait_ms = max(self._pace.window_ms, self._pace.interval_ms_min - since_last * 1_000)
-            if len(self._evidence) or len(self._mempool) >= self._affordable_txs():
+            now = trio.current_time()
+            self._window_began = min(self._window_began, now)
+            since_last = now - self._last_built
+            window_ms = self._pace.window_ms - (now - self._window_began) * 1_000
+            wait_ms = max(window_ms, self._pace.interval_ms_min - since_last * 1_000)
+            if len(self._evidence) or len(self._mempool) - taken >= self._affordable_txs():
                 wait_ms = self._pace.interval_ms_min - since_last * 1_000
             await trio.sleep(max(wait_ms, 0) / 1_000)
         return idle.cancelled_caught
 
-    def build(self, view: View, last_certificate: Certificate | None, *, even_empty: bool) -> Block | None:
-        """Build a block on the head; None when nothing that waits can run now and an empty one is not due."""
+    def build(
+        self,
+        view: View,
+        last_certificate: Certificate | None,
+        *,
+        even_empty: bool,
+        parent: Prepared | None = None,
+    ) -> Block | None:
+        """Build a block on the head; None when nothing that waits can run now and an empty one is not due.
+
+        Args:
+            last_certificate: of the head.
+            parent: a proposal on the head that may be decided soon; then the block is built on it.
+        """
         started = trio.current_time()
-        self._last_built = started
-        head = self._executor.head
-        time_ms = TimeMs(max(self._clock.wall_ms(), head.time_ms + 1))
+        self._last_built, self._window_began = started, math.inf
+        taken = () if parent is None else parent.block.transactions
+        below_ms = self._executor.head.time_ms if parent is None else parent.block.header.time_ms
+        time_ms = TimeMs(max(self._clock.wall_ms(), below_ms + 1))
         txs_max = self._affordable_txs()
-        candidates = self._mempool.take(txs_max, BLOCK_BYTES_MAX - BLOCK_OVERHEAD_BYTES, BLOCK_GAS_MAX)
+        candidates = self._take(txs_max, taken)
+        evidence = self._evidence.take() if parent is None or not parent.block.evidence else ()
         block, dropped = self._executor.build(
-            view, self._me, time_ms, last_certificate, candidates, self._evidence.take(), txs_max
+            view, self._me, time_ms, last_certificate, candidates, evidence, txs_max, parent
         )
         for tx_id, refusal in dropped:
             if not refusal.retry:
                 self._mempool.drop(tx_id)
         self.last_build_seconds = trio.current_time() - started
         self._learn_cost(len(block.transactions), self.last_build_seconds)
-        self._is_barren = not block.transactions and len(self._mempool) > 0
+        has_waiting = len(candidates) > 0 if parent is not None else len(self._mempool) > 0
+        self._is_barren = has_waiting and not block.transactions
         return block if block.transactions or block.evidence or even_empty else None
+
+    def _take(self, txs_max: int, taken: tuple[SignedTransaction, ...]) -> list[SignedTransaction]:
+        """Choose candidates besides what an undecided parent has taken: it is still in the mempool."""
+        bytes_max = BLOCK_BYTES_MAX - BLOCK_OVERHEAD_BYTES
+        if not taken:
+            return self._mempool.take(txs_max, bytes_max, BLOCK_GAS_MAX)
+        ids = {signed.id for signed in taken}
+        size_bytes = sum(len(signed.raw) for signed in taken)
+        found = self._mempool.take(txs_max + len(taken), bytes_max + size_bytes, 2 * BLOCK_GAS_MAX)
+        return [signed for signed in found if signed.id not in ids][:txs_max]
 
     def _idle_seconds(self) -> float:
         """Return how long members may be waited for."""

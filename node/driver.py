@@ -493,13 +493,15 @@ class Driver:
         block: Block | None = None
         with scope:
             while block is None:
-                is_due = await self._builder.wait_for_work()
+                is_due = await self._builder.wait_for_work(self._executor.prepared(ask.parent_id))
                 async with self._committing:
-                    head = self._executor.head
-                    if head.block_id != ask.parent_id:
+                    head, parent = self._executor.head, self._executor.prepared(ask.parent_id)
+                    if head.block_id == ask.parent_id:
+                        parent = None
+                    elif parent is None or is_due or not self._executor.may_build_on(parent):
                         return
                     certificate = self._store.certificate(head.height) if head.height else None
-                    block = self._builder.build(ask.view, certificate, even_empty=is_due)
+                    block = self._builder.build(ask.view, certificate, even_empty=is_due, parent=parent)
                     self.phase_seconds["build"] += self._builder.last_build_seconds
             self.feed(BlockBuilt(ask.height, ask.view, block))
 

@@ -8,7 +8,7 @@ Nothing of it is on disk before `commit`. This file does not know who proposed, 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.config import VERSION
 from node.errors import OperationError
@@ -27,7 +27,7 @@ from protocol.chain.block import (
 from protocol.chain.certificate import Certificate, check_certificate
 from protocol.chain.evidence import Evidence
 from protocol.chain.transaction import SignedTransaction
-from protocol.chain.validators import EpochRecord
+from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.errors import Code, Rejected
 from protocol.merkle.tree import StateTree, TreeDelta
 from protocol.params import BLOCK_BYTES_MAX, BLOCK_GAS_MAX
@@ -84,6 +84,7 @@ class _Tip:
     head: Head
     record: EpochRecord
     certificate: Certificate | None
+    parent_id: BlockId
     delta: TreeDelta | None = None
 
 
@@ -116,16 +117,25 @@ class Executor:
         candidates: Iterable[SignedTransaction],
         evidence: tuple[Evidence, ...],
         txs_max: int,
+        parent: Prepared | None = None,
     ) -> tuple[Block, tuple[tuple[TxId, Rejected], ...]]:
         """Build and execute the next block from candidates in their order.
 
+        Args:
+            last_certificate: of the head.
+            parent: a proposal on the head to build upon, not yet decided and no seal; None for the head.
+
         Returns: the block, and the candidates that are not admissible, with the reason.
         """
-        context = self._context(self.head, time_ms, proposer)
+        head, below = self.head, None
+        if parent is not None:
+            assert self.may_build_on(parent), "the parent is not one to build upon"
+            head, below = _head_after(parent), parent.delta
+        context = self._context(head, time_ms, proposer)
         with self._store.view() as state:
             require_versions(state)
             execution, included, dropped = build_block(
-                state,
+                state if parent is None else StateAhead(state, parent.execution.writes),
                 self.rules,
                 context,
                 candidates,
@@ -134,7 +144,7 @@ class Executor:
                 BLOCK_BYTES_MAX - BLOCK_OVERHEAD_BYTES,
                 BLOCK_GAS_MAX,
             )
-        delta = self.tree.preview(execution.writes)
+        delta = self.tree.preview(execution.writes, below)
         following = execution.next_record or self.record
         header = Header(
             self.rules.genesis_hash,
@@ -143,7 +153,7 @@ class Executor:
             self.record.number,
             view,
             proposer,
-            self.head.block_id,
+            head.block_id,
             Height(0) if last_certificate is None else last_certificate.height,
             compute_certificate_hash(last_certificate),
             compute_tx_root(included),
@@ -158,6 +168,14 @@ class Executor:
         self._keep(Prepared(block, execution, delta))
         return block, dropped
 
+    def may_build_on(self, parent: Prepared) -> bool:
+        """Tell whether to build on an undecided proposal: on the head, no seal, and what follows runs here."""
+        header = parent.block.header
+        if header.parent_id != self.head.block_id or header.is_seal:
+            return False
+        with self._store.view() as state:
+            return not list_missing_versions(StateAhead(state, parent.execution.writes))
+
     def check(self, block: Block, ahead: Ahead | None = None) -> Prepared:
         """Execute a proposal and check every claim of its header; a known proposal costs nothing.
 
@@ -165,7 +183,8 @@ class Executor:
             ahead: blocks of the same epoch that it follows; it follows the head when there are none.
 
         *Rules*: 1. it follows the head. 2. it belongs to this chain and epoch. 3. it carries a certificate of
-        its parent. 4. all transactions are admissible. 5. roots and next epoch are those of the execution.
+        its parent; or of its grandparent, when it was proposed early: under BFT, above the first block of the
+        epoch. 4. all transactions are admissible. 5. roots and next epoch are those of the execution.
 
         Raises:
             Rejected: `INVALID_BLOCK`, `BAD_PROOF`, or the code by which a transaction is not admissible.
@@ -262,7 +281,11 @@ class Executor:
         self.head = self._store.head()
         assert self.head.block_id == prepared.block.id
         self.record = prepared.execution.next_record or self.record
+        early = [p for p in self._prepared.values() if p.block.header.parent_id == self.head.block_id]
         self.forget_proposals()
+        for child in early:
+            # What it changes was computed above this block, so it holds these changes too.
+            self._keep(replace(child, delta=replace(child.delta, base=self.tree.root)))
         self._require_versions()
 
     def _require_versions(self) -> None:
@@ -271,13 +294,15 @@ class Executor:
 
     def _tip(self, ahead: Ahead | None) -> _Tip:
         if ahead is None or not ahead.blocks:
-            certificate = self._store.certificate(self.head.height) if self.head.height else None
-            return _Tip(self.head, self.record, certificate)
+            height = self.head.height
+            certificate = self._store.certificate(height) if height else None
+            header = self._store.header(height) if height else None
+            below = self.head.block_id if header is None else header.parent_id
+            return _Tip(self.head, self.record, certificate, below)
         last, certificate = ahead.blocks[-1]
         assert last.execution.next_record is None, "nothing is executed above a seal that is not written"
-        header = last.block.header
-        head = Head(header.height, last.block.id, header.time_ms, header.state_root, header.epoch)
-        return _Tip(head, self.record, certificate, last.delta)
+        below = last.block.header.parent_id
+        return _Tip(_head_after(last), self.record, certificate, below, last.delta)
 
     def _context(self, parent: Head, time_ms: TimeMs, proposer: PublicKey) -> BlockContext:
         return BlockContext(
@@ -295,13 +320,14 @@ class Executor:
             if certificate is not None:
                 raise Rejected(Code.INVALID_BLOCK, "the first block has no parent to certify")
             return
-        if certificate is None or (certificate.height, certificate.block_id) != (
-            parent.height,
-            parent.block_id,
-        ):
-            raise Rejected(Code.INVALID_BLOCK, "carries no certificate of its parent")
-        if certificate != tip.certificate:
-            record = self._store.epoch_at(parent.height)
+        place = (0, None) if certificate is None else (certificate.height, certificate.block_id)
+        if place != (parent.height, parent.block_id):
+            may_be_early = tip.record.engine is EngineKind.BFT and parent.height >= tip.record.first_height
+            below = (parent.height - 1, tip.parent_id if parent.height > 1 else None)
+            if not may_be_early or place != below:
+                raise Rejected(Code.INVALID_BLOCK, "carries no certificate of its parent")
+        if certificate is not None and certificate != tip.certificate:
+            record = self._store.epoch_at(certificate.height)
             check_certificate(certificate, record, self.rules.genesis_hash)
 
     def _keep(self, prepared: Prepared) -> None:
@@ -326,6 +352,11 @@ def require_versions(state: StateReader) -> None:
             f"the co-operative upgraded contract {names}, which {VERSION} does not have.",
             "install the release that has it, then start the node: it goes on where it is",
         )
+
+
+def _head_after(prepared: Prepared) -> Head:
+    header = prepared.block.header
+    return Head(header.height, prepared.block.id, header.time_ms, header.state_root, header.epoch)
 
 
 def _commit_of(prepared: Prepared, certificate: Certificate) -> BlockCommit:

@@ -44,7 +44,8 @@ _LAST: Final = struct.Struct(">IQQ32s")
 
 
 class SignKind(IntEnum):
-    """What is signed; each kind has a last place of its own."""
+    """What is signed; each kind has a last place of its own, proposals one for even and one for odd heights:
+    an early one at the height above must not silence us at this one."""
 
     PROPOSAL = 0
     PREVOTE = 1
@@ -53,6 +54,9 @@ class SignKind(IntEnum):
     VOTE_REQUEST = 4
     GRANT = 5
 
+
+_ODD_PROPOSAL: Final = len(SignKind)
+_LASTS: Final = len(SignKind) + 1
 
 _VOTE_KINDS: Final = {
     VoteKind.PREVOTE: SignKind.PREVOTE,
@@ -69,6 +73,11 @@ class Place:
     epoch: EpochNumber
     height: Height
     view: View
+
+    @property
+    def slot(self) -> int:
+        """Return which last place it is measured by."""
+        return _ODD_PROPOSAL if self.kind is SignKind.PROPOSAL and self.height & 1 else self.kind
 
     def order(self) -> tuple[int, int, int]:
         """Return what must ascend. Claims and grants are one a term, whatever height the candidate is at."""
@@ -143,7 +152,7 @@ class Signer:
         Raises:
             OperationError: `sign_state.exists`.
         """
-        state = _State(0, public_key, after_height, (None,) * len(SignKind))
+        state = _State(0, public_key, after_height, (None,) * _LASTS)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(path.name + ".draft")
         with suppress(FileNotFoundError):
@@ -239,13 +248,13 @@ class Signer:
         """
         with self._signing:
             self._check(place, digest)
-            last = self._state.lasts[place.kind]
+            last = self._state.lasts[place.slot]
             if last is None or last.place != place:
                 self._save(place, digest)
             return crypto.sign(self._secret, digest)
 
     def _check(self, place: Place, digest: Hash32) -> None:
-        state, last = self._state, self._state.lasts[place.kind]
+        state, last = self._state, self._state.lasts[place.slot]
         if self._is_broken or self._file < 0:
             raise _unwritable(self._path, "an earlier write failed, or the record is closed")
         if place.height <= state.after_height:
@@ -260,7 +269,7 @@ class Signer:
     def _save(self, place: Place, digest: Hash32) -> None:
         old = self._state
         lasts = list(old.lasts)
-        lasts[place.kind] = _Last(place, digest)
+        lasts[place.slot] = _Last(place, digest)
         state = _State(old.counter + 1, old.public_key, old.after_height, tuple(lasts))
         try:
             written = os.pwrite(self._file, state.encode(), state.counter % 2 * SLOT_BYTES)
@@ -301,14 +310,15 @@ def _load(file: int, path: Path) -> _State:
 
 
 def _decode(slot: bytes) -> _State | None:
-    size = _HEAD.size + _LAST.size * len(SignKind)
+    size = _HEAD.size + _LAST.size * _LASTS
     body = slot[:size]
     if slot[size : size + 32] != sha256(body).digest() or not body.startswith(_MAGIC):
         return None
     _, counter, public_key, after_height = _HEAD.unpack_from(body)
     lasts: list[_Last | None] = []
-    for kind in SignKind:
-        epoch, height, view, digest = _LAST.unpack_from(body, _HEAD.size + _LAST.size * kind)
+    for slot_number in range(_LASTS):
+        kind = SignKind.PROPOSAL if slot_number == _ODD_PROPOSAL else SignKind(slot_number)
+        epoch, height, view, digest = _LAST.unpack_from(body, _HEAD.size + _LAST.size * slot_number)
         place = Place(kind, EpochNumber(epoch), Height(height), View(view))
         lasts.append(_Last(place, Hash32(digest)) if any(digest) else None)
     return _State(counter, PublicKey(public_key), after_height, tuple(lasts))

@@ -12,6 +12,9 @@ What is here beyond the paper, because the paper leaves it to a gossip that deli
     B4  Of a round two blocks are kept: the first proposed and one that a polka or certificate stands behind.
     B5  Rounds near ours are kept, one vote of each validator, round and kind (`rounds.py`).
     B6  Who signed a proposal in a round never signs another there, also over a crash.
+    M3  Who proposes first at the height above does so early, on the block that it has just precommitted;
+        votes are never early, and nothing is early across a seal. Others keep the proposal until they get
+        there. If its parent loses, the proposal is nobody's, and its author is silent in that round (B6).
     B7  A block that was built late is proposed even when we have prevoted nil: others may still wait for it.
     B8  When no block can get a polka any more, nil is precommitted at once. The wait for precommits is never
         shortened: a decision may be on its way.
@@ -26,8 +29,7 @@ Departures from the paper:
     - A block is executed before it is prevoted or precommitted; a proposal or polka waits for that.
     - On an idle chain the first round does not time out: the wait begins when something waits to be put into
       a block, when a proposal is there, or when f + 1 others vote.
-    - Block time against the own clock (B10) is the business of those who execute. Proposals a height ahead
-      are not made yet.
+    - Block time against the own clock (B10) is the business of those who execute.
 
 It does not know other epochs, buffers for later heights or block sync (`engine.py`), nor clocks and disks.
 
@@ -53,7 +55,6 @@ from protocol.consensus.effects import (
     ReportEvidence,
     Send,
     ServeDecided,
-    SetTimer,
 )
 from protocol.consensus.heard import Heard
 from protocol.consensus.inputs import Verdict
@@ -81,6 +82,7 @@ from protocol.consensus.rounds import (
 )
 from protocol.consensus.safety import BftSafety
 from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_round_ms
+from protocol.consensus.timers import Timers
 from protocol.consensus.votes import is_decision
 from protocol.params import HEARTBEAT_BLOCK_SECONDS
 from protocol.types import BlockId, Hash32, Height, View
@@ -117,7 +119,6 @@ class Bft:
         "_promises",
         "_record",
         "_timeouts",
-        "_timer_counter",
         "_timers",
         "_view",
         "_waited",
@@ -141,8 +142,7 @@ class Bft:
         self._witness = Witness(record)
         self._asked = own
         self._helped = 0
-        self._timers: dict[TimerKind, TimerKey] = {}
-        self._timer_counter = 0
+        self._timers = Timers(record.number)
         self._out: list[Effect] = []
         self._begin_height(height, parent_id)
 
@@ -198,9 +198,12 @@ class Bft:
         """Begin, with the promises of an earlier process if there are any.
 
         Args:
-            restored: of this epoch, at most of this height; below it, it promises nothing (W5).
+            restored: of this epoch, at most of this height; below it, it promises nothing (W5) but not to
+                propose a second time where an early proposal was made.
         """
         if restored is None or restored.height != self._height:
+            if restored is not None and restored.early and restored.height + 1 == self._height:
+                self._promises.proposed_view = FIRST_VIEW
             self._begin_view(FIRST_VIEW)
         else:
             self._restore(restored)
@@ -243,8 +246,7 @@ class Bft:
 
     def fire(self, key: TimerKey) -> list[Effect]:
         """Take the end of a timer; any but the newest of its kind does nothing."""
-        if self._timers.get(key.kind) == key:
-            del self._timers[key.kind]
+        if self._timers.end(key):
             if key.kind is TimerKind.STATUS:
                 self._on_status_timer()
             elif (key.height, key.view) == (self._height, self._view) and not self._is_decided:
@@ -259,7 +261,9 @@ class Bft:
 
     def built(self, height: Height, view: View, block: Block) -> list[Effect]:
         """Take the block that we asked for; propose it if nothing was proposed in its round (B6, B7)."""
-        if (height, view) == (self._height, self._view) and self._is_my_turn():
+        if (height, view) == (self._height + 1, FIRST_VIEW):
+            self._propose_early(block)
+        elif (height, view) == (self._height, self._view) and self._is_my_turn():
             assert self._heard.is_next(block), "the builder made a block that does not follow its parent"
             self._wake()
             self._heard.blocks.keep(view, block)
@@ -278,7 +282,10 @@ class Bft:
 
     def advance(self, height: Height, parent_id: BlockId) -> list[Effect]:
         """Go on to the next undecided height: the one below is final and stored. Locks end with theirs."""
+        is_proposed = self._promises.has_early and height == self._height + 1
         self._begin_height(height, parent_id)
+        if is_proposed:
+            self._promises.proposed_view = FIRST_VIEW
         self._begin_view(FIRST_VIEW)
         self._set_timer(TimerKind.STATUS, self._timeouts.status_idle_ms)
         return self._take()
@@ -356,6 +363,25 @@ class Bft:
         if is_in_time:
             self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))
 
+    def _look_ahead(self, parent: Block) -> None:
+        """Ask for a block on the one that we have precommitted, if we propose first above it (M3)."""
+        if self._may_propose_early() and not parent.header.is_seal:
+            self._out.append(BuildBlock(Height(self._height + 1), FIRST_VIEW, parent.id))
+
+    def _may_propose_early(self) -> bool:
+        proposer = self._course.proposer_of(Height(self._height + 1), FIRST_VIEW)
+        return proposer == self._own and not self._promises.has_early
+
+    def _propose_early(self, block: Block) -> None:
+        parent_id = self._promises.locked_id
+        if parent_id is None or block.header.parent_id != parent_id or not self._may_propose_early():
+            return
+        assert self._course.is_next(block, Height(self._height + 1), parent_id), "not what was asked for"
+        self._promises.has_early = True
+        self._persist()
+        proposal = Proposal(self._record.number, block.height, FIRST_VIEW, self._own, None, block)
+        self._out.append(Broadcast(proposal))
+
     # --- what others say
 
     def _hear(self, message: Vote | Proposal) -> None:
@@ -370,6 +396,8 @@ class Bft:
 
     def _on_proposal(self, proposal: Proposal) -> None:
         heard = self._heard
+        if heard.is_orphan(proposal) and not heard.is_next(proposal.block):
+            return
         if not heard.is_proposer(proposal):
             self._alarm(f"validator {proposal.proposer} proposed what cannot be in round {proposal.view}")
         elif heard.is_founded(proposal):
@@ -529,6 +557,9 @@ class Bft:
         self._phase = Phase.PRECOMMIT
         self._persist()
         self._send_precommit()
+        valid = self._promises.valid
+        if polka is not None and valid is not None:
+            self._look_ahead(valid[1])
 
     def _send_precommit(self) -> None:
         vote, valid = self._promises.make_vote(VoteKind.PRECOMMIT), self._promises.valid
@@ -629,10 +660,7 @@ class Bft:
             self._out.append(ReportEvidence(evidence))
 
     def _set_timer(self, kind: TimerKind, delay_ms: int) -> None:
-        self._timer_counter += 1
-        key = TimerKey(kind, self._record.number, self._height, self._view, self._timer_counter)
-        self._timers[kind] = key
-        self._out.append(SetTimer(key, delay_ms))
+        self._out.append(self._timers.set(kind, self._height, self._view, delay_ms))
 
     def _alarm(self, reason: str) -> None:
         self._out.append(Alarm(reason))

@@ -64,7 +64,11 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class BuildBlock:
-    """Ask for a block on a parent, as the leader of a view; answered by `BlockBuilt` when there is one."""
+    """Ask for a block on a parent, as the leader of a view; answered by `BlockBuilt` when there is one.
+
+    Args:
+        parent_id: the last committed block; under BFT also one that was checked and may be decided soon.
+    """
 
     height: Height
     view: View

@@ -48,6 +48,13 @@ class Heard:
         proposer = self._course.proposer_of(self._height, proposal.view)
         return proposal.proposer == proposer and self.is_next(proposal.block)
 
+    def is_orphan(self, proposal: Proposal) -> bool:
+        """Tell whether a proposal was made early, on a block that was not decided."""
+        is_fresh = proposal.view == 0 and proposal.valid_view is None
+        parent_id = proposal.block.header.parent_id
+        is_next = self._course.is_next(proposal.block, self._height, parent_id)
+        return is_fresh and is_next and proposal.proposer == self._course.proposer_of(self._height, View(0))
+
     def is_next(self, block: Block) -> bool:
         """Tell whether a block follows ours."""
         return self._course.is_next(block, self._height, self._parent_id)

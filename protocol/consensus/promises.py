@@ -22,12 +22,14 @@ class Promises:
 
     Attributes:
         valid: the newest polka whose block we have executed: what we propose when it is our turn.
+        has_early: a proposal of ours is in the first round of the height above.
     """
 
     __slots__ = (
         "_epoch",
         "_height",
         "_own",
+        "has_early",
         "locked_id",
         "locked_view",
         "precommit",
@@ -46,12 +48,14 @@ class Promises:
         self.locked_view: View | None = None
         self.locked_id: BlockId | None = None
         self.valid: tuple[Polka, Block] | None = None
+        self.has_early = False
 
     def restore(self, record: BftSafety) -> None:
         """Take the promises of an earlier process."""
         self.proposed_view = record.proposed_view
         self.prevote, self.precommit = record.prevote, record.precommit
         self.locked_view, self.locked_id = record.locked_view, record.locked_id
+        self.has_early = record.early
         if record.polka is not None and record.block is not None:
             self.valid = (record.polka, record.block)
 
@@ -92,4 +96,5 @@ class Promises:
             self.locked_id,
             polka,
             block,
+            self.has_early,
         )

@@ -100,6 +100,7 @@ class BftSafety:
         prevote, precommit: our newest of each kind.
         locked_view, locked_id: our newest precommit for a block.
         polka, block: what we propose when it is our turn.
+        early: we signed a proposal in the first round of the height above, and sign no other there.
     """
 
     epoch: EpochNumber
@@ -111,6 +112,7 @@ class BftSafety:
     locked_id: BlockId | None
     polka: Polka | None
     block: Block | None
+    early: bool = False
 
     @property
     def view(self) -> View:
@@ -133,6 +135,7 @@ class BftSafety:
                 self.locked_id,
                 None if self.polka is None else self.polka.to_value(),
                 None if self.block is None else self.block.encode(),
+                self.early,
             )
         )
 
@@ -194,6 +197,7 @@ def _read_bft(
     polka_value = fields.any()
     polka = None if polka_value is None else read_polka(polka_value)
     block = _read_block(fields.any(), height, decode_block)
+    early = fields.flag()
     if (locked_view is None) != (locked_id is None) or (polka is None) != (block is None):
         raise Rejected(Code.MALFORMED, "safety record: half a lock or half a polka")
     if polka is not None and block is not None:
@@ -212,6 +216,7 @@ def _read_bft(
         None if locked_id is None else BlockId(locked_id),
         polka,
         block,
+        early,
     )
 
 

@@ -182,3 +182,40 @@ async def test_a_slow_machine_makes_smaller_blocks_and_never_tiny_ones(
     monkeypatch.setattr(stage.chain.executor, "build", slow)
     assert stage.build().header.tx_count == TXS_MIN + 1
     assert stage.build().header.tx_count == TXS_MIN
+
+
+# --- on a parent that is not decided
+
+
+async def test_what_the_parent_took_is_neither_waited_for_nor_taken_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    stage = Stage(tmp_path)
+    first = stage.add(stage.pay())
+    parent = stage.build()
+    assert parent is not None
+    prepared = stage.chain.executor.prepared(parent.id)
+    certificate = stage.chain.store.certificate(stage.chain.executor.head.height)
+
+    def build():  # type: ignore[no-untyped-def]
+        return stage.builder.build(View(0), certificate, even_empty=False, parent=prepared)
+
+    assert build() is None, "nothing is left"
+    with trio.move_on_after(60) as waiting:
+        await stage.builder.wait_for_work(prepared)
+    assert waiting.cancelled_caught and stage.pool.get(first.id) is not None
+    second = stage.add(stage.pay())
+    await stage.builder.wait_for_work(prepared)
+    block = build()
+    assert block is not None and block.transactions == (second,)
+    assert block.header.parent_id == parent.id and block.header.time_ms > parent.header.time_ms
+
+
+async def test_a_wait_that_is_begun_anew_is_not_longer_for_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    stage = Stage(tmp_path)
+    stage.add(stage.pay())
+    with trio.move_on_after(0.03):
+        await stage.builder.wait_for_work()
+    assert await seconds_of(stage.builder.wait_for_work) == (False, 0.02)

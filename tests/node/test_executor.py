@@ -12,8 +12,9 @@ from node.errors import OperationError
 from node.executor import CACHED_PROPOSALS_MAX, Executor
 from protocol import crypto
 from protocol.chain.block import Block, Header, assemble_block, compute_certificate_hash
+from protocol.chain.validators import EngineKind
 from protocol.errors import Code, Rejected
-from protocol.types import BlockId, EpochNumber, Hash32, Height, PublicKey, TimeMs
+from protocol.types import BlockId, EpochNumber, Hash32, Height, PublicKey, TimeMs, View
 from tests.node.small_chain import SmallChain
 
 OTHER = Hash32(crypto.sha256(b"other"))
@@ -175,3 +176,93 @@ def test_a_node_stops_before_a_block_whose_version_it_lacks(
     assert executor.prepared(block.id) is None
     monkeypatch.undo()
     executor.check(block)
+
+
+# --- blocks that are built before their parent is decided
+
+
+@pytest.fixture
+def bft(tmp_path: Path) -> SmallChain:
+    chain = SmallChain(tmp_path / "bft", int(time.time() * 1_000) - 60_000, 4)
+    chain.cross(EngineKind.BFT, 0, 1, 2, 3)
+    chain.commit(chain.pay("ada", "bo", 5))
+    return chain
+
+
+def build_early(chain: SmallChain, parent: Block) -> Block:
+    """Build a block with a payment on a proposal that is not decided."""
+    prepared = chain.executor.prepared(parent.id)
+    certificate = chain.store.certificate(chain.executor.head.height)
+    block, dropped = chain.executor.build(
+        View(0),
+        chain.executor.record.validators[1].consensus_key,
+        TimeMs(parent.header.time_ms + 1),
+        certificate,
+        [chain.pay("bo", "ada", 1)],
+        (),
+        5_000,
+        prepared,
+    )
+    assert not dropped
+    return block
+
+
+def finalize(chain: SmallChain, block: Block) -> None:
+    prepared = chain.executor.prepared(block.id)
+    assert prepared is not None
+    chain.executor.write([(prepared, chain.certify(block))])
+    chain.executor.advance(prepared)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_early_block_is_final_after_its_parent(bft: SmallChain, is_known: bool) -> None:
+    parent = bft.build(bft.pay("ada", "bo", 3))
+    early = build_early(bft, parent)
+    assert early.header.parent_id == parent.id
+    assert early.header.last_certificate_height == parent.height - 1
+    finalize(bft, parent)
+    assert bft.executor.prepared(early.id) is not None, "it was executed once"
+    if not is_known:
+        bft.executor.forget_proposals()
+        bft.executor.check(early)
+    finalize(bft, early)
+    assert bft.executor.tree.root == early.header.state_root
+    again = Executor(bft.store)
+    assert again.tree.root == early.header.state_root
+
+
+def test_an_early_block_is_forgotten_with_its_parent(bft: SmallChain) -> None:
+    parent = bft.build(bft.pay("ada", "bo", 3))
+    early = build_early(bft, parent)
+    bft.commit(bft.pay("ada", "bo", 4))
+    assert bft.executor.prepared(early.id) is None
+    assert refuse(bft, early) == Code.INVALID_BLOCK
+
+
+def test_only_bft_knows_early_blocks(chain: SmallChain) -> None:
+    parent = chain.build(chain.pay("ada", "bo", 3))
+    early = build_early(chain, parent)
+    finalize(chain, parent)
+    chain.executor.forget_proposals()
+    assert refuse(chain, early) == Code.INVALID_BLOCK
+
+
+def test_the_first_block_of_an_epoch_needs_the_certificate_of_the_seal(tmp_path: Path) -> None:
+    chain = SmallChain(tmp_path / "young", int(time.time() * 1_000) - 60_000, 4)
+    chain.cross(EngineKind.BFT, 0, 1, 2, 3)
+    block = proposal(chain)
+    below = chain.store.certificate(chain.executor.head.height - 1)
+    assert refuse(chain, with_certificate(block, below)) == Code.INVALID_BLOCK
+
+
+def test_a_forged_certificate_of_the_grandparent_is_refused(bft: SmallChain) -> None:
+    parent = bft.build(bft.pay("ada", "bo", 3))
+    early = build_early(bft, parent)
+    finalize(bft, parent)
+    bft.executor.forget_proposals()
+    right = early.last_certificate
+    assert right is not None
+    forged = replace(right, signatures=(right.signatures[1], *right.signatures[1:]))
+    assert refuse(bft, with_certificate(early, forged)) == Code.BAD_PROOF
+    elsewhere = replace(right, block_id=BlockId(OTHER))
+    assert refuse(bft, with_certificate(early, elsewhere)) == Code.INVALID_BLOCK

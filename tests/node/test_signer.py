@@ -190,6 +190,19 @@ async def test_messages_are_signed_at_their_place(signer: Signer) -> None:
         await signer.sign(vote, TWO)
 
 
+def test_an_early_proposal_does_not_silence_the_height_below(tmp_path: Path) -> None:
+    Signer.create(tmp_path / "sign_state", PUBLIC)
+    signer = Signer.open(tmp_path / "sign_state", SECRET)
+    signer.sign_at(place(8, kind=SignKind.PROPOSAL), ONE)
+    signer.sign_at(place(7, 1, kind=SignKind.PROPOSAL), ONE)
+    signer.close()
+    again = Signer.open(tmp_path / "sign_state", SECRET)
+    refused(again, place(8, kind=SignKind.PROPOSAL), TWO)
+    refused(again, place(7, 1, kind=SignKind.PROPOSAL), TWO)
+    refused(again, place(6, kind=SignKind.PROPOSAL), ONE)
+    again.close()
+
+
 @given(
     st.lists(
         st.tuples(
@@ -219,9 +232,9 @@ def test_no_place_ever_has_two_contents(
             signer.sign_at(where, digest)
         except OperationError:
             continue
-        key = (kind, *where.order())
+        key = (where.slot, *where.order())
         assert given_out.setdefault(key, digest) == digest
-        assert all(other <= key for other in given_out if other[0] == kind)
+        assert all(other <= key for other in given_out if other[0] == where.slot)
     signer.close()
 
 

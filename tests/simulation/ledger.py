@@ -4,6 +4,7 @@ A block is valid when its state root is the digest of its parent's state root an
 skips execution can be told a wrong root that everything else believes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from protocol import crypto
@@ -128,6 +129,25 @@ def head_after(block: Block, certificate: Certificate) -> Head:
     return Head(block.height, block.id, block.header.time_ms, block.header.state_root, certificate)
 
 
+def head_with(block_id: bytes, head: Head, known: Mapping[bytes, Block]) -> Head | None:
+    """Return the head if it is this block, or what it will be once this known proposal is decided.
+
+    Its certificate is that of the block below: nobody has another one yet.
+    """
+    if head.block_id == block_id:
+        return head
+    block = known.get(block_id)
+    if block is None or block.header.parent_id != head.block_id:
+        return None
+    return replace(
+        head,
+        height=block.height,
+        block_id=block.id,
+        time_ms=block.header.time_ms,
+        state_root=block.header.state_root,
+    )
+
+
 def build(head: Head, plan: EpochPlan, view: View, proposer: PublicKey, time_ms: int) -> Block:
     """Build the valid block of a proposer on a head."""
     height = Height(head.height + 1)
@@ -161,9 +181,11 @@ def spoil(block: Block) -> Block:
 
 def is_valid(block: Block, head: Head, plan: EpochPlan) -> bool:
     """Execute: tell whether the roots are right."""
-    header = block.header
+    header, record = block.header, plan.record_of(block.height)
+    may_be_early = record.engine is EngineKind.BFT and head.height >= record.first_height
     return (
         header.parent_id == head.block_id
+        and head.height - may_be_early <= header.last_certificate_height <= head.height
         and header.time_ms > head.time_ms
         and header.state_root == _state_after(head.state_root, header.time_ms, header.proposer)
         and header.next_epoch_hash == plan.hash_of(header.height + 1)

@@ -57,6 +57,7 @@ class Invariant(StrEnum):
     BODY = "I15 a promised body is durable, a final one is served"
     PATIENCE = "I16 no transaction waits beyond its bound"
     TASTE = "I17 a fresh block that is unwelcome gets no vote"
+    WINDOW = "I18 a vote waits for the height below to be final, an early proposal does not cross a seal"
 
 
 class Violation(Exception):
@@ -114,6 +115,7 @@ class Oracle:
         self._chosen: dict[int, tuple[int, bytes]] = {}
         self._valid: dict[bytes, bool] = {}
         self._unwelcome: set[tuple[int, bytes]] = set()
+        self._final: dict[int, int] = defaultdict(int)
         self._welcome: set[tuple[int, bytes]] = set()
         self._claimed: set[tuple[int, int, bytes | None]] = set()
         self._steps = 0
@@ -151,7 +153,14 @@ class Oracle:
         else:
             assert isinstance(message, Vote | Proposal), "not a message of BFT"
             kind = message.kind if isinstance(message, Vote) else None
-            self._check_order((node, epoch, kind), (message.height, message.view))
+            # A proposal may be a height ahead, so two heights have an order each.
+            lane = message.height % 2 if kind is None else 0
+            self._check_order((node, epoch, kind, lane), (message.height, message.view))
+        if isinstance(message, Vote | Proposal):
+            ahead = 2 if isinstance(message, Proposal) else 1
+            is_across = epoch != self._plan.record_of(message.height).number
+            if is_across or message.height > self._final[node] + ahead:
+                raise Violation(Invariant.WINDOW, f"node {node} is early at height {message.height}")
         if isinstance(message, Vote):
             self._on_vote(node, message)
         elif isinstance(message, Proposal):
@@ -258,6 +267,7 @@ class Oracle:
     def on_commit(self, node: int, block: Block, certificate: Certificate) -> None:
         """Check a block that a node is about to make final."""
         height = block.height
+        self._final[node] = max(self._final[node], height)
         if height <= self.height:
             if self.chain[height - 1][0].id != block.id:
                 raise Violation(Invariant.AGREEMENT, f"node {node} commits another block at height {height}")

@@ -97,6 +97,7 @@ class Node:
         "incarnation",
         "index",
         "is_up",
+        "known",
         "log",
         "machine",
         "paused_until",
@@ -121,11 +122,16 @@ class Node:
         self.build_wanted: BuildBlock | None = None
         self.sync_target = 0
         self.held: list[Parcel] = []
+        self.known: dict[bytes, Block] = {}
         self.log: list[tuple[Input, list[Effect]]] = []
 
     @property
     def head(self) -> Head:
         return ledger.head_after(*self.chain[-1]) if self.chain else ORIGIN
+
+    def head_with(self, block_id: bytes) -> Head | None:
+        """Return the head if it is this block, or the head as it will be once this proposal is decided."""
+        return ledger.head_with(block_id, self.head, self.known)
 
 
 Work = Input | Parcel | Callable[[], None]
@@ -367,23 +373,27 @@ class World:
         return self.random.randint(0, self.faults.work_ms)
 
     def _build(self, node: Node, wanted: BuildBlock) -> None:
-        if node.build_wanted is not wanted or node.head.block_id != wanted.parent_id:
+        head = node.head_with(wanted.parent_id)
+        if node.build_wanted is not wanted or head is None:
             return
         node.build_wanted = None
+        self.counts["early block"] += head is not node.head and head.block_id != node.head.block_id
         key = node.signer.public_key
-        block = ledger.build(node.head, self.plan, wanted.view, key, self.now_ms)
+        block = ledger.build(head, self.plan, wanted.view, key, self.now_ms)
         is_bad = not self.is_calm and node.index in self.faults.bad_builders
         if is_bad and self.random.random() < self.faults.bad_block:
             self.counts["bad block"] += 1
             block = ledger.spoil(block)
-        self.oracle.on_built(block, ledger.is_valid(block, node.head, self.plan))
+        self.oracle.on_built(block, ledger.is_valid(block, head, self.plan))
         self.oracle.on_checked(node.index, block, Verdict.VALID)
+        node.known[block.id] = block
         self.step(node, BlockBuilt(wanted.height, wanted.view, block))
 
     def _check(self, node: Node, block: Block) -> None:
         if block.height != len(node.chain) + 1:
             return
         verdict = ledger.judge(block, node.head, self.plan)
+        node.known[block.id] = block
         wish = self.faults.unwelcome
         if wish and verdict is Verdict.VALID and not self.is_calm and self.random.random() < wish:
             self.counts["block unwelcome"] += 1
@@ -395,6 +405,7 @@ class World:
     def _commit(self, node: Node, block: Block, certificate: Certificate) -> None:
         if block.height != len(node.chain) + 1:
             return
+        node.known.clear()
         node.chain.append((block, certificate))
         node.disk.pending.append((block, certificate))
         next_record = self.plan.seals.get(block.height)
@@ -559,6 +570,7 @@ class World:
         node.incarnation += 1
         node.timers.clear()
         node.held.clear()
+        node.known.clear()
         node.build_wanted = None
         node.sync_target = 0
         self.counts["write lost"] += node.disk.crash(self.random)

@@ -246,7 +246,7 @@ class Replay:
     def fire(self, place: Place, name: str, old: Json, new: Json) -> None:
         gone = [t for t in old["timeouts"] if t not in new["timeouts"]]
         kind = TIMERS[name]
-        key = place.machine._timers.get(kind)
+        key = place.machine._timers._newest.get(kind)
         if any(place_of_timer(t) == place_of_key(key) for t in gone) and key is not None:
             self.perform(place, place.machine.fire(key))
 
@@ -318,7 +318,8 @@ class Replay:
                     if len(nils) < self.plan.records[0].quorum and rounds.is_hopeless(vote.view):
                         place.hopeless.add(self.word(vote))
             elif isinstance(effect, BuildBlock):
-                place.wanted = effect
+                if effect.height == place.machine._height:  # the model knows no early proposals
+                    place.wanted = effect
             elif isinstance(effect, CheckBlock):
                 is_invalid = self.names_of[effect.block.id] == "invalid"
                 verdict = Verdict.INVALID if is_invalid else Verdict.VALID

@@ -68,6 +68,7 @@ class Actor:
         self.unsynced: list[SafetyRecord] = []
         self.timers: dict[TimerKind, TimerKey] = {}
         self.wanted: BuildBlock | None = None
+        self.known: dict[bytes, Block] = {}
         self.held_checks: list[Block] = []
         self.held_commits: list[tuple[Block, Certificate]] = []
         self.is_up = True
@@ -101,6 +102,9 @@ class Actor:
     @property
     def head(self) -> Head:
         return ledger.head_after(*self.chain[-1]) if self.chain else ORIGIN
+
+    def head_with(self, block_id: bytes) -> Head | None:
+        return ledger.head_with(block_id, self.head, self.known)
 
 
 class Stage:
@@ -156,7 +160,10 @@ class Stage:
         wanted = node.wanted
         assert wanted is not None, "no block was asked for"
         self.time_ms += 1
-        block = ledger.build(node.head, self.plan, wanted.view, node.signer.public_key, self.time_ms)
+        head = node.head_with(wanted.parent_id)
+        assert head is not None, "its parent is not known"
+        block = ledger.build(head, self.plan, wanted.view, node.signer.public_key, self.time_ms)
+        node.known[block.id] = block
         self.oracle.on_built(block, True)
         self.step(node, BlockBuilt(wanted.height, wanted.view, block))
         return block
@@ -303,6 +310,7 @@ class Stage:
             case BuildBlock():
                 node.wanted = effect
             case CheckBlock():
+                node.known[effect.block.id] = effect.block
                 if self.hold_checks:
                     node.held_checks.append(effect.block)
                 else:

@@ -308,6 +308,8 @@ def migrate_dry_run(
     lines.append(f"seal        block {seal:,} at the soonest{days}")
     if len({one.get("software") for one in rows}) > 1:
         lines.append("note        their software differs; that refuses nothing")
+    lines += [f"refused     {one.why}\n            {one.do}" for one in obstacles]
+    lines.append("It would be refused now." if obstacles else "It would be decided now. Nothing was sent.")
     shown = {
         "passes": not obstacles,
         "engine": engine,
@@ -318,12 +320,7 @@ def migrate_dry_run(
     }
     session.terminal.show(shown, "\n".join(lines))
     if obstacles:
-        raise Failure(
-            f"The change would be refused, for {len(obstacles)} reasons.",
-            "; ".join(one.why.removesuffix(".") for one in obstacles) + ".",
-            obstacles[0].do,
-            obstacles[0].label,
-        )
+        raise SystemExit(Exit.REFUSED)
 
 
 def _time_after(answer: dict[str, Any], delay: str) -> int:

@@ -219,7 +219,15 @@ class Daemon:
 
     def _restored(self) -> SafetyRecord | None:
         data = self.store.load_safety()
-        return None if data is None else decode_safety(data, self.driver.decode_block)
+        try:
+            return None if data is None else decode_safety(data, self.driver.decode_block)
+        except Rejected as refusal:
+            raise OperationError(
+                "safety.damaged",
+                "Node did not start: the record of what this validator promised cannot be read.",
+                f"{refusal.detail}: it is unknown which block it stands behind.",
+                "check the disk; then run the node without validating, and give the validator a new key.",
+            ) from refusal
 
     def _on_committed(self, block: Block, certificate: Certificate) -> None:
         self.snapshots.note(block.height)

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from node.clock import SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
 from node.daemon import FRAME_RATES, REFUSALS_LOG_SECONDS, Daemon, run_node
+from node.errors import OperationError
 from node.net.offences import BAN_SECONDS, FORGIVEN_A_SECOND, POINTS_MAX
 from node.net.transport import Channel, Frame, PeerId
 from node.signer import Signer
@@ -34,12 +35,13 @@ from protocol.chain.transaction import (
 )
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
+from protocol.consensus.safety import RaftSafety
 from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry.records import COUNCIL
 from protocol.crypto import SecretKey
 from protocol.errors import Code
 from protocol.transition import answer_query
-from protocol.types import Address, EpochNumber, Gas, Height, Seconds, TimeMs, TxId
+from protocol.types import Address, EpochNumber, Gas, Height, Seconds, TimeMs, TxId, View
 
 PATIENCE_SECONDS = 20
 ASSET = 1
@@ -410,6 +412,18 @@ async def test_what_our_machine_cannot_do_ends_the_node_with_one_error(
         await run_node(config)
     assert caught.value.slug == "store.broken" and is_free(config)
     assert not (tmp_path / "crash.txt").exists()
+
+
+async def test_a_flipped_bit_in_the_safety_record_keeps_the_node_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = RaftSafety(EpochNumber(0), Height(1), View(3), 0, View(0), None).encode()
+    damaged = bytes([*record[:6], record[6] ^ 1, *record[7:]])
+    monkeypatch.setattr("node.store.store.Store.load_safety", lambda _: damaged)
+    config = lone_node(tmp_path)
+    with trio.fail_after(PATIENCE_SECONDS), pytest.raises(OperationError) as caught:
+        await run_node(config)
+    assert caught.value.slug == "safety.damaged" and is_free(config)
 
 
 @pytest.mark.parametrize("bug", [AssertionError("broken"), KeyError("broken")])

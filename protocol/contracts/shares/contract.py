@@ -23,6 +23,7 @@ from protocol.contracts.shares.records import (
     NO_REQUEST,
     NOTHING,
     PLEDGES,
+    QUEUE_JOBS,
     REDEEM_ITEMS_MAX,
     REQUEST_FIELDS,
     REQUESTS,
@@ -39,7 +40,7 @@ from protocol.contracts.shares.records import (
 )
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
-from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Signed
+from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Signed, System
 from protocol.vm.kinds import (
     ADDRESS,
     AMOUNT,
@@ -250,6 +251,16 @@ _LEAVING: Final = (
         queue.claim,
         "Take what could not be credited when shares were redeemed; returns the amount.",
     ),
+    Method(
+        queue.DAILY_METHOD,
+        "redeem_daily",
+        (_CLASS,),
+        AMOUNT,
+        (System("sched:shares"),),
+        100,
+        queue.redeem_daily,
+        "Pay what the limits allow, once a day while anybody waits; returns the shares redeemed.",
+    ),
 )
 
 CONTRACT: Final = Contract(
@@ -258,7 +269,7 @@ CONTRACT: Final = Contract(
     layer=2,
     version=1,
     doc="Share capital: classes, holdings, instalments, pledges and redemption.",
-    tables=(CLASSES, HOLDINGS, REQUESTS, PLEDGES, YEARS, COUNTER, HELD_AT, ISSUED_AT),
+    tables=(CLASSES, HOLDINGS, REQUESTS, PLEDGES, YEARS, COUNTER, HELD_AT, ISSUED_AT, QUEUE_JOBS),
     methods=(*_HOLDING, *_LEAVING),
     queries=(
         Query("class", (_CLASS,), Maybe(_CLASS_STATE), _query_class, "Return a class of shares."),

@@ -6,6 +6,7 @@ Buying is `methods.py`.
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts import sched
 from protocol.contracts.ledger.accounts import (
     CLOSED,
     FROZEN_IN,
@@ -39,6 +40,7 @@ from protocol.contracts.shares.records import (
     NO_REQUEST,
     NOTHING,
     PAYABLE,
+    QUEUE_JOBS,
     REQUESTS,
     SHARE_CAPITAL,
     SOLVENCY,
@@ -55,7 +57,7 @@ from protocol.contracts.shares.records import (
     get_holding,
     put_holding,
 )
-from protocol.money import date_from_days
+from protocol.money import SECONDS_PER_DAY, date_from_days
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -67,6 +69,10 @@ CODE_REDEEM: Final = 2308
 CODE_LOSS: Final = 2310
 CODE_REFUND: Final = 2312
 CODE_CLAIM: Final = 2314
+
+DAILY_METHOD: Final = 13
+DAILY_ITEMS: Final = 50
+"""Requests that one day's run looks at."""
 
 DEPOSITS: Final = (2010, 2020, 2030)
 
@@ -107,6 +113,7 @@ def request(ctx: Context, account: Address, number: int, count: int) -> Value:
     REQUESTS.put(view, REQUESTS.key(number, requests + 1), (SCHEMA, member, count, day))
     put_holding(ctx, member, number, holding, (*holding[:4], holding[4] + count, holding[5]))
     ctx.emit(REQUESTED, member, number, requests + 1, count)
+    _run_tomorrow(ctx, number)
     return requests + 1
 
 
@@ -130,24 +137,50 @@ def redeem(ctx: Context, number: int, items: int) -> Value:
     Rules: 1. the first request is paid as far as the limits allow before the second is looked at. 2. when
         not one share can be paid, the call fails with the limit that forbids it. Anybody may call it.
     """
+    get_class(ctx.view, number)
+    total, limit = _redeem_waiting(ctx, number, items)
+    if not total:
+        code, rule, wanted = limit
+        fail(code, rule, 0, wanted)
+    return total
+
+
+def redeem_daily(ctx: Context, number: int) -> Value:
+    """Pay requests as far as the limits allow, and come again tomorrow while any waits; returns how many."""
     view = ctx.view
-    get_class(view, number)
+    QUEUE_JOBS.delete(view, QUEUE_JOBS.key(number))
+    total, _ = _redeem_waiting(ctx, number, DAILY_ITEMS)
+    for _ in REQUESTS.scan(view, number):
+        _run_tomorrow(ctx, number)
+        break
+    return total
+
+
+def _run_tomorrow(ctx: Context, number: int) -> None:
+    """Let the chain pay the queue of a class tomorrow, unless it will already."""
+    key = QUEUE_JOBS.key(number)
+    if QUEUE_JOBS.get(ctx.view, key) is not None:
+        return
+    due = int(ctx.environment.time) + SECONDS_PER_DAY
+    job = sched.schedule(ctx, (((ID, 1),), ((ID, DAILY_METHOD, 0, (number,)),)), (), due)
+    QUEUE_JOBS.put(ctx.view, key, (SCHEMA, job))
+
+
+def _redeem_waiting(ctx: Context, number: int, items: int) -> tuple[int, tuple[int, str, int]]:
+    """Pay requests in their order: how many shares, and the limit that stopped it."""
     waiting: list[tuple[bytes, RequestRow]] = []
-    for found in REQUESTS.scan(view, number):
+    for found in REQUESTS.scan(ctx.view, number):
         waiting.append(found)
         if len(waiting) == items:
             break
-    if not waiting:
-        fail(NO_REQUEST, "shares.queue", None, number)
-    total = 0
+    total, limit = 0, (NO_REQUEST, "shares.queue", number)
     for key, row in waiting:
         paid, code, rule = _redeem_some(ctx, number, key, row)
         total += paid
         if paid < row[2]:
-            if not total:
-                fail(code, rule, 0, row[2])
+            limit = (code, rule, row[2])
             break
-    return total
+    return total, limit
 
 
 def _redeem_some(ctx: Context, number: int, key: bytes, row: RequestRow) -> tuple[int, int, str]:

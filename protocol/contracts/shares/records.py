@@ -146,6 +146,14 @@ COUNTER: Final[Table[YearRow]] = Table(
     ID, 7, "counter", (), (Field("classes", U16), Field("requests", U48)), doc="Newest numbers."
 )
 
+QUEUE_JOBS: Final[Table[CountRow]] = Table(
+    ID,
+    10,
+    "queue_job",
+    (uint_key("class", 16),),
+    (Field("job", U48),),
+    doc="The job that pays the queue of a class next.",
+)
 HELD_AT: Final[Table[CountRow]] = Table(
     ID,
     8,

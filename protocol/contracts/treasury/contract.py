@@ -49,7 +49,7 @@ from protocol.contracts.treasury.records import (
 from protocol.params import AMOUNT_MAX, QUERY_ITEMS_MAX
 from protocol.types import Address
 from protocol.vm.context import QueryContext
-from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role, Signed
+from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role, Signed, System
 from protocol.vm.kinds import (
     ADDRESS,
     AMOUNT,
@@ -352,6 +352,16 @@ _SPENDING: Final = (
         400,
         funds.close_year,
         "Close income and cost into the surplus; returns the result.",
+    ),
+    Method(
+        spending.PAY_DUE_METHOD,
+        "pay_due",
+        (_PAYMENT,),
+        U8,
+        (System("sched:treasury"),),
+        40,
+        spending.pay_due,
+        "Pay what is due, by the chain itself; returns the state.",
     ),
 )
 

@@ -6,7 +6,7 @@ Funds and lines are `funds.py`.
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts import auth
+from protocol.contracts import auth, sched
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.members.records import BOARD
@@ -59,6 +59,9 @@ from protocol.vm.view import View
 
 CODE_PAY: Final = 2010
 CODE_FREE: Final = 2012
+
+PAY_DUE_METHOD: Final = 16
+PAY_DUE_GAS: Final = 100_000
 
 ASKED: Final = EventType(
     ID,
@@ -141,7 +144,11 @@ def approve(ctx: Context, number: int) -> Value:
     due = int(ctx.environment.time) + (delay if amount > second else 0)
     PAYMENTS.put(view, PAYMENTS.key(number), (*row[:6], APPROVED, approvals, due))
     ctx.emit(DECIDED, number, APPROVED)
-    return pay(ctx, number) if due <= ctx.environment.time else APPROVED
+    if due <= ctx.environment.time:
+        return pay(ctx, number)
+    program = (((ID, 1),), ((ID, PAY_DUE_METHOD, 0, (number,)),))
+    sched.schedule(ctx, program, (), due, gas=PAY_DUE_GAS)
+    return APPROVED
 
 
 def reject(ctx: Context, number: int) -> Value:
@@ -173,6 +180,12 @@ def pay(ctx: Context, number: int) -> Value:
     _spend(ctx, row[1], row[2], row[3])
     ctx.emit(DECIDED, number, PAID)
     return PAID
+
+
+def pay_due(ctx: Context, number: int) -> Value:
+    """Pay what is due by itself, unless it was paid or rejected meanwhile; returns the state."""
+    state = _get_payment(ctx.view, number)[6]
+    return pay(ctx, number) if state == APPROVED else state
 
 
 def _spend(ctx: Context, number: int, payee: Address, amount: int) -> None:

@@ -287,9 +287,23 @@ def test_yearly_cap_at_the_limit_and_one_beyond(coop: Coop) -> None:
     receipt = coop.failed(coop.tx(redeem()))
     assert receipt.code == s.YEARLY_CAP
     assert coop.ask("shares", "year", 1, 2027) is None
-    coop.run(seconds=366 * DAY)
-    assert coop.do(CAROL, redeem()) == (3,)  # ten per cent of what is left, floor
+    coop.run(seconds=366 * DAY)  # the chain pays by itself: ten per cent of what is left, floor
+    assert coop.ask("shares", "year", 1, 2027) == (36 * PAR, 3 * PAR)
+    assert coop.code(CAROL, redeem()) == s.YEARLY_CAP
     check_books(coop)
+
+
+def test_the_chain_pays_the_queue_once_a_day_while_anybody_waits(coop: Coop) -> None:
+    coop.gov(set_terms(minimum=0))
+    coop.do(ALICE, call(3, ALICE, 1, 4))
+    coop.do(BOB, call(3, BOB, 1, 4))
+    coop.do(ALICE, call(8, ALICE, 1, 2))
+    coop.do(BOB, call(8, BOB, 1, 1))
+    assert coop.ask("sched", "due") != ()
+    coop.run(seconds=DAY)
+    assert coop.ask("shares", "requests", 1) == () == coop.ask("shares", "requests", 2)
+    assert coop.ask("sched", "due") == ()
+    assert coop.code(CAROL, (SHARES, 13, 0, (1,))) == Code.ROLE
 
 
 def test_solvency_at_the_limit_and_one_beyond(coop: Coop) -> None:

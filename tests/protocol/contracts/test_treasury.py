@@ -155,8 +155,20 @@ def test_three_and_a_delay_above_the_second(coop: Coop) -> None:
     assert line(coop) == (600, 0, 301)
     coop.run(seconds=2 * DAY - 2)
     assert coop.code(STRANGER_OPEN, call(11, 1)) == t.TOO_EARLY
-    assert coop.do(STRANGER_OPEN, call(11, 1)) == (t.PAID,)
+    assert coop.free(BOB) == 0
+    coop.run()  # the chain pays by itself
     assert coop.free(BOB) == 301 and line(coop) == (600, 301, 0)
+    assert coop.code(STRANGER_OPEN, call(11, 1)) == t.STATE
+
+
+def test_a_payment_that_was_rejected_is_not_paid_when_its_time_comes(coop: Coop) -> None:
+    coop.do(ALICE, request(301))
+    for who in (T1, T2, T3):
+        coop.do(who, call(9, 1))
+    coop.do(T1, call(10, 1))
+    coop.run(seconds=3 * DAY)
+    assert coop.free(BOB) == 0 and line(coop) == (600, 0, 0)
+    assert coop.code(T1, call(16, 1)) == Code.ROLE
 
 
 STRANGER_OPEN = CAROL

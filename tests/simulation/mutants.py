@@ -18,12 +18,11 @@ from tests.simulation.planted import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 COPIED = (
     "protocol",
-    "tests/protocol/consensus",
-    "tests/protocol/sync",
+    "tests/protocol",
     "tests/simulation",
     "tests/vectors/consensus",
 )
-SINGLE_FILES = ("tests/conftest.py", "tests/protocol/test_light.py", "pyproject.toml")
+SINGLE_FILES = ("tests/conftest.py", "pyproject.toml")
 CHECK_SECONDS_MAX = 120
 
 

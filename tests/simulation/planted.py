@@ -26,6 +26,7 @@ SAFETY = "protocol/consensus/safety.py"
 WITNESS = "protocol/consensus/conviction.py"
 OFFICE = "protocol/consensus/office.py"
 COURSE = "protocol/consensus/course.py"
+TRANSITION = "protocol/transition.py"
 
 T_RAFT = "tests/protocol/consensus/test_raft.py::"
 T_BFT = "tests/protocol/consensus/test_bft.py::"
@@ -36,6 +37,8 @@ T_MESSAGES = "tests/protocol/consensus/test_messages.py::"
 T_CONVICTION = "tests/protocol/consensus/test_conviction.py::"
 T_PLANNER = "tests/protocol/sync/test_planner.py::"
 T_LIGHT = "tests/protocol/test_light.py::"
+T_EVIDENCE = "tests/protocol/chain/test_conviction.py::"
+T_TRANSITION = "tests/protocol/test_transition.py::"
 
 
 @dataclass(frozen=True, slots=True)
@@ -632,5 +635,40 @@ MUTANTS = (
         "        return [RequestSync(sender, Height(target))]\n",
         "        return []\n",
         T_ENGINE + "test_block_sync_is_asked_for_well_behind",
+    ),
+    Mutant(
+        "order-of-a-block-is-its-proposers",
+        TRANSITION,
+        "    check_order(context.parent_id, transactions)\n",
+        "",
+        T_TRANSITION + "test_a_block_in_another_order_is_invalid_and_the_builder_makes_none",
+    ),
+    Mutant(
+        "evidence-without-its-signatures",
+        CONVICTION,
+        "if not verify(evidence.accused, statement.compute_digest(genesis_hash), statement.signature):",
+        "if False:",
+        T_EVIDENCE + "test_each_part_is_checked",
+    ),
+    Mutant(
+        "evidence-of-another-epoch-counts",
+        CONVICTION,
+        "    if any((testimony.signer, testimony.epoch) != (index, record.number) for testimony in pair):",
+        "    if any(testimony.signer != index for testimony in pair):",
+        T_EVIDENCE + "test_of_another_chain_or_epoch_it_says_nothing",
+    ),
+    Mutant(
+        "two-rounds-convict-the-innocent",
+        CONVICTION,
+        "    places = [(c.epoch, c.kind, c.height, c.view) for c in (first, second)]\n",
+        "    places = [(c.epoch, c.kind, c.height) for c in (first, second)]\n",
+        T_EVIDENCE + "test_two_certificates_of_two_rounds_accuse_nobody",
+    ),
+    Mutant(
+        "evidence-that-is-no-news",
+        TRANSITION,
+        "    conduct.check_news(view, evidence)\n",
+        "",
+        "tests/protocol/contracts/test_conduct.py::test_a_deed_is_news_once_however_it_is_shown",
     ),
 )

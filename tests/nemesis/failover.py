@@ -133,8 +133,12 @@ class Measure:
         self._drip.avoid = None
         return longest
 
-    def heal(self, cut_seconds: float, behind_blocks: int) -> tuple[float, int]:
-        """Cut a follower off and mend it; return the seconds to catch up, and how many blocks it lacked."""
+    def heal(self, cut_seconds: float, behind_blocks: int) -> tuple[float, float, int]:
+        """Cut a follower off and mend it.
+
+        Returns:
+            The seconds to catch up, those of them before the first block came, and how many blocks it lacked.
+        """
         cluster = self._cluster
         leader = self._settle()
         others = [at for at in range(cluster.count) if at != leader]
@@ -144,16 +148,19 @@ class Measure:
         cluster.net.cut([victim], rest)
         time.sleep(cut_seconds)
         cluster.wait(lambda: self._gap(victim) >= behind_blocks, "blocks to lack", CUT_SECONDS_MAX)
-        lacking = self._gap(victim)
+        lacking, height = self._gap(victim), cluster.height(victim)
         began = time.monotonic()
         cluster.net.heal()
+        silent = 0.0
         while self._gap(victim) > 1:
+            if silent == 0.0 and cluster.height(victim) > height:
+                silent = time.monotonic() - began
             if time.monotonic() - began > ROUND_SECONDS_MAX:
                 raise AssertionError(f"n{victim + 1} does not catch up: {cluster.describe()}")
             time.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - began
         self._drip.avoid = None
-        return seconds, lacking
+        return seconds, silent, lacking
 
     def _settle(self) -> int:
         """Wait until all nodes follow and stand level, then a random while; return who leads."""
@@ -209,9 +216,13 @@ def measure(cluster: Cluster, kinds: list[str], options: argparse.Namespace) -> 
             if kind == "heal":
                 heals = range(max(1, options.rounds // ROUNDS_A_HEAL))
                 series = [measure.heal(options.cut_seconds, options.behind) for _ in heals]
-                lacked = sorted(blocks for _, blocks in series)
-                print(describe(kind, [seconds for seconds, _ in series]), end="   ")
-                print(f"cut at least {options.cut_seconds:.0f} s, {lacked[0]} to {lacked[-1]} blocks behind")
+                lacked = sorted(blocks for *_, blocks in series)
+                silent = sorted(silent for _, silent, _ in series)
+                print(describe(kind, [seconds for seconds, *_ in series]))
+                print(
+                    f"         cut at least {options.cut_seconds:.0f} s, {lacked[0]} to {lacked[-1]} blocks "
+                    f"behind; first block after {1_000 * silent[0]:,.0f} to {1_000 * silent[-1]:,.0f} ms"
+                )
             elif kind == "bft":
                 print(describe(kind, [measure.lose_proposer() for _ in rounds]))
             else:

@@ -169,7 +169,7 @@ class Executor:
         return block, dropped
 
     def may_build_on(self, parent: Prepared) -> bool:
-        """Tell whether to build on an undecided proposal: on the head, no seal, and what follows runs here."""
+        """Tell whether to build on an undecided proposal: on the head, no seal, what follows runs here."""
         header = parent.block.header
         if header.parent_id != self.head.block_id or header.is_seal:
             return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.simulation.planted import MUTANTS, Mutant
+from tests.simulation.planted_ahead import AHEAD
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
@@ -86,7 +87,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of names; all when none is given")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once; one a core if unset")
     options = parser.parse_args()
-    chosen = [m for m in MUTANTS if not options.names or any(name in m.name for name in options.names)]
+    chosen = [
+        m for m in (*MUTANTS, *AHEAD) if not options.names or any(name in m.name for name in options.names)
+    ]
     survivors = 0
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(options.jobs) as pool:
         folders: SimpleQueue[Path] = SimpleQueue()

@@ -1,0 +1,70 @@
+"""Bugs to plant in what is early, unwelcome or called for: the younger parts of both engines.
+
+The older ones, and the form of all, are in `planted.py`.
+"""
+
+from tests.simulation.planted import BFT, RAFT, T_BFT, T_ENGINE, T_RAFT, Mutant
+
+T_EARLY = "tests/protocol/consensus/test_bft_early.py::"
+
+AHEAD = (
+    Mutant(
+        "raft-unwelcome-block-refused-to-the-elected",
+        RAFT,
+        "if not self._proposed.is_unwelcome or (claim.height, ",
+        "if not self._proposed.is_unwelcome or (-1, ",
+        T_RAFT + "test_unwelcome_block_that_its_leader_was_elected_with_is_acknowledged",
+    ),
+    Mutant(
+        "raft-unwelcome-leader-keeps-our-patience",
+        RAFT,
+        "if self.term not in (self._refused_term, self._doubted_term):",
+        "if self.term != self._refused_term:",
+        T_RAFT + "test_unwelcome_block_is_not_acknowledged_and_its_leader_makes_way",
+    ),
+    Mutant(
+        "nobody-is-called-to-lead",
+        RAFT,
+        "is_fresh = is_crossing and restored is None",
+        "is_fresh = False",
+        T_ENGINE + "test_an_epoch_of_raft_has_its_leader_in_one_round_trip",
+    ),
+    Mutant(
+        "bft-unwelcome-block-refused-in-spite-of-its-polka",
+        BFT,
+        "(verdict is Verdict.UNWELCOME and proposal.valid_view is not None)",
+        "False",
+        T_BFT + "test_unwelcome_block_with_a_polka_is_as_good_as_valid",
+    ),
+    Mutant(
+        "bft-early-proposal-voted-at-once",
+        BFT,
+        "        self._out.append(Broadcast(proposal))\n\n    # --- what others say\n",
+        "        self._out.append(Broadcast(proposal))\n"
+        "        number, kind = self._record.number, VoteKind.PREVOTE\n"
+        "        vote = Vote(number, kind, block.height, FIRST_VIEW, block.id, None, self._own)\n"
+        "        self._out.append(Broadcast(vote))\n\n    # --- what others say\n",
+        "sim bft 20",
+    ),
+    Mutant(
+        "bft-second-early-proposal-after-a-restart",
+        BFT,
+        "if restored is not None and restored.early and restored.height + 1 == self._height:",
+        "if False:",
+        T_EARLY + "test_an_early_proposal_is_durable_before_it_leaves_and_the_only_one_over_a_crash",
+    ),
+    Mutant(
+        "bft-early-proposal-not-durable",
+        BFT,
+        "        self._promises.has_early = True\n        self._persist()\n",
+        "        self._promises.has_early = True\n",
+        T_EARLY + "test_an_early_proposal_is_durable_before_it_leaves_and_the_only_one_over_a_crash",
+    ),
+    Mutant(
+        "bft-early-proposal-across-the-seal",
+        BFT,
+        "if self._may_propose_early() and not parent.header.is_seal:",
+        "if self._may_propose_early():",
+        T_EARLY + "test_nothing_is_early_across_a_seal",
+    ),
+)

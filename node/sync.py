@@ -69,12 +69,13 @@ LAG_SECONDS: Final = 1.0
 """A lag of one block is fetched only when it lasts this long: usually that block is on its way already."""
 
 FAILING_SECONDS: Final = 2.0
-"""How long a peer is not listened to that did not bring what it claims; twice as long each time again."""
+FAILING_SECONDS_MAX: Final = 60.0
+"""How long a peer is not listened to that did not bring what it claims: at first, and at most, as the time
+doubles with each repetition. An honest peer may be slow for a while."""
 
 LYING_SECONDS: Final = 60.0
+LYING_SECONDS_MAX: Final = 960.0
 """The same for one that sent what no correct peer sends."""
-
-LEFT_OUT_SECONDS_MAX: Final = 960.0
 
 INPUTS_WAITING_MAX: Final = 1_024
 """Inputs that may wait before what peers say of themselves is dropped."""
@@ -268,7 +269,8 @@ class BlockSync:
         """Do not listen to what a peer claims for a while; longer when it was left out not long ago."""
         now = trio.current_time()
         if peer in self._left_out:
-            seconds = max(seconds, min(2 * self._left_out[peer][1], LEFT_OUT_SECONDS_MAX))
+            most = LYING_SECONDS_MAX if seconds >= LYING_SECONDS else FAILING_SECONDS_MAX
+            seconds = max(seconds, min(2 * self._left_out[peer][1], most))
         self._left_out[peer] = now + seconds, seconds
 
     async def _watch(self) -> None:

@@ -358,3 +358,19 @@ def test_equal_keys_are_not_cut_for_ever(crowd: list[bytes]) -> None:
 def test_an_index_outside_the_tree_is_no_page(index: int) -> None:
     tree = StateTree(4)
     assert not verify_page(tree.root, 4, index, b"", tree.prove_page(0))
+
+
+def test_previews_above_each_other_are_one_change() -> None:
+    """Several blocks are computed before the first is in place; the tree then goes to the last at once."""
+    state = {b"%d" % n: b"first" for n in range(60)}
+    tree = StateTree.build(4, list(state.items()))
+    before, delta = tree.root, None
+    for step in range(5):
+        changes = {b"%d" % (7 * n + step): None if n % 3 == step % 3 else b"%d" % step for n in range(12)}
+        delta = tree.preview(changes, delta)
+        state = {key: value for key, value in {**state, **changes}.items() if value is not None}
+        assert delta.root == StateTree.build(4, list(state.items())).root and delta.size == len(state)
+        assert tree.root == before
+    assert delta is not None
+    tree.commit(delta)
+    assert tree.prove(b"1") == StateTree.build(4, list(state.items())).prove(b"1")

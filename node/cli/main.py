@@ -13,6 +13,7 @@ from node.cli.consensus import consensus_app, validator_app
 from node.cli.gateway_child import GatewayChild, start_gateway
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
+from node.cli.params import params_app
 from node.cli.session import session
 from node.cli.snapshot import snapshot_app
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
@@ -28,6 +29,7 @@ for group in (
     config_app,
     consensus_app,
     validator_app,
+    params_app,
     snapshot_app,
     localnet_app,
     load_app,

@@ -19,6 +19,8 @@ from node.catalog import (
     fill,
     label_of,
 )
+from protocol.contracts import BUILTINS
+from protocol.contracts.registry import contract as registry
 from protocol.errors import USER_ASSERT_BASE, Code
 
 NODE = Path(__file__).parents[2] / "node"
@@ -53,11 +55,18 @@ def test_every_kernel_code_has_a_message() -> None:
     assert by_code(1607).slug == "contract.refused"
 
 
+def test_every_code_of_the_registry_has_a_message_of_its_own() -> None:
+    found = [by_code(error.code).slug for error in registry.CONTRACT.errors]
+    assert [slug.partition(".")[2].upper() for slug in found] == [e.name for e in registry.CONTRACT.errors]
+
+
 def test_every_entry_is_raised_somewhere() -> None:
-    from_codes = {by_code(code).slug for code in Code if code is not Code.OK}
+    codes = [int(code) for code in Code if code is not Code.OK]
+    codes += [error.code for contract in BUILTINS for error in contract.errors]
+    from_codes = {by_code(code).slug for code in codes}
     source = "".join(path.read_text() for path in NODE.rglob("*.py") if path.name != "catalog.py")
     unused = [e.slug for e in ENTRIES if e.slug not in from_codes and f'"{e.slug}"' not in source]
-    assert unused == ["contract.refused"]  # for the codes of contracts that have no entry of their own
+    assert unused == []
 
 
 def test_every_failure_of_our_machine_has_a_number() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tests.nemesis.cluster import Cluster
 
-COMMAND_SECONDS: Final = 20.0
+COMMAND_SECONDS: Final = 60.0
 REST_SECONDS: Final = 1.5
 READY_BLOCKS_MIN: Final = 200
 """Who counts as ready for fewer blocks more says it again."""
@@ -86,7 +86,11 @@ class Mover:
                 command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
+            self._note(f"{arguments}: nothing in {COMMAND_SECONDS:.0f} s")
             return None
-        with open(self._cluster.home / "mover.log", "a") as log:
-            log.write(f"{time.monotonic() - began:.1f} s {arguments}: {done.returncode} {done.stderr}\n")
+        self._note(f"{arguments}: {done.returncode} after {time.monotonic() - began:.1f} s {done.stderr}")
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("{") else None
+
+    def _note(self, line: str) -> None:
+        with open(self._cluster.home / "mover.log", "a") as log:
+            log.write(line + "\n")

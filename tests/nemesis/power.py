@@ -45,8 +45,9 @@ from tests.nemesis.witness import HeightWatch, gather
 from tests.netns import namespaces
 
 LOOK_SECONDS: Final = 0.0005
-AIM_SECONDS_MAX: Final = 5.0
+AIM_SECONDS_MAX: Final = 30.0
 """A chain that is idle by then loses its power as it is."""
+DECIDE_SECONDS_MAX: Final = 240.0
 RUN_SECONDS: Final = (0.05, 0.5)
 AFTER_SECONDS: Final = (0.0, 0.006)
 PAYMENTS_BETWEEN_MIN: Final = 3
@@ -206,7 +207,7 @@ class Run:
             seal[:] = [height for height in [mover.decide()] if height is not None]
             return bool(seal)
 
-        cluster.wait(decide, "a change is decided")
+        cluster.wait(decide, "a change is decided", DECIDE_SECONDS_MAX)
         blocks_before = self._chance.choice([0, 0, 1])
         began = time.monotonic()
         while max(cluster.heights()) < seal[0] - blocks_before:

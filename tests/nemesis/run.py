@@ -33,7 +33,7 @@ CALM_SECONDS_MAX: Final = 60.0
 """From the last heal to progress through every gateway and equal heights."""
 QUIET_SECONDS: Final = 2 * REPEAT_SECONDS
 """A node offers what waits again after `REPEAT_SECONDS`; one that was overtaken waits until it expires."""
-MOVE_SECONDS_MAX: Final = 60.0
+MOVE_SECONDS_MAX: Final = 240.0
 LOG_LINES_SHOWN: Final = 15
 
 

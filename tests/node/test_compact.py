@@ -8,6 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from node import compact
+from node.batches import Batches
 from node.compact import (
     ASK_SECONDS,
     ASKS_MAX,
@@ -46,6 +47,7 @@ from protocol.errors import Code, Rejected
 from protocol.merkle.proof import hash_leaf, list_root, list_root_of
 from protocol.types import EpochNumber, Hash32, Signature, View
 from tests.node.small_chain import SmallChain
+from tests.node.test_daemon import ADA, CASHIER, address_of, call, cluster
 from tests.node.test_driver import running
 
 VOID = Signature(bytes(64))
@@ -309,3 +311,40 @@ class Frames:
 def compact_ack(stage, block: Block) -> bytes:  # type: ignore[no-untyped-def]
 
     return encode_message(stage.ack(1, 1, block))
+
+
+# --- whole nodes
+
+
+class Deaf(Batches):
+    """Batches of other nodes, of which none arrives."""
+
+    def put(self, sender: PeerId | None, raws: tuple[bytes, ...]) -> bool:
+        return False
+
+
+async def test_who_heard_of_no_transaction_fetches_them_and_gets_the_next_block_whole(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as net:
+        leader = await net.has_leader()
+        await net.until(lambda: all(n.executor.head.height >= 1 for n in net.nodes.values()))
+        deaf = net.nodes[(leader + 1) % 3]
+        deaf.intake.batches = Deaf()
+
+        async def pay_often(first: int) -> None:
+            pays = [
+                net.sign(
+                    CASHIER,
+                    call(16, 4, 0, address_of(CASHIER), address_of(ADA), 1, 1, b"r%d" % n),
+                    sequence=n,
+                )
+                for n in range(first, first + 40)
+            ]
+            await net.nodes[leader].intake.submit([signed.raw for signed in pays])
+            await net.committed(*[signed.id for signed in pays])
+
+        await pay_often(0)
+        # Whoever was elected meanwhile on a busy machine, the block came as an outline and was completed.
+        assert deaf.driver.gathering.outlines > 0 and deaf.driver.gathering.fetched_txs > 0
+        assert len(net.roots()) == 1
+        await pay_often(100)
+        assert len(net.roots()) == 1 and not len(deaf.driver.gathering)

@@ -11,6 +11,7 @@ from protocol import crypto
 from protocol.codec import Value, encode
 from protocol.contracts import BUILTINS, REGISTRY, sched
 from protocol.contracts.assets.records import AUDITOR
+from protocol.contracts.conduct import CONVICTIONS
 from protocol.contracts.ledger.accounts import CUSTODY, MEMBER_FREE
 from protocol.contracts.policies import compute_address
 from protocol.contracts.registry.records import COUNCIL
@@ -91,6 +92,8 @@ def make_world() -> World:
     world.ok(world.tx(failing))
     for seconds in (1, 1, 2, 4, 8, 3_600, 6 * 3_600, 24 * 3_600):
         world.run(seconds=seconds)
+    conviction = (1, "south", STRANGER.key, 1, 0, 1, bytes(32), 0)
+    world.state.apply({CONVICTIONS.key(STRANGER.key, 0, 1): encode(conviction)})
     return world
 
 
@@ -154,6 +157,7 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
         (REGISTER, 6): Case(((REGISTER, 6, 0, ("block_gas", 20_000_000, 0)),)),
         (REGISTER, 7): Case((upgrade,)),
         (REGISTER, 8): Case((upgrade, (REGISTER, 8, 0, (ASSETS,)))),
+        (REGISTER, 16): Case(((REGISTER, 16, 0, ("south",)),)),
         (REGISTER, 9): Case((upgrade, (REGISTER, 9, 1, installed)), (ALICE.address, NORTH.address)),
         (GRANTS, 1): Case((grant,)),
         (GRANTS, 2): Case((grant, (GRANTS, 2, 0, (ALICE.address, (1, 0))))),

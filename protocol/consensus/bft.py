@@ -51,11 +51,11 @@ from protocol.consensus.effects import (
     CheckBlock,
     CommitBlock,
     Effect,
-    PersistSafety,
     ReportEvidence,
     Send,
     ServeDecided,
 )
+from protocol.consensus.exchange import Exchange
 from protocol.consensus.heard import Heard
 from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import (
@@ -75,11 +75,8 @@ from protocol.consensus.messages import (
     signer_of,
 )
 from protocol.consensus.polka import Polka, list_votes
-from protocol.consensus.promises import Promises
-from protocol.consensus.rounds import (
-    is_near,
-    to_bitmap,
-)
+from protocol.consensus.promises import FIRST_VIEW, Promises
+from protocol.consensus.rounds import is_near
 from protocol.consensus.safety import BftSafety
 from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_round_ms
 from protocol.consensus.timers import Timers
@@ -89,8 +86,6 @@ from protocol.types import BlockId, Hash32, Height, View
 
 IDLE_MS: Final = HEARTBEAT_BLOCK_SECONDS * 1_000
 """On an idle chain a proposer is late when even the heartbeat block does not come."""
-
-FIRST_VIEW: Final = View(0)
 
 
 class Bft:
@@ -105,11 +100,10 @@ class Bft:
 
     __slots__ = (
         "_arrivals",
-        "_asked",
         "_course",
+        "_exchange",
         "_heard",
         "_height",
-        "_helped",
         "_is_awake",
         "_is_decided",
         "_out",
@@ -140,8 +134,7 @@ class Bft:
         self._timeouts = timeouts
         self._arrivals = Arrivals(len(record.validators))
         self._witness = Witness(record)
-        self._asked = own
-        self._helped = 0
+        self._exchange = Exchange(record.number, len(record.validators), own)
         self._timers = Timers(record.number)
         self._out: list[Effect] = []
         self._begin_height(height, parent_id)
@@ -181,10 +174,7 @@ class Bft:
     @property
     def locked(self) -> tuple[View, BlockId] | None:
         """Return view and block of our lock."""
-        promises = self._promises
-        if promises.locked_view is None or promises.locked_id is None:
-            return None
-        return promises.locked_view, promises.locked_id
+        return self._promises.locked
 
     @property
     def valid(self) -> tuple[View, BlockId] | None:
@@ -348,39 +338,17 @@ class Bft:
             self._propose(valid[1], valid[0])
 
     def _propose(self, block: Block, polka: Polka | None) -> None:
-        self._promises.proposed_view = self._view
         self._heard.blocks.keep(self._view, block)
-        valid_view = None if polka is None else polka.view
-        proposal = Proposal(
-            self._record.number, self._height, self._view, self._own, valid_view, block, polka=polka
-        )
         is_in_time = self._phase is Phase.PROPOSE
+        self._out += self._promises.propose(self._view, block, polka, is_in_time=is_in_time)
         if is_in_time:
-            # One write serves the proposal and our prevote for it.
-            self._note_prevote(block.id, valid_view)
-        self._persist()
-        self._out.append(Broadcast(proposal))
-        if is_in_time:
-            self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))
-
-    def _look_ahead(self, parent: Block) -> None:
-        """Ask for a block on the one that we have precommitted, if we propose first above it (M3)."""
-        if self._may_propose_early() and not parent.header.is_seal:
-            self._out.append(BuildBlock(Height(self._height + 1), FIRST_VIEW, parent.id))
-
-    def _may_propose_early(self) -> bool:
-        proposer = self._course.proposer_of(Height(self._height + 1), FIRST_VIEW)
-        return proposer == self._own and not self._promises.has_early
+            self._phase = Phase.PREVOTE
+            self._is_awake = True
 
     def _propose_early(self, block: Block) -> None:
-        parent_id = self._promises.locked_id
-        if parent_id is None or block.header.parent_id != parent_id or not self._may_propose_early():
-            return
-        assert self._course.is_next(block, Height(self._height + 1), parent_id), "not what was asked for"
-        self._promises.has_early = True
-        self._persist()
-        proposal = Proposal(self._record.number, block.height, FIRST_VIEW, self._own, None, block)
-        self._out.append(Broadcast(proposal))
+        if self._promises.may_propose_early(self._course, block.header.parent_id):
+            assert self._course.is_next(block, Height(self._height + 1), block.header.parent_id)
+            self._out += self._promises.propose_early(block)
 
     # --- what others say
 
@@ -541,36 +509,18 @@ class Bft:
 
     # --- what we say
 
-    def _note_prevote(self, block_id: BlockId | None, valid_view: View | None) -> None:
-        self._promises.note_prevote(self._view, block_id, valid_view)
+    def _say_prevote(self, block_id: BlockId | None, valid_view: View | None) -> None:
+        self._out += self._promises.say_prevote(self._view, block_id, valid_view)
         self._phase = Phase.PREVOTE
         self._is_awake = True
 
-    def _say_prevote(self, block_id: BlockId | None, valid_view: View | None) -> None:
-        self._note_prevote(block_id, valid_view)
-        self._persist()
-        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))
-
     def _say_precommit(self, polka: Polka | None) -> None:
-        """Lock on the block of a polka, or not at all, and say so once the promise is durable."""
-        self._promises.note_precommit(self._view, polka)
+        """Lock on the block of a polka, or not at all; who proposes first above it asks for a block on it."""
+        promises = self._promises
+        self._out += promises.say_precommit(self._view, polka)
         self._phase = Phase.PRECOMMIT
-        self._persist()
-        self._send_precommit()
-        valid = self._promises.valid
-        if polka is not None and valid is not None:
-            self._look_ahead(valid[1])
-
-    def _send_precommit(self) -> None:
-        vote, valid = self._promises.make_vote(VoteKind.PRECOMMIT), self._promises.valid
-        if vote.block_id is not None and vote.view > FIRST_VIEW:
-            # B2. After a restart a newer polka may be there, which shows more.
-            assert valid is not None, "a lock has its polka"
-            self._out.append(Broadcast(PolkaShown(valid[0])))
-        self._out.append(Broadcast(vote))
-
-    def _persist(self) -> None:
-        self._out.append(PersistSafety(self._promises.make_record()))
+        if polka is not None and promises.may_look_ahead(self._course):
+            self._out.append(BuildBlock(Height(self._height + 1), FIRST_VIEW, polka.block_id))
 
     def _restore(self, record: BftSafety) -> None:
         """Stand where we last signed, and say the same again: it may not have left."""
@@ -581,43 +531,20 @@ class Bft:
             self._heard.note_newest(polka)
             self._heard.blocks.keep(polka.view, block)
             self._heard.blocks.judge(block.id, Verdict.VALID)
-        phase = Phase.PROPOSE
-        if record.prevote is not None:
-            self._out.append(Broadcast(promises.make_vote(VoteKind.PREVOTE)))
-            if record.prevote.view == record.view:
-                phase = Phase.PREVOTE
-        if record.precommit is not None:
-            self._send_precommit()
-            if record.precommit.view == record.view:
-                phase = Phase.PRECOMMIT
+        self._out += promises.say_again()
         self._is_awake = True
-        self._begin_view(record.view, phase)
+        self._begin_view(record.view, promises.phase_in(record.view))
 
     # --- status: what was lost is found again
 
     def _on_status_timer(self) -> None:
-        n = len(self._record.validators)
-        self._asked = (self._asked + 1) % n
-        if self._asked == self._own:
-            self._asked = (self._asked + 1) % n
-        self._helped = 0
+        self._exchange.begin_turn()
         self._out.append(Broadcast(self._make_status()))
         timeouts = self._timeouts
         self._set_timer(TimerKind.STATUS, timeouts.status_ms if self._is_awake else timeouts.status_idle_ms)
 
     def _make_status(self) -> BftStatus:
-        votes, valid = self._heard.rounds.get(self._view), self._promises.valid
-        return BftStatus(
-            self._record.number,
-            self._height,
-            self._view,
-            self._phase,
-            to_bitmap(votes.prevotes),
-            to_bitmap(votes.precommits),
-            self._view in self._heard.proposals,
-            None if valid is None else valid[0].view,
-            self._asked,
-        )
+        return self._exchange.make_status(self._height, self._view, self._phase, self._heard, self._promises)
 
     def _on_status(self, sender: int, status: BftStatus) -> None:
         if sender == self._own:
@@ -630,10 +557,8 @@ class Bft:
             # It has what we lack; our own status asks for it.
             self._out.append(Send(sender, self._make_status()))
         else:
-            # What is large goes to each validator once between two statuses of ours.
-            is_asked = status.asked == self._own and not self._helped >> sender & 1
-            self._helped |= is_asked << sender
-            self._out += [Send(sender, m) for m in self._heard.list_help(status, self._view, is_asked)]
+            found = self._exchange.list_help(sender, status, self._view, self._heard)
+            self._out += [Send(sender, message) for message in found]
 
     # --- decisions
 

@@ -1,16 +1,23 @@
 """What a BFT validator has said at one height, and what that forbids it to say next.
 
-The lock rule stands here, and the votes and the safety record are made here, so nothing is signed that was
-not noted first. When to say what is `bft.py`; the order of disk and network is there too.
+The lock rule stands here, and what we say is made here together with the safety record that comes first, so
+nothing is signed that was not noted. When to say what is `bft.py`.
 
 *Source*: consensus.md 2.4; The latest gossip on BFT consensus, lines 22, 28, 36 to 43.
 """
 
+from typing import Final
+
 from protocol.chain.block import Block
 from protocol.chain.certificate import Vote, VoteKind
+from protocol.consensus.course import Course
+from protocol.consensus.effects import Broadcast, Effect, PersistSafety
+from protocol.consensus.messages import Phase, PolkaShown, Proposal
 from protocol.consensus.polka import Polka
 from protocol.consensus.safety import BftSafety, Said
 from protocol.types import BlockId, EpochNumber, Height, View
+
+FIRST_VIEW: Final = View(0)
 
 
 class Promises:
@@ -63,19 +70,83 @@ class Promises:
         """Tell whether no proposal of ours is in a round or above it (B6)."""
         return self.proposed_view is None or self.proposed_view < view
 
+    @property
+    def locked(self) -> tuple[View, BlockId] | None:
+        """Return view and block of our lock."""
+        if self.locked_view is None or self.locked_id is None:
+            return None
+        return self.locked_view, self.locked_id
+
+    def may_look_ahead(self, course: Course) -> bool:
+        """Tell whether to build on what we precommitted: we propose first above it, and it is no seal."""
+        valid = self.valid
+        return valid is not None and not valid[1].header.is_seal and self._is_ours_above(course)
+
+    def may_propose_early(self, course: Course, parent_id: BlockId) -> bool:
+        """Tell whether we may propose on a block at the height above: we have precommitted it."""
+        return parent_id == self.locked_id and self._is_ours_above(course)
+
+    def _is_ours_above(self, course: Course) -> bool:
+        above = Height(self._height + 1)
+        return not self.has_early and course.proposer_of(above, FIRST_VIEW) == self._own
+
     def may_prevote(self, valid_view: View | None) -> bool:
         """Tell whether our lock allows a block whose proposal stands on a polka of a view, or on none."""
         return self.locked_view is None or (valid_view is not None and valid_view >= self.locked_view)
 
-    def note_prevote(self, view: View, block_id: BlockId | None, valid_view: View | None) -> None:
-        """Note a prevote; None is for no block."""
-        self.prevote = Said(view, block_id, valid_view)
+    # --- what we say: each promise before the message that makes it
 
-    def note_precommit(self, view: View, polka: Polka | None) -> None:
-        """Note a precommit and its lock; None is for no block, and leaves an older lock as it is."""
+    def propose(self, view: View, block: Block, polka: Polka | None, *, is_in_time: bool) -> list[Effect]:
+        """Propose a block, and prevote it when that is still open. One write serves both."""
+        self.proposed_view = view
+        valid_view = None if polka is None else polka.view
+        if is_in_time:
+            self.prevote = Said(view, block.id, valid_view)
+        proposal = Proposal(self._epoch, self._height, view, self._own, valid_view, block, polka=polka)
+        prevote = [Broadcast(self.make_vote(VoteKind.PREVOTE))] if is_in_time else []
+        return [self._persist(), Broadcast(proposal), *prevote]
+
+    def propose_early(self, block: Block) -> list[Effect]:
+        """Propose a block at the height above."""
+        self.has_early = True
+        proposal = Proposal(self._epoch, block.height, FIRST_VIEW, self._own, None, block)
+        return [self._persist(), Broadcast(proposal)]
+
+    def say_prevote(self, view: View, block_id: BlockId | None, valid_view: View | None) -> list[Effect]:
+        """Prevote a block, or none."""
+        self.prevote = Said(view, block_id, valid_view)
+        return [self._persist(), Broadcast(self.make_vote(VoteKind.PREVOTE))]
+
+    def say_precommit(self, view: View, polka: Polka | None) -> list[Effect]:
+        """Precommit the block of a polka and lock on it; or none, which leaves an older lock as it is."""
         if polka is not None:
             self.locked_view, self.locked_id = polka.view, polka.block_id
         self.precommit = Said(view, None if polka is None else polka.block_id)
+        return [self._persist(), *self._show_precommit()]
+
+    def say_again(self) -> list[Effect]:
+        """Repeat our newest votes: they may not have left before a crash."""
+        votes: list[Effect] = []
+        if self.prevote is not None:
+            votes.append(Broadcast(self.make_vote(VoteKind.PREVOTE)))
+        return votes if self.precommit is None else [*votes, *self._show_precommit()]
+
+    def _show_precommit(self) -> list[Effect]:
+        vote = self.make_vote(VoteKind.PRECOMMIT)
+        if vote.block_id is None or vote.view == FIRST_VIEW:
+            return [Broadcast(vote)]
+        # B2. After a restart a newer polka may be there, which shows more.
+        assert self.valid is not None, "a lock has its polka"
+        return [Broadcast(PolkaShown(self.valid[0])), Broadcast(vote)]
+
+    def _persist(self) -> Effect:
+        return PersistSafety(self.make_record())
+
+    def phase_in(self, view: View) -> Phase:
+        """Return what we wait for in a round after what we said."""
+        if self.precommit is not None and self.precommit.view == view:
+            return Phase.PRECOMMIT
+        return Phase.PREVOTE if self.prevote is not None and self.prevote.view == view else Phase.PROPOSE
 
     def make_vote(self, kind: VoteKind) -> Vote:
         """Return our newest vote of a kind, unsigned."""

@@ -440,20 +440,16 @@ MUTANTS = (
     ),
     Mutant(
         "bft-persisted-after-the-prevote",
-        BFT,
-        "        self._note_prevote(block_id, valid_view)\n"
-        "        self._persist()\n"
-        "        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))\n",
-        "        self._note_prevote(block_id, valid_view)\n"
-        "        self._out.append(Broadcast(self._promises.make_vote(VoteKind.PREVOTE)))\n"
-        "        self._persist()\n",
+        PROMISES,
+        "return [self._persist(), Broadcast(self.make_vote(VoteKind.PREVOTE))]",
+        "return [Broadcast(self.make_vote(VoteKind.PREVOTE)), self._persist()]",
         "sim bft 50",
     ),
     Mutant(
         "bft-persisted-after-the-precommit",
-        BFT,
-        "        self._persist()\n        self._send_precommit()\n",
-        "        self._send_precommit()\n        self._persist()\n",
+        PROMISES,
+        "return [self._persist(), *self._show_precommit()]",
+        "return [*self._show_precommit(), self._persist()]",
         "sim bft 200",
     ),
     Mutant(
@@ -497,9 +493,9 @@ MUTANTS = (
     ),
     Mutant(
         "bft-hidden-lock",
-        BFT,
-        "            self._out.append(Broadcast(PolkaShown(valid[0])))\n",
-        "            pass\n",
+        PROMISES,
+        "return [Broadcast(PolkaShown(self.valid[0])), Broadcast(vote)]",
+        "return [Broadcast(vote)]",
         T_BFT_RULES + "test_a_hidden_lock_is_over_in_three_rounds",
     ),
     Mutant(

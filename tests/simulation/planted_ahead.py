@@ -3,7 +3,7 @@
 The older ones, and the form of all, are in `planted.py`.
 """
 
-from tests.simulation.planted import BFT, RAFT, T_BFT, T_ENGINE, T_RAFT, Mutant
+from tests.simulation.planted import BFT, PROMISES, RAFT, T_BFT, T_ENGINE, T_RAFT, Mutant
 
 T_EARLY = "tests/protocol/consensus/test_bft_early.py::"
 
@@ -38,12 +38,11 @@ AHEAD = (
     ),
     Mutant(
         "bft-early-proposal-voted-at-once",
-        BFT,
-        "        self._out.append(Broadcast(proposal))\n\n    # --- what others say\n",
-        "        self._out.append(Broadcast(proposal))\n"
-        "        number, kind = self._record.number, VoteKind.PREVOTE\n"
-        "        vote = Vote(number, kind, block.height, FIRST_VIEW, block.id, None, self._own)\n"
-        "        self._out.append(Broadcast(vote))\n\n    # --- what others say\n",
+        PROMISES,
+        "        return [self._persist(), Broadcast(proposal)]\n",
+        "        kind, height = VoteKind.PREVOTE, block.height\n"
+        "        vote = Vote(self._epoch, kind, height, FIRST_VIEW, block.id, None, self._own)\n"
+        "        return [self._persist(), Broadcast(proposal), Broadcast(vote)]\n",
         "sim bft 20",
     ),
     Mutant(
@@ -55,16 +54,16 @@ AHEAD = (
     ),
     Mutant(
         "bft-early-proposal-not-durable",
-        BFT,
-        "        self._promises.has_early = True\n        self._persist()\n",
-        "        self._promises.has_early = True\n",
+        PROMISES,
+        "        return [self._persist(), Broadcast(proposal)]\n",
+        "        return [Broadcast(proposal)]\n",
         T_EARLY + "test_an_early_proposal_is_durable_before_it_leaves_and_the_only_one_over_a_crash",
     ),
     Mutant(
         "bft-early-proposal-across-the-seal",
-        BFT,
-        "if self._may_propose_early() and not parent.header.is_seal:",
-        "if self._may_propose_early():",
+        PROMISES,
+        "valid is not None and not valid[1].header.is_seal and self._is_ours_above(course)",
+        "valid is not None and self._is_ours_above(course)",
         T_EARLY + "test_nothing_is_early_across_a_seal",
     ),
 )

@@ -6,8 +6,7 @@ import pytest
 
 from protocol.chain.certificate import Vote
 from protocol.chain.evidence import EvidenceKind
-from protocol.consensus.bft import Bft
-from protocol.consensus.effects import Broadcast
+from protocol.consensus.effects import Broadcast, Effect
 from protocol.consensus.inputs import WorkWaiting
 from protocol.consensus.messages import (
     Decided,
@@ -17,6 +16,7 @@ from protocol.consensus.messages import (
     VoteBundle,
 )
 from protocol.consensus.polka import form_polka
+from protocol.consensus.promises import Promises
 from protocol.consensus.rounds import VIEWS_AHEAD_MAX
 from protocol.consensus.timeouts import TimerKind
 from protocol.types import Height, View
@@ -328,9 +328,9 @@ def test_a_hidden_lock_is_over_in_three_rounds(place: int, taste: int) -> None:
 def test_a_hidden_lock_without_b2_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the liar above is no straw man."""
 
-    def send_precommit_alone(machine: Bft) -> None:
-        machine._out.append(Broadcast(machine._promises.make_vote(PRECOMMIT)))
+    def show_precommit_alone(promises: Promises) -> list[Effect]:
+        return [Broadcast(promises.make_vote(PRECOMMIT))]
 
-    monkeypatch.setattr(Bft, "_send_precommit", send_precommit_alone)
+    monkeypatch.setattr(Promises, "_show_precommit", show_precommit_alone)
     ends = [HiddenLock(place, taste).play(rounds=60) for place in range(4) for taste in range(3)]
     assert None in ends, ends

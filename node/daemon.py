@@ -42,6 +42,7 @@ from node.snapshot.making import adopt_snapshot
 from node.store.opening import open_store
 from node.store.store import Store
 from node.sync import BlockSync
+from node.vigil import Vigil
 from node.wallet.keyring import Keyring
 from node.wire import BATCH_BYTES_MAX, FrameKind, decode_batch, split
 from protocol.chain.block import Block
@@ -49,7 +50,7 @@ from protocol.chain.certificate import Certificate
 from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.engine import Consensus
-from protocol.consensus.inputs import HandOverAsked, Start, WorkWaiting
+from protocol.consensus.inputs import HandOverAsked, Released, Start, WorkWaiting
 from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
@@ -130,7 +131,7 @@ class Daemon:
         self.builder = Builder(
             self.executor, self.mempool, self.evidence, clock, consensus_key.public_key, pace
         )
-        self.signer = Signer.open(config.guard_path, consensus_key)
+        self.signer = _open_signer(config, consensus_key)
         self.driver = Driver(
             self._machine(consensus_key.public_key),
             self.executor,
@@ -148,6 +149,7 @@ class Daemon:
         self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.sync = BlockSync(store, self.executor, self.driver, self.network, self.snapshots.holds_blocks)
+        self.vigil = self._vigil()
         self.clock = clock
         self.ipc = IpcServer(config.socket_path, NodeHandlers(self._parts()))
         self.offences = Offences(FRAME_RATES)
@@ -156,7 +158,9 @@ class Daemon:
 
     async def run(self, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Run until stopped by a signal or an operator's command."""
-        self.driver.feed(Start(self._restored()))
+        restored = self._restored()
+        self.vigil.begin(self.store, restored)
+        self.driver.feed(Start(restored, is_held=self.vigil.is_holding))
         self.evidence.load()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.links.run)
@@ -169,6 +173,7 @@ class Daemon:
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)
             nursery.start_soon(self.snapshots.run)
+            nursery.start_soon(self.vigil.run)
             nursery.start_soon(self._listen)
             nursery.start_soon(self.intake.accept_waiting)
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
@@ -194,9 +199,11 @@ class Daemon:
             self.intake,
             self.driver,
             self.sync,
+            self.snapshots,
             self.links,
             self.network,
             self.stop,
+            self.vigil,
         )
 
     def _admit(self, transactions: Sequence[SignedTransaction]) -> list[Admission | Rejected]:
@@ -217,6 +224,14 @@ class Daemon:
         genesis_hash = self.executor.rules.genesis_hash
         return Consensus(genesis_hash, me, self.executor.record, head.height, head.block_id, timeouts)
 
+    def _vigil(self) -> Vigil:
+        return Vigil(
+            self.signer,
+            self.executor.head.height,
+            lambda: self.sync.is_behind or self.snapshots.is_fetching,
+            lambda: self.driver.feed(Released()),
+        )
+
     def _restored(self) -> SafetyRecord | None:
         data = self.store.load_safety()
         try:
@@ -231,6 +246,7 @@ class Daemon:
 
     def _on_committed(self, block: Block, certificate: Certificate) -> None:
         self.snapshots.note(block.height)
+        self.vigil.note(block.header, certificate, self.store.epoch_at(block.height))
         self.ipc.publish_committed(block.height)
         self.sync.advance(block)
         if block.header.is_seal:
@@ -402,6 +418,17 @@ async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
             if daemon.stopping.is_set():
                 scope.cancel()
             daemon.stop()
+
+
+def _open_signer(config: Config, consensus_key: SecretKey) -> Signer:
+    """Open the signing record; without one the node only follows, as `Vigil` says."""
+    try:
+        return Signer.open(config.guard_path, consensus_key)
+    except OperationError as failure:
+        if failure.slug != "sign_state.missing":
+            raise
+        get_logger("daemon").critical("sign_state.missing", why=failure.why, do=failure.do)
+        return Signer.mute(config.guard_path, consensus_key)
 
 
 def _first_of(group: BaseExceptionGroup[OperationError]) -> OperationError:

@@ -435,7 +435,7 @@ class Driver:
             try:
                 message = attach_signature(message, await self._signer.sign(message, digest))
             except OperationError as refusal:
-                if refusal.slug != "sign_state.double_sign":
+                if refusal.slug not in ("sign_state.double_sign", "sign_state.elsewhere"):
                     raise
                 # Silence is always safe; a second signature never is. The node goes on without this vote.
                 self._log.critical("signer.refused", what=refusal.what, why=refusal.why)

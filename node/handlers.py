@@ -21,8 +21,10 @@ from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
 from node.net.transport import PEER_ID_BYTES, PeerId
+from node.snapshot.joining import Joining
 from node.store.store import Store
 from node.sync import BlockSync
+from node.vigil import Vigil
 from protocol.chain.evidence import decode_evidence
 from protocol.chain.validators import EngineKind
 from protocol.consensus.inputs import HandOverAsked
@@ -45,9 +47,11 @@ class Parts:
     intake: Intake
     driver: Driver
     sync: BlockSync
+    snapshots: Joining
     links: Links
     network: CuttableTransport
     stop: Callable[[], None]
+    vigil: Vigil
 
 
 class NodeHandlers:
@@ -118,6 +122,10 @@ class NodeHandlers:
         is_leaderless = machine.is_validating and leader is None
         is_ready = not (is_leaderless or parts.sync.is_behind or parts.driver.is_disk_low)
         warnings = ["no leader is known: the chain cannot go on"] if is_leaderless else []
+        if machine.own_index is not None and parts.vigil.why:
+            warnings.append(f"this validator does not sign: {parts.vigil.why}")
+        if parts.snapshots.is_fetching:
+            warnings.append("fetching a snapshot: {:,} of {:,} chunks".format(*parts.snapshots.progress))
         if parts.driver.is_disk_low:
             warnings.append("the disk is almost full: nothing is written, and this node does not vote")
         if parts.store.damaged:

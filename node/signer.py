@@ -35,12 +35,15 @@ from protocol import crypto
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.consensus.messages import Grant, Message, Proposal, VoteRequest
 from protocol.crypto import SecretKey
+from protocol.params import INT64_MAX
 from protocol.types import EpochNumber, Hash32, Height, PublicKey, Signature, View
 
 SLOT_BYTES: Final = 4_096
 _MAGIC: Final = b"coopd-sign-state-1\0\0\0\0\0\0"
 _HEAD: Final = struct.Struct(">24sQ33sQ")
 _LAST: Final = struct.Struct(">IQQ32s")
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Drawn by the kernel each time a machine starts; no two machines share it."""
 
 
 class SignKind(IntEnum):
@@ -132,7 +135,7 @@ class Signer:
     One thread at a time; `sign` is for the loop, `sign_at` waits for the disk.
     """
 
-    __slots__ = ("_file", "_is_broken", "_path", "_secret", "_signing", "_state")
+    __slots__ = ("_file", "_is_broken", "_path", "_secret", "_signing", "_silent_because", "_state")
 
     def __init__(self, path: Path, file: int, state: _State, secret: SecretKey) -> None:
         self._path = path
@@ -141,6 +144,7 @@ class Signer:
         self._secret = secret
         self._signing = threading.Lock()
         self._is_broken = False
+        self._silent_because = ""
 
     @classmethod
     def create(cls, path: Path, public_key: PublicKey, after_height: int = 0) -> None:
@@ -174,6 +178,8 @@ class Signer:
             ) from None
         finally:
             draft.unlink()
+        if not after_height:
+            _write_lease(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -213,6 +219,45 @@ class Signer:
             raise
         return cls(path, file, state, secret)
 
+    @classmethod
+    def mute(cls, path: Path, secret: SecretKey) -> "Signer":
+        """Return a signer of a key whose signing record is missing: nobody knows what it has signed."""
+        state = _State(0, crypto.public_key_of(secret), INT64_MAX, (None,) * _LASTS)
+        return cls(path, -1, state, secret)
+
+    @property
+    def is_mute(self) -> bool:
+        """Tell whether there is no signing record."""
+        return self._file < 0
+
+    @property
+    def is_at_home(self) -> bool:
+        """Tell whether this very record was written by this machine since it was started (see `settle`)."""
+        try:
+            return _lease_path(self._path).read_text() == _lease_of(self._path)
+        except OSError:
+            return False
+
+    def settle(self) -> None:
+        """Note that this record lives here: a copy of it, or a machine that was started anew, has to listen
+        first. Nothing is lost but time when the note is."""
+        _write_lease(self._path)
+
+    def newest_height(self, *kinds: SignKind) -> tuple[EpochNumber, Height]:
+        """Return epoch and height of the newest signature of these kinds; zeros when there is none."""
+        places = [last.place for last in self._state.lasts if last is not None]
+        found = [(place.epoch, place.height) for place in places if place.kind in kinds]
+        return max(found, default=(EpochNumber(0), Height(self._state.after_height)))
+
+    @property
+    def after_height(self) -> Height:
+        """Return the height above which this key may sign at all."""
+        return Height(self._state.after_height)
+
+    def silence(self, why: str) -> None:
+        """Sign nothing any more until the process ends."""
+        self._silent_because = why
+
     @property
     def public_key(self) -> PublicKey:
         """Return the key whose signatures this makes."""
@@ -231,6 +276,8 @@ class Signer:
             OperationError: as `sign_at`.
         """
         place = place_of(message)
+        if self._silent_because:
+            raise _silent(self._silent_because)
         if place is None:
             return crypto.sign(self._secret, digest)
         return await trio.to_thread.run_sync(self.sign_at, place, digest)
@@ -247,6 +294,8 @@ class Signer:
                 the process.
         """
         with self._signing:
+            if self._silent_because:
+                raise _silent(self._silent_because)
             self._check(place, digest)
             last = self._state.lasts[place.slot]
             if last is None or last.place != place:
@@ -335,6 +384,30 @@ def _double_sign(place: Place, why: str) -> OperationError:
         f"{why}: signing could prove that this operator cheats.",
         "let the node run without voting, and find out whether its database was set back or its key is in use"
         " elsewhere.",
+    )
+
+
+def _lease_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lease")
+
+
+def _lease_of(path: Path) -> str:
+    """Name the machine since its start, and the file itself: what differs wherever a copy lies."""
+    return f"{_BOOT_ID.read_text().strip()} {path.stat().st_ino} {path.absolute()}\n"
+
+
+def _write_lease(path: Path) -> None:
+    with suppress(OSError):
+        _lease_path(path).write_text(_lease_of(path))
+
+
+def _silent(why: str) -> OperationError:
+    return OperationError(
+        "sign_state.elsewhere",
+        "The signer is silent.",
+        f"{why}.",
+        "find the other machine that has this key and stop it; then start this node again, or give the"
+        " validator a new key.",
     )
 
 

@@ -227,7 +227,8 @@ class Joining:
             Rejected: it does not decode, or nobody asked for so much; the peer is at fault.
         """
         if len(payload) > UNASKED_BYTES_MAX and not self._waiting.get(peer):
-            raise Rejected(Code.TOO_LARGE, "a part of a snapshot that nobody asked for")
+            # It may be late only, so it is no offence.
+            raise Rejected(Code.TOO_LARGE, "a part of a snapshot that nobody asked for", retry=True)
         message = decode_snapshot_message(payload)
         match message:
             case GetOffer() | GetEpochs() | GetChunk():

@@ -25,6 +25,7 @@ from protocol.consensus.inputs import (
     HandOverAsked,
     Input,
     Received,
+    Released,
     Start,
     TimerFired,
     WorkWaiting,
@@ -57,8 +58,8 @@ class Consensus:
     """Agree on block after block, over epochs.
 
     *Rules*: 1. nothing is accepted, proposed or voted above the undecided height (M3). 2. of another epoch
-    nothing counts (M4). 3. a node that is no validator of the epoch, or whose safety record is ahead of its
-    chain, only follows (W5).
+    nothing counts (M4). 3. a node that is no validator of the epoch, whose safety record is ahead of its
+    chain (W5), or that is held, only follows.
 
     Args:
         own_key: our consensus key; whether it validates is read from the record.
@@ -73,6 +74,7 @@ class Consensus:
         "_engine",
         "_genesis_hash",
         "_height",
+        "_is_held",
         "_is_started",
         "_own_key",
         "_record",
@@ -101,6 +103,7 @@ class Consensus:
         self._buffers: dict[Height, list[tuple[int, Message]]] = {}
         self._sync_target = height
         self._is_started = False
+        self._is_held = False
 
     # --- what the outside may look at
 
@@ -145,7 +148,7 @@ class Consensus:
         """Take one input and return what is to be done, in order."""
         if isinstance(event, Start):
             assert not self._is_started, "started twice"
-            self._is_started = True
+            self._is_started, self._is_held = True, event.is_held
             return self._begin(event.restored)
         assert self._is_started, "not started"
         if isinstance(event, BlockCommitted):
@@ -153,6 +156,9 @@ class Consensus:
         if isinstance(event, Received):
             is_current = event.epoch == self._record.number
             return self._on_received(event.sender, event.message, event.waited_ms) if is_current else []
+        if isinstance(event, Released):
+            was_held, self._is_held = self._is_held, False
+            return self._begin(self._restored) if was_held else []
         engine = self._engine
         if engine is None:
             return []
@@ -181,6 +187,9 @@ class Consensus:
         own = self.own_index
         if restored is not None and restored.epoch < self._record.number:
             restored = None
+        if self._is_held:
+            self._restored = restored
+            return []
         was_waiting, self._restored = self._restored is not None, None
         if restored is not None and (restored.epoch, restored.height) > (self._record.number, self.height):
             self._restored = restored

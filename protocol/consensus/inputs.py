@@ -23,9 +23,16 @@ class Start:
 
     Args:
         restored: the newest record that was persisted, whatever its height; None when there is none.
+        is_held: only follow until `Released`: whether the key may sign is not known yet (W6).
     """
 
     restored: SafetyRecord | None = None
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The key may sign: take part, if we are a validator. Nothing happens when nobody was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +123,13 @@ class WorkWaiting:
 
 
 Input: TypeAlias = (
-    Start | Received | TimerFired | BlockBuilt | BlockChecked | BlockCommitted | HandOverAsked | WorkWaiting
+    Start
+    | Released
+    | Received
+    | TimerFired
+    | BlockBuilt
+    | BlockChecked
+    | BlockCommitted
+    | HandOverAsked
+    | WorkWaiting
 )

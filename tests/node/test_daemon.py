@@ -501,6 +501,7 @@ async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.
         daemon.links, "set_roster", lambda roster: rosters.append({e.peer for e in roster if e.validator})
     )
     monkeypatch.setattr(daemon.sync, "advance", lambda _: None)
+    monkeypatch.setattr(daemon.vigil, "note", lambda *_: None)
     own = {PeerId(validator.node_key) for validator in daemon.executor.record.validators}
     assert not daemon.spread.is_observed
     for is_seal in (False, True):

@@ -129,7 +129,7 @@ def test_a_record_is_never_begun_twice(path: Path) -> None:
     with pytest.raises(OperationError) as caught:
         Signer.create(path, PUBLIC)
     assert caught.value.slug == "sign_state.exists"
-    assert [p.name for p in path.parent.iterdir()] == ["sign_state"]
+    assert {p.name for p in path.parent.iterdir()} == {"sign_state", "sign_state.lease"}
 
 
 def test_another_key_is_refused(path: Path) -> None:

@@ -15,7 +15,7 @@ from protocol.consensus.engine import (
     SYNC_LAG_HEIGHTS,
     Consensus,
 )
-from protocol.consensus.inputs import BlockCommitted, Received, Start
+from protocol.consensus.inputs import BlockCommitted, Received, Released, Start
 from protocol.consensus.messages import Beat, Decided, Grant, Proposal, Status, Step, VoteRequest
 from protocol.consensus.raft import Raft, Role
 from protocol.consensus.safety import RaftSafety
@@ -230,6 +230,27 @@ def test_record_ahead_of_the_chain_makes_a_follower_until_caught_up() -> None:
         effects = machine.step(BlockCommitted(Height(height), BlockId(bytes(32)), ORIGIN.time_ms, proof))
     assert machine.is_validating and machine.term == 7
     assert not any(isinstance(effect, Alarm) for effect in effects)
+
+
+def test_who_is_held_only_follows_until_it_is_released() -> None:
+    machine = make_machine(5)
+    assert machine.step(Start(make_safety(6), is_held=True)) == []
+    proof = certify((Vote(EpochNumber(0), VoteKind.ACK, Height(6), View(1), BlockId(bytes(32)), None, 0),))
+    assert machine.step(BlockCommitted(Height(6), BlockId(bytes(32)), ORIGIN.time_ms, proof)) == []
+    beat = Beat(EpochNumber(0), Height(7), View(1), 1, False)
+    assert machine.step(Received(1, beat, EpochNumber(0))) == [] and not machine.is_validating
+    assert machine.step(Released()) and machine.is_validating and machine.term == 7
+    assert machine.step(Released()) == []
+
+
+def test_a_release_still_waits_for_the_height_of_the_safety_record() -> None:
+    machine = make_machine(5)
+    machine.step(Start(make_safety(7), is_held=True))
+    machine.step(Released())
+    assert not machine.is_validating
+    proof = certify((Vote(EpochNumber(0), VoteKind.ACK, Height(6), View(1), BlockId(bytes(32)), None, 0),))
+    machine.step(BlockCommitted(Height(6), BlockId(bytes(32)), ORIGIN.time_ms, proof))
+    assert machine.is_validating
 
 
 # --- laggards and buffers

@@ -103,15 +103,15 @@ def read_signed(path: Path) -> list[Signed]:
 def list_contradictions(signed: Sequence[Signed]) -> list[str]:
     """Say where one key signed two contents at one place, or went back behind what it had signed."""
     found: list[str] = []
-    last: dict[SignKind, Signed] = {}
+    last: dict[int, Signed] = {}
     for one in signed:
-        before = last.get(one.place.kind)
+        before = last.get(one.place.slot)
         if before is not None:
             if one.place.order() < before.place.order():
                 found.append(f"signed {one.place} after {before.place}")
             elif one.place.order() == before.place.order() and one.digest != before.digest:
                 found.append(f"signed two contents at {one.place}")
-        last[one.place.kind] = one
+        last[one.place.slot] = one
     return found
 
 

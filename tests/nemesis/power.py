@@ -232,7 +232,7 @@ class Run:
 def list_broken_words(cluster: Cluster, at: int) -> Iterator[str]:
     """Say what a node that is down has signed and no longer knows."""
     name = cluster.nodes[at].name
-    last = {one.place.kind: one for one in cluster.signed(at)}
+    last = {one.place.slot: one for one in cluster.signed(at)}
     yield from (f"{name}: {what}" for what in _check_safety(cluster, at, last.values()))
     config = cluster.config(at)
     signer = Signer.open(config.guard_path, Keyring(config.keys_path).load(CONSENSUS_KEY, None))
@@ -260,7 +260,8 @@ def _check_safety(cluster: Cluster, at: int, signed: Iterable[Signed]) -> Iterat
     epoch = store.epoch_at(head.height + 1).number
     for one in signed:
         place = one.place
-        if place.height > head.height + 1:
+        early = 1 if place.kind is SignKind.PROPOSAL else 0
+        if place.height > head.height + 1 + early:
             yield f"it signed {place}, its chain ends at {head.height}"
         elif place.epoch == epoch and place.height == head.height + 1 and not _is_known(record, one):
             yield f"it signed {place}, and its safety record does not know that: {record!r:.300}"

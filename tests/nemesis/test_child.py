@@ -37,6 +37,13 @@ def test_the_same_content_again_and_later_places_are_no_contradiction() -> None:
     assert list_contradictions([*said, signed(1, 0, OTHER, SignKind.PROPOSAL)]) == []
 
 
+def test_an_early_proposal_does_not_silence_the_height_below() -> None:
+    early = signed(3, 0, ONE, SignKind.PROPOSAL)
+    below = signed(2, 1, OTHER, SignKind.PROPOSAL)
+    assert list_contradictions([early, below]) == []
+    assert len(list_contradictions([early, below, signed(3, 0, OTHER, SignKind.PROPOSAL)])) == 1
+
+
 def test_a_second_content_and_a_step_back_are_seen() -> None:
     assert len(list_contradictions([signed(1, 0, ONE), signed(1, 0, OTHER)])) == 1
     assert len(list_contradictions([signed(2, 0, ONE), signed(1, 5, ONE)])) == 1

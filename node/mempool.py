@@ -223,11 +223,11 @@ class Mempool:
         """
         taken: list[SignedTransaction] = []
         next_of_lane: dict[_LaneKey, int] = {}
-        for entry in self._first_favoured(txs_max, bytes_max, gas_max):
-            taken.append(entry.signed)
-            bytes_max -= entry.size_bytes
-            gas_max -= entry.gas
-            next_of_lane[entry.key] = 1
+        for favoured in self._first_favoured(txs_max, bytes_max, gas_max):
+            taken.append(favoured.signed)
+            bytes_max -= favoured.size_bytes
+            gas_max -= favoured.gas
+            next_of_lane[favoured.key] = 1
         first_ids = {signed.id for signed in taken}
         # Who has had nothing yet comes before everybody who has had something.
         fresh = enumerate(self._queues.values())

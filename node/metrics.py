@@ -29,6 +29,7 @@ DAEMON_METRICS: Final = (
     Metric("phase_seconds_total", "counter", "Time spent in one phase of the life of a block.", ("phase",)),
     Metric("starving_attested_total", "counter", "Words of this validator that a transaction starves."),
     Metric("blocks_unwelcome_total", "counter", "Valid proposals that left out what starved."),
+    Metric("double_sign_evidence_total", "counter", "Proofs against validators that this process has seen."),
     Metric("mempool_evicted_total", "counter", "Waiting transactions pushed out by others."),
     Metric("mempool_expired_total", "counter", "Waiting transactions that expired."),
     Metric("mempool_refused_total", "counter", "Transactions refused for want of room."),

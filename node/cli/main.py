@@ -120,6 +120,28 @@ def run(
 
 
 @app.command
+def rejoin() -> None:
+    """Bring a node back that lost its disk or whose database is damaged: fetch all from peers, and run.
+
+    Keys, settings, genesis.bin and, if it is there, the signing record stay. The node fetches a snapshot and
+    the blocks above it. Without its signing record it follows and does not sign.
+    """
+    from node.store.store import Store
+
+    config = load(session.home)
+    if config.store_path.exists():
+        session.terminal.confirm("Forget the database of this node, and fetch it anew from its peers?")
+        Store.remove(config.store_path)
+    if not config.guard_path.exists():
+        session.terminal.note(
+            "This key has no signing record here: the node follows and does not sign.\n"
+            "  Do:  give the validator a new key and let it be ready (coopd validator ready), or, if no other\n"
+            "       copy of the key runs anywhere: coopd keys adopt --after HEIGHT"
+        )
+    run()
+
+
+@app.command
 def gateway() -> None:
     """Run the gateway alone: JSON-RPC, WebSocket, /metrics, beside a running node."""
     from node.rpc.gateway import run_gateway

@@ -111,8 +111,11 @@ def read_cursor(text: str) -> Cursor:
     return Cursor(int(found[1]), int(found[2]))
 
 
-def parse_cursor(text: str | None, head: Height) -> Cursor:
+def parse_cursor(text: str | None, head: Height, base: Height) -> Cursor:
     """Read a cursor; None stands behind everything that is committed now.
+
+    Args:
+        base: height of the snapshot that the store began with: events are kept above it.
 
     Raises:
         RpcFailure: chain.cursor_too_old: outside what is kept, or beyond the chain.
@@ -120,7 +123,7 @@ def parse_cursor(text: str | None, head: Height) -> Cursor:
     if text is None:
         return Cursor(head, INDEX_MAX)
     cursor = read_cursor(text)
-    oldest = max(0, head - RETENTION_BLOCKS)
+    oldest = max(0, head - RETENTION_BLOCKS, base + 1 if base else 0)
     if not oldest <= cursor.height <= head:
         raise RpcFailure("chain.cursor_too_old", asked=text, oldest=f"{oldest}.0")
     return cursor

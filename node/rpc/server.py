@@ -140,7 +140,8 @@ class Web:
             wanted = EventFilter(query.get("address", ""), query.get("contract", ""), "ids" in query)
             topic = parse_topic(query.get("topic", ""), wanted, self._service.facts)
             cursor = request.headers.get("last-event-id") or query.get("from")
-            after = parse_cursor(cursor, self._service.store.head().height)
+            store = self._service.store
+            after = parse_cursor(cursor, store.head().height, store.base())
         except RpcFailure as failure:
             return _json(_refusal(failure, language), 400)
         except Rejected as rejected:

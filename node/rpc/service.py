@@ -205,5 +205,6 @@ class Call:
         with self.store.view() as view:
             state = state_at(view, height)
             if state is None:
-                raise RpcFailure("chain.pruned", asked=height, oldest=max(1, view.height - 1_000))
+                oldest = max(1, view.height - 1_000, self.store.base())
+                raise RpcFailure("chain.pruned", asked=height, oldest=oldest)
             yield state

@@ -124,7 +124,7 @@ class Session:
         if len(self._tasks) >= SUBSCRIPTIONS_MAX:
             raise RpcFailure("chain.too_many_subscriptions", limit=SUBSCRIPTIONS_MAX)
         topic = parse_topic(params.topic, params.filter, call.facts)
-        after = parse_cursor(params.from_, call.height)
+        after = parse_cursor(params.from_, call.height, call.store.base())
         sub = f"s{next(self._ids)}"
         self._tasks[sub] = asyncio.create_task(self._push(sub, topic, after))
         return sub

@@ -219,6 +219,25 @@ class Environment:
             os.close(lock)
 
     @classmethod
+    def remove(cls, path: Path) -> None:
+        """Remove a data folder, readable or not, that no process has open; nothing happens without one.
+
+        Raises:
+            OperationError: `store.locked`.
+        """
+        if not path.exists():
+            return
+        lock = _take_lock(path)
+        try:
+            doomed = path.with_name(path.name + ".draft")
+            shutil.rmtree(doomed, ignore_errors=True)
+            path.rename(doomed)
+            _sync_file(path.parent)
+            shutil.rmtree(doomed)
+        finally:
+            os.close(lock)
+
+    @classmethod
     def open(
         cls,
         path: Path,

@@ -87,6 +87,15 @@ class Store:
         """
         return cls(Environment.open(path, SCHEMA, readonly=readonly))
 
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Remove a database, readable or not, with its safety record: the double-sign guard outlives it.
+
+        Raises:
+            OperationError: `store.locked`.
+        """
+        Environment.remove(path)
+
     @property
     def environment(self) -> Environment:
         """Return the environment, for its figures and for housekeeping."""

@@ -87,6 +87,7 @@ class GenesisForm(Form):
 async def get_block(call: Call, params: BlockParams) -> BlockForm:
     """Return a block with the certificate that committed it."""
     header = find_header(call, params.block)
+    check_kept(call, header.height)
     transactions: list[Any]
     if params.full:
         data = call.store.block_bytes(header.height)
@@ -112,8 +113,10 @@ async def get_blocks(call: Call, params: RangeParams) -> list[HeaderForm]:
 
 async def get_certificate(call: Call, params: HeightOnly) -> CertificateForm:
     """Return the certificate of a height."""
-    found = find_certificate(call, call.height_of(params.height))
+    height = call.height_of(params.height)
+    found = find_certificate(call, height)
     if found is None:
+        check_kept(call, height)
         raise RpcFailure("chain.height_unavailable", asked=params.height, height=call.height)
     return found
 
@@ -151,7 +154,7 @@ def find_header(call: Call, block: int | str | None) -> Header:
     """Return the header that a parameter means: a height, an id, or `latest`.
 
     Raises:
-        RpcFailure: chain.height_unavailable.
+        RpcFailure: chain.height_unavailable, chain.pruned.
     """
     if isinstance(block, str) and block.startswith("0x"):
         height = call.store.block_height_of(from_hex(block, "block id"))
@@ -161,8 +164,20 @@ def find_header(call: Call, block: int | str | None) -> Header:
         height = call.height_of(block)
     header = call.store.header(height)
     if header is None:
+        check_kept(call, height)
         raise RpcFailure("chain.height_unavailable", asked=height, height=call.height)
     return header
+
+
+def check_kept(call: Call, height: int) -> None:
+    """Refuse a height at or below the snapshot that this node began with.
+
+    Raises:
+        RpcFailure: chain.pruned.
+    """
+    base = call.store.base()
+    if 0 < height <= base:
+        raise RpcFailure("chain.pruned", asked=height, oldest=base + 1)
 
 
 def find_certificate(call: Call, height: Height | int) -> CertificateForm | None:
@@ -177,7 +192,7 @@ def _decode_tx(call: Call, raw: bytes) -> SignedTransaction:
     return decode_signed(raw, call.facts.genesis_hash)
 
 
-_NO_HEIGHT = ("chain.height_unavailable",)
+_NO_HEIGHT = ("chain.height_unavailable", "chain.pruned")
 METHODS: tuple[Method[Any], ...] = (
     Method("chain_getBlock", BlockParams, BlockForm, "A block and its certificate.", get_block, _NO_HEIGHT),
     Method("chain_getHeader", HeaderParams, HeaderForm, "A header.", get_header, _NO_HEIGHT),

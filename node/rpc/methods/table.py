@@ -43,7 +43,7 @@ class EventPage(Form):
 async def get_events(call: Call, params: EventsParams) -> EventPage:
     """Read the events behind a cursor: the polling twin of a subscription."""
     topic = parse_topic(params.topic, params.filter, call.facts)
-    after = parse_cursor(params.cursor, call.height)
+    after = parse_cursor(params.cursor, call.height, call.store.base())
     page = read_events(call.store, call.facts, topic, after, call.height, min(params.limit, EVENTS_MAX))
     items = [EventItem(str(cursor), cursor.height, event) for cursor, event in page.events]
     return EventPage(items, str(page.reached), page.is_end)

@@ -16,6 +16,15 @@ from protocol.types import Signature
 _BITMAP_BYTES_MAX: Final = (VALIDATORS_MAX + 7) // 8
 
 
+class Role(IntEnum):
+    """What a node is in its term."""
+
+    FOLLOWER = 1
+    PRE_CANDIDATE = 2
+    CANDIDATE = 3
+    LEADER = 4
+
+
 class HandOverState(IntEnum):
     """How far a leader is with giving its office away."""
 

@@ -21,7 +21,6 @@ It does not know other epochs, buffers for later heights or block sync (`engine.
 *Source*: consensus.md 2.2, 2.4, 2.5; Ongaro's thesis 3.4, 3.10, 6.2, 9.6.
 """
 
-from enum import IntEnum
 from typing import Final, assert_never
 
 from protocol.chain.block import Block
@@ -42,7 +41,7 @@ from protocol.consensus.effects import (
     Send,
     ServeDecided,
 )
-from protocol.consensus.election import Election, HandOverState
+from protocol.consensus.election import Election, HandOverState, Role
 from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import (
     Beat,
@@ -53,7 +52,6 @@ from protocol.consensus.messages import (
     Message,
     PolkaShown,
     Proposal,
-    Signed,
     Status,
     Step,
     VoteBundle,
@@ -67,21 +65,13 @@ from protocol.consensus.proposed import Proposed
 from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_jitter_ms
 from protocol.consensus.timers import Timers
+from protocol.consensus.trust import Trust
 from protocol.consensus.votes import GrantSet, is_decision, is_elected
 from protocol.params import LEADER_HANDOVER_BLOCKS
 from protocol.types import BlockId, Hash32, Height, View
 
 TERM_AHEAD_MAX: Final = 1 << 20
 """A term further ahead of ours is not believed, or one message could use up the number space."""
-
-
-class Role(IntEnum):
-    """What a node is in its term."""
-
-    FOLLOWER = 1
-    PRE_CANDIDATE = 2
-    CANDIDATE = 3
-    LEADER = 4
 
 
 class Raft:
@@ -96,8 +86,6 @@ class Raft:
 
     __slots__ = (
         "_course",
-        "_doubted_term",
-        "_elected",
         "_grants",
         "_height",
         "_is_decided",
@@ -111,10 +99,10 @@ class Raft:
         "_pledges",
         "_proposed",
         "_record",
-        "_refused_term",
         "_role",
         "_timeouts",
         "_timers",
+        "_trust",
         "_witness",
     )
 
@@ -145,12 +133,8 @@ class Raft:
         # This term.
         self._role = Role.FOLLOWER
         self._leader: int | None = None
-        self._elected: Election | None = None
         self._grants: GrantSet | None = None
-        # Term whose leader proposed what cannot be; its beats no longer keep us from an election.
-        self._refused_term = NO_TERM
-        # Likewise, at this height only: its leader's block is unwelcome.
-        self._doubted_term = NO_TERM
+        self._trust = Trust()
         # A leader was heard within the shortest election timeout: nobody gets our PreVote.
         self._lease = False
 
@@ -213,7 +197,8 @@ class Raft:
             if signer_of(message) != sender:
                 self._alarm(f"validator {sender} sent a message of validator {signer_of(message)}")
                 return self._take()
-            self._bear_witness(message)
+            if (evidence := self._witness.hear(message)) is not None:
+                self._out.append(ReportEvidence(evidence))
         if view_of(message) <= self.term + TERM_AHEAD_MAX:
             self._dispatch(sender, message)
         return self._take()
@@ -225,7 +210,8 @@ class Raft:
                 case TimerKind.ELECTION:
                     self._on_election_timer()
                 case TimerKind.BEAT:
-                    self._on_beat_timer()
+                    if self._role is Role.LEADER:
+                        self._beat()
                 case TimerKind.QUORUM:
                     self._on_quorum_timer()
                 case _:
@@ -262,8 +248,7 @@ class Raft:
         self._office.begin_height()
         self._proposed = Proposed(self._record, height)
         self._is_decided = False
-        # Others acknowledged what was unwelcome here, or another leader came.
-        self._doubted_term = NO_TERM
+        self._trust.begin_height()
         if self._role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
             # The claim is outdated; the timer that runs will ask again with the new height.
             self._role, self._grants = Role.FOLLOWER, None
@@ -336,7 +321,7 @@ class Raft:
     def _lead(self, election: Election) -> None:
         self._role, self._leader = Role.LEADER, self._own
         self._grants = None
-        self._elected = election
+        self._trust.prove(election)
         self._office.enter(election)
         self._beat()
         # The longest timeout: messages of a whole election timeout may wait behind a slow step of ours.
@@ -360,7 +345,7 @@ class Raft:
 
     def _heed(self, leader: int) -> None:
         """Follow a leader of our term unless it proposed what we do not want."""
-        if self.term not in (self._refused_term, self._doubted_term):
+        if self._trust.has_patience(self.term):
             self._follow(leader)
 
     def _on_election_timer(self) -> None:
@@ -401,10 +386,6 @@ class Raft:
         counter, has_block = self._office.count_beat(), self._pledges.accepted is not None
         self._out.append(Broadcast(Beat(self._record.number, self._height, self.term, counter, has_block)))
         self._set_timer(TimerKind.BEAT, self._timeouts.heartbeat_ms)
-
-    def _on_beat_timer(self) -> None:
-        if self._role is Role.LEADER:
-            self._beat()
 
     def _on_quorum_timer(self) -> None:
         if self._role is not Role.LEADER:
@@ -467,7 +448,7 @@ class Raft:
         step = Step.IDLE
         if self._pledges.has_accepted:
             step = Step.ACCEPTED
-        elif self._is_decided or self.term == self._refused_term or self._proposed.is_checking(self.term):
+        elif self._is_decided or self._trust.is_refused(self.term) or self._proposed.is_checking(self.term):
             step = Step.CHECKING
         self._out.append(Send(to, Status(self._record.number, self._height, self.term, beat_counter, step)))
 
@@ -484,25 +465,19 @@ class Raft:
             for evidence in self._witness.hear_election(election):
                 self._out.append(ReportEvidence(evidence))
             if (election.claim.term, election.claim.candidate) == (self.term, sender):
-                self._elected = election
-        if self._role is Role.LEADER or self.term == self._refused_term:
+                self._trust.prove(election)
+        if self._role is Role.LEADER or self._trust.is_refused(self.term):
             return
-        if not self._is_leader_proven(sender):
+        if not self._trust.is_proven(self.term, sender):
             # Our status will tell the leader that we are idle, and it will repeat itself with the proof.
             return
         self._heed(sender)
         self._consider(proposal)
 
-    def _is_leader_proven(self, sender: int) -> bool:
-        proven = self._elected
-        return proven is not None and (proven.claim.term, proven.claim.candidate) == (self.term, sender)
-
     def _consider(self, proposal: Proposal) -> None:
         """Check what can be told without execution, then have the block executed."""
         block, accepted = proposal.block, self._pledges.accepted
-        assert self._elected is not None
-        claim = self._elected.claim
-        if claim.height == self._height and claim.accepted_id not in (None, block.id):
+        if self._trust.is_broken(self._height, block.id):
             self._refuse(proposal, "another block than it claimed")
         elif not self._is_next(block):
             self._refuse(proposal, "a block that does not follow ours")
@@ -524,13 +499,9 @@ class Raft:
         block = proposal.block
         if proposal.view != self.term:
             self._proposed.put_away()
-            return
-        assert self._elected is not None
-        claim = self._elected.claim
-        if not self._proposed.is_unwelcome or (claim.height, claim.accepted_id) == (self._height, block.id):
+        elif not self._proposed.is_unwelcome or self._trust.is_backed(self._height, block.id):
             self._accept(block)
-        elif self._doubted_term != self.term:
-            self._doubted_term = self.term
+        elif self._trust.doubt(self.term):
             self._lease = False
             self._await_election()
 
@@ -538,7 +509,7 @@ class Raft:
         """Give a leader up that no correct one could be: its term gets no acknowledgement and no patience."""
         self._alarm(f"leader {proposal.proposer} of term {proposal.view} proposed {what}")
         if proposal.view == self.term:
-            self._refused_term = self.term
+            self._trust.refuse(self.term)
             self._lease = False
             self._await_election()
 
@@ -601,11 +572,6 @@ class Raft:
                 pass
             case _:
                 assert_never(message)
-
-    def _bear_witness(self, message: Signed) -> None:
-        evidence = self._witness.hear(message)
-        if evidence is not None:
-            self._out.append(ReportEvidence(evidence))
 
     def _persist(self) -> None:
         self._out.append(PersistSafety(self._pledges.make_record()))

@@ -13,10 +13,11 @@ from protocol.chain.certificate import Certificate, Vote, VoteKind, check_certif
 from protocol.chain.conviction import check_evidence
 from protocol.chain.evidence import Evidence
 from protocol.chain.validators import EngineKind, EpochRecord, VerifySignature
+from protocol.consensus.election import Role
 from protocol.consensus.engine import BUFFER_HEIGHTS, BUFFER_MESSAGES_MAX, Consensus
 from protocol.consensus.inputs import Verdict
 from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest, view_of
-from protocol.consensus.raft import Raft, Role
+from protocol.consensus.raft import Raft
 from protocol.consensus.rounds import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from protocol.errors import Rejected
 from tests.simulation.disk import Disk, Row

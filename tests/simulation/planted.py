@@ -8,6 +8,7 @@ them.
 from dataclasses import dataclass
 
 RAFT = "protocol/consensus/raft.py"
+TRUST = "protocol/consensus/trust.py"
 ENGINE = "protocol/consensus/engine.py"
 BFT = "protocol/consensus/bft.py"
 HEARD = "protocol/consensus/heard.py"
@@ -180,9 +181,9 @@ MUTANTS = (
     ),
     Mutant(
         "leader-without-election-obeyed",
-        RAFT,
-        "        return proven is not None and (proven.claim.term, ",
-        "        return proven is not None or (proven.claim.term, ",
+        TRUST,
+        "        return proof is not None and (proof.claim.term, ",
+        "        return proof is not None or (proof.claim.term, ",
         T_RAFT + "test_election_without_proof_gets_no_acknowledgement",
     ),
     Mutant(
@@ -607,8 +608,8 @@ MUTANTS = (
     Mutant(
         "raft-unwelcome-block-acknowledged",
         RAFT,
-        "if not self._proposed.is_unwelcome or (",
-        "if True or (",
+        "elif not self._proposed.is_unwelcome or self._trust.is_backed(",
+        "elif True or self._trust.is_backed(",
         "sim raft 20",
     ),
     Mutant(

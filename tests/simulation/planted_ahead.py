@@ -3,7 +3,7 @@
 The older ones, and the form of all, are in `planted.py`.
 """
 
-from tests.simulation.planted import BFT, PROMISES, RAFT, T_BFT, T_ENGINE, T_RAFT, Mutant
+from tests.simulation.planted import BFT, PROMISES, RAFT, T_BFT, T_ENGINE, T_RAFT, TRUST, Mutant
 
 T_EARLY = "tests/protocol/consensus/test_bft_early.py::"
 
@@ -11,15 +11,15 @@ AHEAD = (
     Mutant(
         "raft-unwelcome-block-refused-to-the-elected",
         RAFT,
-        "if not self._proposed.is_unwelcome or (claim.height, ",
-        "if not self._proposed.is_unwelcome or (-1, ",
+        " or self._trust.is_backed(self._height, block.id):",
+        ":",
         T_RAFT + "test_unwelcome_block_that_its_leader_was_elected_with_is_acknowledged",
     ),
     Mutant(
         "raft-unwelcome-leader-keeps-our-patience",
-        RAFT,
-        "if self.term not in (self._refused_term, self._doubted_term):",
-        "if self.term != self._refused_term:",
+        TRUST,
+        "return term not in (self._refused_term, self._doubted_term)",
+        "return term != self._refused_term",
         T_RAFT + "test_unwelcome_block_is_not_acknowledged_and_its_leader_makes_way",
     ),
     Mutant(

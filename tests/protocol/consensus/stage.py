@@ -26,6 +26,7 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
+from protocol.consensus.election import Role
 from protocol.consensus.engine import Consensus
 from protocol.consensus.inputs import (
     BlockBuilt,
@@ -47,7 +48,7 @@ from protocol.consensus.messages import (
     attach_signature,
     compute_sign_digest,
 )
-from protocol.consensus.raft import Raft, Role
+from protocol.consensus.raft import Raft
 from protocol.consensus.safety import SafetyRecord
 from protocol.consensus.timeouts import LOCAL, TimerKey, TimerKind
 from protocol.types import Height

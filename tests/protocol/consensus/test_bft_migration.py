@@ -7,9 +7,10 @@ import pytest
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.validators import EngineKind
 from protocol.consensus.bft import Bft
+from protocol.consensus.election import Role
 from protocol.consensus.inputs import WorkWaiting
 from protocol.consensus.messages import BftStatus, Decided, Proposal, VoteRequest
-from protocol.consensus.raft import Raft, Role
+from protocol.consensus.raft import Raft
 from protocol.consensus.safety import BftSafety, RaftSafety
 from protocol.consensus.timeouts import TimerKind
 from protocol.errors import Rejected

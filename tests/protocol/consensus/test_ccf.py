@@ -1,8 +1,8 @@
 """The Raft scenarios of CCF, step by step in our terms (tests/vectors/consensus/ccf)."""
 
 from protocol.chain.certificate import Vote
+from protocol.consensus.election import Role
 from protocol.consensus.messages import Grant, Proposal, Status, VoteRequest
-from protocol.consensus.raft import Role
 from protocol.consensus.timeouts import TimerKind
 from tests.protocol.consensus.stage import Stage
 

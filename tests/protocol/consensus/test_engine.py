@@ -9,6 +9,7 @@ from protocol.chain.validators import EngineKind
 from protocol.consensus.bft import Bft
 from protocol.consensus.course import Course
 from protocol.consensus.effects import Alarm, RequestSync, Send, ServeDecided
+from protocol.consensus.election import Role
 from protocol.consensus.engine import (
     BUFFER_HEIGHTS,
     BUFFER_MESSAGES_MAX,
@@ -17,7 +18,7 @@ from protocol.consensus.engine import (
 )
 from protocol.consensus.inputs import BlockCommitted, Received, Released, Start
 from protocol.consensus.messages import Beat, Decided, Grant, Proposal, Status, Step, VoteRequest
-from protocol.consensus.raft import Raft, Role
+from protocol.consensus.raft import Raft
 from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import LOCAL, TimerKind
 from protocol.types import BlockId, EpochNumber, Height, View

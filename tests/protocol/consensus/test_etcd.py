@@ -8,8 +8,9 @@ import pytest
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.chain.claim import Claim
 from protocol.chain.validators import EngineKind, EpochRecord
+from protocol.consensus.election import Role
 from protocol.consensus.messages import Grant
-from protocol.consensus.raft import Raft, Role
+from protocol.consensus.raft import Raft
 from protocol.consensus.timeouts import TimerKind
 from protocol.consensus.votes import GrantSet, VoteSet
 from protocol.types import BlockId, EpochNumber, Height, View

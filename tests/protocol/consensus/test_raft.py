@@ -9,10 +9,11 @@ from protocol.chain.claim import Claim
 from protocol.chain.evidence import EvidenceKind
 from protocol.consensus import raft
 from protocol.consensus.effects import Broadcast, CheckBlock, PersistSafety, Send
+from protocol.consensus.election import Role
 from protocol.consensus.inputs import BlockChecked, Verdict
 from protocol.consensus.messages import Beat, Decided, Grant, HandOver, Proposal, Status, Step, VoteRequest
 from protocol.consensus.office import STUCK_PERIODS_MAX
-from protocol.consensus.raft import TERM_AHEAD_MAX, Role
+from protocol.consensus.raft import TERM_AHEAD_MAX
 from protocol.consensus.timeouts import TimerKind
 from protocol.types import EpochNumber, Height, View
 from tests.protocol.consensus.stage import Stage
@@ -454,7 +455,7 @@ def test_election_without_proof_gets_no_acknowledgement() -> None:
     stage.receive(1, 2, stage.sign(2, proposal))
     assert stage.nodes[1].accepted is None
     # The proof of another election proves nothing.
-    election = stage.nodes[0].machine.engine._elected  # type: ignore[union-attr]
+    election = stage.nodes[0].machine.engine._trust._proof  # type: ignore[union-attr]
     stage.receive(1, 2, stage.sign(2, replace(proposal, view=View(6), election=election)))
     assert stage.nodes[1].accepted is None
     stage.receive(2, 0, stage.sign(0, replace(proposal, view=View(1), proposer=0, election=election)))

@@ -135,8 +135,8 @@ def rejoin() -> None:
     if not config.guard_path.exists():
         session.terminal.note(
             "This key has no signing record here: the node follows and does not sign.\n"
-            "  Do:  give the validator a new key and let it be ready (coopd validator ready), or, if no other\n"
-            "       copy of the key runs anywhere: coopd keys adopt --after HEIGHT"
+            "  Do:  give the validator a new key and let it be ready (coopd validator ready), or, if no\n"
+            "       other copy of the key runs anywhere: coopd keys adopt --after HEIGHT"
         )
     run()
 

@@ -1,4 +1,4 @@
-"""A node that was away for a thousand blocks comes back under load, though it is killed while it catches up."""
+"""A node that was away for a thousand blocks comes back under load, though killed while it catches up."""
 
 import pytest
 

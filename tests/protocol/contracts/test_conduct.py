@@ -1,4 +1,4 @@
-"""registry, conduct: evidence in a block is written down once, and suspends its operator until it is lifted."""
+"""registry, conduct: evidence in a block is written down once, and suspends its operator until lifted."""
 
 from dataclasses import replace
 

@@ -4,7 +4,8 @@
 says who pays.
 
 *Source*: contracts.md 3.5. *Departs*: a record is priced by the largest size its table allows, not by its
-size today, so a price is known before the record is read and no record has to be packed twice.
+size today, so a price is known before the record is read and no record has to be packed twice; the start of
+a walk has a price, since one that finds nothing is work, too.
 """
 
 from typing import Final
@@ -18,6 +19,8 @@ WRITE: Final = 120
 WRITE_BYTES_PER_GAS: Final = 16
 DELETE: Final = 60
 INDEX_ENTRY: Final = 60
+SEEK: Final = 40
+"""The start of a walk, whether or not it finds anything."""
 SCAN_ITEM: Final = 10
 EVENT: Final = 20
 EVENT_BYTES_PER_GAS: Final = 32

@@ -101,6 +101,7 @@ class Table(Generic[R]):
 
     def scan(self, view: View, *parts: KeyPart, start: bytes | None = None) -> Iterator[tuple[bytes, R]]:
         """Walk the records whose key begins with the parts, ascending."""
+        view.charge(gas.SEEK)
         for key, row in view.scan(self.key(*parts), start):
             view.charge(gas.SCAN_ITEM)
             yield key, cast(R, row)
@@ -108,6 +109,7 @@ class Table(Generic[R]):
     def scan_index(self, view: View, index: Index, *parts: KeyPart) -> Iterator[tuple[KeyPart, ...]]:
         """Walk an index from its start, or within the parts: yields selected parts, then the record's key."""
         layout = (*index.fields, *self.key_fields)
+        view.charge(gas.SEEK)
         for key, _ in view.scan(pack_key(table_prefix(self.contract, index.number), layout, parts)):
             view.charge(gas.SCAN_ITEM)
             yield unpack_key(key, layout)
@@ -124,6 +126,7 @@ class Table(Generic[R]):
         prefix = table_prefix(self.contract, index.number)
         start = pack_key(prefix, layout, (*parts, *after)) + b"\x00" if after else None
         found: list[tuple[tuple[KeyPart, ...], R]] = []
+        view.charge(gas.SEEK)
         for index_key, _ in view.scan(pack_key(prefix, layout, parts), start):
             view.charge(gas.SCAN_ITEM)
             key = unpack_key(index_key, layout)[len(index.fields) :]

@@ -10,7 +10,7 @@ asks.
 *Source*: performance.md 3, measures (b) and (c); contracts.md 3.9.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -19,13 +19,19 @@ from protocol import codec
 from protocol.chain.receipt import Event
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
-from protocol.params import EVENTS_PER_TX_MAX
+from protocol.params import EVENTS_PER_TX_MAX, STATE_KEY_BYTES_MAX
 from protocol.types import Address
 
 Row: TypeAlias = tuple[Value, ...]
 """A decoded record: schema version, then the fields of its table."""
 
 Mark: TypeAlias = tuple[int, int, int]
+
+INSERTED_ONE_BY_ONE_MAX: Final = 32
+"""Keys that are put in their place one by one; more are sorted together with the rest."""
+
+_BEYOND: Final = b"\xff" * (STATE_KEY_BYTES_MAX + 1)
+"""After a prefix: later than every key with that prefix."""
 
 GAS_UNLIMITED: Final = 1 << 62
 """For work that the block itself does: expiries, founding programs, queries."""
@@ -103,9 +109,11 @@ class View:
 
     __slots__ = (
         "_first",
+        "_ordered",
         "_reader",
         "_rows",
         "_undo",
+        "_unordered",
         "events",
         "gas_limit",
         "gas_used",
@@ -117,6 +125,8 @@ class View:
         self._reader = reader
         self._rows: dict[bytes, Row | None] = {}
         self._first: dict[bytes, Row | None] = {}
+        self._ordered: list[bytes] = []
+        self._unordered: list[bytes] = []
         self._undo: list[tuple[bytes, Row | None]] = []
         self.events: list[Event] = []
         self.journal: list[JournalRow] = []
@@ -149,7 +159,9 @@ class View:
         rows = self._rows
         old = rows[key] if key in rows else self.get(key)
         self._undo.append((key, old))
-        self._first.setdefault(key, old)
+        if key not in self._first:
+            self._first[key] = old
+            self._unordered.append(key)
         rows[key] = row
 
     def scan(self, prefix: bytes, start: bytes | None = None) -> Iterator[tuple[bytes, Row]]:
@@ -157,7 +169,7 @@ class View:
 
         Rules: 1. Writing while walking changes nothing in this walk's keys; collect first, then write.
         """
-        own = sorted(k for k in self._first if k.startswith(prefix) and (start is None or k >= start))
+        own = self._list_own(prefix, start)
         at = 0
         for key, raw in self._reader.scan(prefix, start):
             while at < len(own) and own[at] < key:
@@ -176,6 +188,22 @@ class View:
             row = self._rows[key]
             if row is not None:
                 yield key, row
+
+    def _list_own(self, prefix: bytes, start: bytes | None) -> list[bytes]:
+        """List the keys with a prefix, from `start` on, that this block has written, ascending.
+
+        Cost: a seek, and the keys that are new since the last walk: a block that writes much is not read
+        through by each walk in it.
+        """
+        keys, new = self._ordered, self._unordered
+        if len(new) > INSERTED_ONE_BY_ONE_MAX:
+            keys.extend(new)
+            keys.sort()
+        else:
+            for key in new:
+                insort(keys, key)
+        new.clear()
+        return keys[bisect_left(keys, max(prefix, start or b"")) : bisect_left(keys, prefix + _BEYOND)]
 
     def emit(self, event: Event) -> None:
         """Add an event.

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from protocol import codec, crypto
 from protocol.chain.conviction import Conviction, check_evidence
 from protocol.chain.evidence import Evidence
-from protocol.chain.genesis import Genesis
+from protocol.chain.genesis import Genesis, read_founding
 from protocol.chain.order import check_order, order_transactions
 from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import SignedTransaction, Transaction
@@ -142,7 +142,7 @@ def rules_of(genesis: Genesis) -> ChainRules:
 
 
 def apply_genesis(genesis: Genesis) -> Execution:
-    """Run the founding programs on an empty state, with authority `system("gov")`.
+    """Run the founding programs on an empty state, with authority `system("gov")` and that of the founders.
 
     Rules: 1. a program has at most 256 instructions. 2. all succeed, or the chain is not founded.
 
@@ -154,10 +154,11 @@ def apply_genesis(genesis: Genesis) -> Execution:
     run = _Block(MemoryState(), rules_of(genesis), Height(0), genesis.time_ms, genesis.epoch)
     for index, value in enumerate(genesis.programs):
         try:
-            program = parse_program(value, run.registry, 0, PROGRAM_STORED_INSTRUCTIONS_MAX)
+            founders, raw = read_founding(value)
+            program = parse_program(raw, run.registry, len(founders), PROGRAM_STORED_INSTRUCTIONS_MAX)
         except Rejected as rejected:
             raise Rejected(rejected.code, f"founding program {index}: {rejected.detail}") from None
-        environment = run.environment(index, crypto.sha256(codec.encode(value)), (), GOV.name)
+        environment = run.environment(index, crypto.sha256(codec.encode(value)), founders, GOV.name)
         outcome = run_program(run.view, run.registry, environment, program)
         if outcome.code != Code.OK:
             raise Rejected(

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -44,6 +44,7 @@ def up(
     detach: Annotated[bool, Parameter(name=["--detach", "-d"])] = False,
     raft: Annotated[bool, Parameter(negative=())] = False,
     bft: Annotated[bool, Parameter(negative=())] = False,
+    scenario: Literal["village", "plain"] = "village",
 ) -> None:
     """Start the cluster; makes it the first time. Ctrl-C stops it.
 
@@ -55,6 +56,7 @@ def up(
         detach: Leave it running and return.
         raft: Found it on Raft, which is what happens if not said.
         bft: Found it on BFT.
+        scenario: Found it as a village of fifty members, or plain: three members and a cashier.
     """
     from node.cluster.local import STATE_FILE, LocalNet
     from protocol.chain.validators import EngineKind
@@ -74,7 +76,7 @@ def up(
     if is_new:
         engine = EngineKind.BFT if bft else EngineKind.RAFT
         count = nodes or (BFT_VALIDATORS_MIN if bft else RAFT_NODES)
-        net = LocalNet.create(home, count, port, load_members, spare=spare, engine=engine)
+        net = LocalNet.create(home, count, port, load_members, spare=spare, engine=engine, scenario=scenario)
     else:
         net = LocalNet.open(home)
     if net.processes and not is_new:
@@ -271,6 +273,8 @@ def _screen_json(net: "LocalNet") -> dict[str, Any]:
 
 
 def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> str:
+    from node.cluster.scenarios import SCENARIOS
+
     first = net.state.nodes[0]
     coop = f"{_program('coop')} --home {net.member_home}"
     coopd = _program("coopd") + ("" if net.home == _default_home() else f" --home {net.home}")
@@ -282,7 +286,7 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
         *(f"  {node.name:<9} {node.url}/rpc   log {node.home}/node.log" for node in net.state.nodes),
         f"  metrics   {first.url}/metrics   ready {first.url}/readyz",
         f"  data      {net.home}",
-        f"  members   ada, bo, cy, and the cashier till: public demo keys in {net.member_home}/keys",
+        f"  members   {SCENARIOS[net.state.scenario].people}: public demo keys in {net.member_home}/keys",
         f"  stop      {f'{coopd} localnet down' if detach else 'Ctrl-C'}; forget: {coopd} localnet clean",
         "",
         "Try, in another terminal:",

@@ -7,6 +7,7 @@ so anybody can sign for them. Never found a real chain with this.
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from node.wallet.derivation import compute_member_key
@@ -39,6 +40,7 @@ LOAD_OPENING_MINOR: Final = 1_000_000_000
 LOAD_MEMBERS_MAX: Final = 20_000
 CASH_LIMIT: Final = 1 << 60
 SET_PARAMETER: Final = 6
+UTC_OFFSET_SECONDS: Final = 8 * 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def demo_phrase(name: str) -> Phrase:
     return phrase_of(hashlib.sha256(b"coopd public demo key " + name.encode()).digest()[:16])
 
 
+@cache
 def demo_key(name: str) -> SecretKey:
     """Return the secret key of a demo member, which anybody can compute."""
     return compute_member_key(demo_phrase(name).seed())
@@ -75,8 +78,12 @@ def demo_address(name: str) -> Address:
 
 def board_policy() -> Value:
     """Return the key policy of the founding board's account; its address is made from it."""
-    leaves = tuple((0, public_key_of(demo_key(name)), 1) for name in BOARD)
-    return (BOARD_THRESHOLD, leaves)
+    return demo_policy(BOARD_THRESHOLD, BOARD)
+
+
+def demo_policy(threshold: int, names: tuple[str, ...]) -> Value:
+    """Return the key policy by which so many of these decide."""
+    return (threshold, tuple((0, public_key_of(demo_key(name)), 1) for name in names))
 
 
 def load_key(number: int) -> SecretKey:
@@ -100,23 +107,45 @@ def make_genesis(
         load_members: how many members more, for load tests.
         spare: whose nodes only follow at first. Every operator has an account, to say `ready` from.
     """
-    assert 0 <= load_members <= LOAD_MEMBERS_MAX
+    programs = (*_programs(load_members), *_board(), *operator_programs((*operators, *spare)))
+    return assemble_genesis(operators, time_ms, name, engine, programs)
+
+
+def assemble_genesis(
+    operators: tuple[Operator, ...],
+    time_ms: int,
+    name: str,
+    engine: EngineKind,
+    programs: tuple[Value, ...],
+) -> Genesis:
+    """Put a founding document together; these operators validate the first epoch."""
     validators = tuple(
         Validator(o.name, public_key_of(o.consensus_key), public_key_of(o.node_key)) for o in operators
     )
     record = EpochRecord(EpochNumber(0), engine, Height(1), order_validators(validators))
-    programs = (*_programs(load_members), *_offices((*operators, *spare)))
-    return Genesis(name, TimeMs(time_ms), record, STATE_TREE_BITS_DEFAULT, 8 * 3_600, True, programs)
+    return Genesis(name, TimeMs(time_ms), record, STATE_TREE_BITS_DEFAULT, UTC_OFFSET_SECONDS, True, programs)
 
 
-def _offices(operators: tuple[Operator, ...]) -> tuple[Value, ...]:
-    """Return the programs that open the accounts of operators and board, and make the board the council."""
-    board = compute_address(board_policy())
+def operator_programs(operators: tuple[Operator, ...]) -> tuple[Value, ...]:
+    """Return the programs that open the accounts of operators, to say `ready` from."""
     opened = [address_of_key(public_key_of(operator.consensus_key)) for operator in operators]
-    calls = [_call(auth.CONTRACT.id, _AUTH["open"], address) for address in (*opened, board)]
-    calls.append(_call(auth.CONTRACT.id, _AUTH["grant_role"], board, registry.COUNCIL))
+    calls = [_call(auth.CONTRACT.id, _AUTH["open"], address) for address in opened]
     # A demonstration shows the way back from BFT to Raft at once, not after the seven days of a real one.
     calls.append(_call(registry.ID, SET_PARAMETER, RAFT_RETURN.name, 0, 0))
+    return _parts(calls)
+
+
+def load_openings(load_members: int) -> list[tuple[Address, int]]:
+    """Return the accounts of so many members for load tests, with what they begin with, minor units."""
+    assert 0 <= load_members <= LOAD_MEMBERS_MAX
+    return [(address_of_key(public_key_of(load_key(n))), LOAD_OPENING_MINOR) for n in range(load_members)]
+
+
+def _board() -> tuple[Value, ...]:
+    """Return the program that opens the account of the board and makes it the council."""
+    board = compute_address(board_policy())
+    calls = [_call(auth.CONTRACT.id, _AUTH["open"], board)]
+    calls.append(_call(auth.CONTRACT.id, _AUTH["grant_role"], board, registry.COUNCIL))
     return _parts(calls)
 
 
@@ -136,8 +165,7 @@ def _programs(load_members: int) -> tuple[Value, ...]:
         _call(assets.CONTRACT.id, _ASSETS["set_cashier"], till, number, CASH_LIMIT, CASH_LIMIT, CASH_LIMIT),
         _call(auth.CONTRACT.id, _AUTH["open"], till),
     )
-    credits = [(demo_address(name), OPENING_MINOR) for name in MEMBERS]
-    credits += [(address_of_key(public_key_of(load_key(n))), LOAD_OPENING_MINOR) for n in range(load_members)]
+    credits = [(demo_address(name), OPENING_MINOR) for name in MEMBERS] + load_openings(load_members)
     calls = [
         _call(assets.CONTRACT.id, _ASSETS["cash_in"], till, member, number, amount, b"open%d" % at)
         for at, (member, amount) in enumerate(credits)

@@ -17,16 +17,9 @@ from typing import Final
 
 import msgspec
 
-from node.cluster.founding import (
-    BOARD,
-    BOARD_THRESHOLD,
-    CASHIER,
-    MEMBERS,
-    Operator,
-    demo_phrase,
-    make_genesis,
-)
+from node.cluster.founding import Operator, demo_phrase
 from node.cluster.processes import Started, fork_into, is_alive, reap, spawn, stop_all
+from node.cluster.scenarios import PLAIN, SCENARIOS, Scenario
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, Config, Peer, load, render
 from node.errors import OperationError
 from node.ipc.ask import ask
@@ -36,7 +29,6 @@ from node.wallet.keyring import Keyring
 from protocol.addresses import HRP_TEST, format_address
 from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.chain.validators import EngineKind
-from protocol.contracts.policies import address_of_key
 from protocol.crypto import public_key_of
 from protocol.params import BFT_VALIDATORS_MIN
 from protocol.types import PublicKey
@@ -82,6 +74,7 @@ class LocalState(msgspec.Struct):
     base_port: int
     load_members: int
     nodes: list[LocalNode]
+    scenario: str = PLAIN
 
 
 class LocalNet:
@@ -102,12 +95,14 @@ class LocalNet:
         *,
         spare: int = 0,
         engine: EngineKind = EngineKind.RAFT,
+        scenario: str = PLAIN,
     ) -> "LocalNet":
         """Make folders, keys, contacts and genesis; the ports may move by blocks of 100.
 
         Args:
             nodes: validators of the first epoch.
             spare: nodes more that only follow, until a change of epoch takes them in.
+            scenario: a key of `scenarios.SCENARIOS`.
 
         Raises:
             OperationError: localnet.exists, localnet.ports, localnet.nodes, key.*.
@@ -132,15 +127,16 @@ class LocalNet:
         names = [f"n{number}" for number in range(1, nodes + spare + 1)]
         operators = tuple(_make_operator(home / name, name) for name in names)
         now_ms = int(time.time() * 1_000)
-        genesis = make_genesis(
+        founded = SCENARIOS[scenario]
+        genesis = founded.make_genesis(
             operators[:nodes], now_ms, load_members, spare=operators[nodes:], engine=engine
         )
         locals_ = [_local_node(home, operator, base, at) for at, operator in enumerate(operators, 1)]
         for node in locals_:
             _write_node(node, locals_, genesis, settings or {})
-        _write_members(home / "coop", genesis, locals_[0].url)
-        write_board(home / "board")
-        net = cls(home, LocalState(base, load_members, locals_))
+        _write_members(home / "coop", founded, genesis, locals_[0].url)
+        write_board(home / "board", founded)
+        net = cls(home, LocalState(base, load_members, locals_, scenario))
         net.save()
         return net
 
@@ -349,21 +345,20 @@ def public_key_of_hex(text: str) -> PublicKey:
     return PublicKey(bytes.fromhex(text))
 
 
-def write_board(home: Path) -> None:
+def write_board(home: Path, scenario: Scenario = SCENARIOS[PLAIN]) -> None:
     """Make the folder from which the demo board signs: its keys, and how many of them decide."""
     ring = Keyring(home / "keys", demo=True)
-    keys = [ring.recover(name, demo_phrase(name), None).public_key.hex() for name in BOARD]
-    account = {"threshold": BOARD_THRESHOLD, "keys": keys}
+    keys = [ring.recover(name, demo_phrase(name), None).public_key.hex() for name in scenario.board]
+    account = {"threshold": scenario.board_threshold, "keys": keys}
     (home / "account.json").write_bytes(msgspec.json.format(msgspec.json.encode(account)))
 
 
-def _write_members(home: Path, genesis: Genesis, url: str) -> None:
+def _write_members(home: Path, scenario: Scenario, genesis: Genesis, url: str) -> None:
     """Make a folder for `coop` with the demo members' keys, contacts, and the chain pinned."""
     ring = Keyring(home / "keys", demo=True)
-    contacts = {}
-    for name in (*MEMBERS, CASHIER):
-        entry = ring.recover(name, demo_phrase(name), None)
-        contacts[name] = format_address(address_of_key(entry.public_key), HRP_TEST)
+    for name in scenario.wallets:
+        ring.recover(name, demo_phrase(name), None)
+    contacts = {name: format_address(found, HRP_TEST) for name, found in scenario.addresses().items()}
     (home / "contacts.json").write_bytes(msgspec.json.format(msgspec.json.encode(contacts)))
     (home / "genesis.bin").write_bytes(genesis.encode())
     (home / "connection.json").write_bytes(msgspec.json.encode({"url": url, "token": None}))

@@ -10,8 +10,8 @@ from protocol import codec, crypto
 from protocol.chain.validators import EpochRecord, read_epoch
 from protocol.codec import Reader, Value
 from protocol.crypto import Domain
-from protocol.params import CHAIN_NAME_BYTES_MAX, INT64_MAX
-from protocol.types import Hash32, TimeMs
+from protocol.params import ACTORS_MAX, CHAIN_NAME_BYTES_MAX, INT64_MAX
+from protocol.types import Address, Hash32, TimeMs
 
 GENESIS_VERSION = 1
 GENESIS_BYTES_MAX = 4 * 1024 * 1024
@@ -29,7 +29,8 @@ class Genesis:
         tree_bits: the state tree has 2^bits buckets.
         utc_offset_seconds: shifts the co-op's calendar day.
         is_dev: allows `dev_*` methods; never true for real money.
-        programs: founding programs, run in order with authority `system("gov")`.
+        programs: founding programs `[pins, calls]` or `[pins, calls, founders]`, run in order with authority
+            `system("gov")` and that of the founders: whoever accepts the document accepts what they do in it.
     """
 
     name: str
@@ -77,3 +78,22 @@ def decode_genesis(data: bytes) -> Genesis:
         fields.flag(),
         fields.items(GENESIS_PROGRAMS_MAX),
     )
+
+
+def read_founding(value: Value) -> tuple[tuple[Address, ...], Value]:
+    """Take a founding program apart: who acts in it, and the program.
+
+    Rule: at most 16 founders, as in a transaction.
+
+    Raises:
+        Rejected: `MALFORMED`.
+    """
+    if not isinstance(value, tuple) or len(value) != 3:
+        return (), value
+    fields = Reader(value, "founding program", 3)
+    program = (fields.any(), fields.any())
+    return fields.records(ACTORS_MAX, _read_founder), program
+
+
+def _read_founder(value: Value) -> Address:
+    return Address(Reader((value,), "founder", 1).data(20))

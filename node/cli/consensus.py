@@ -241,9 +241,11 @@ def _say_ready(config: "Config") -> dict[str, Any]:
     from node.cli.place import client_of
     from node.config import CONSENSUS_KEY, NODE_KEY, VERSION
     from node.wallet.keyring import Keyring
+    from protocol import crypto
     from protocol.chain.genesis import decode_genesis
     from protocol.contracts.policies import address_of_key
     from protocol.contracts.registry import contract as registry
+    from protocol.contracts.registry.epochs import compute_ready_digest
 
     client = client_of(config)
     status = client.call("node_getStatus")
@@ -257,12 +259,14 @@ def _say_ready(config: "Config") -> dict[str, Any]:
         )
     ring = Keyring(config.keys_path)
     sealed = ring.entry(CONSENSUS_KEY).encrypted
-    secret = ring.load(CONSENSUS_KEY, _passphrase(config) if sealed else None)
-    key, node_key = secret.public_key, ring.entry(NODE_KEY).public_key
+    passphrase = _passphrase(config) if sealed else None
+    node, secret = ring.load(NODE_KEY, passphrase), ring.load(CONSENSUS_KEY, passphrase)
+    key = secret.public_key
+    proof = crypto.sign(secret, compute_ready_digest(node.public_key, key))
     genesis = decode_genesis(config.genesis_path.read_bytes())
-    address = address_of_key(key)
-    software, synced_height = f"coopd {VERSION}", int(status["height"])
-    arguments = (address, key, node_key, config.operator, software, sum(ENGINES.values()), synced_height)
+    address = address_of_key(node.public_key)
+    said = (config.operator, f"coopd {VERSION}", sum(ENGINES.values()), int(status["height"]))
+    arguments = (address, node.public_key, key, proof, *said)
     receipt = send_call(
         client,
         genesis,
@@ -270,7 +274,7 @@ def _say_ready(config: "Config") -> dict[str, Any]:
         registry.CONTRACT,
         "ready",
         arguments,
-        lambda tx: sign_transaction(genesis, tx, secret),
+        lambda tx: sign_transaction(genesis, tx, node),
     )
     return {"operator": config.operator, "height": receipt["height"], "consensusKey": "0x" + key.hex()}
 

@@ -128,7 +128,7 @@ def assemble_genesis(
 
 def operator_programs(operators: tuple[Operator, ...]) -> tuple[Value, ...]:
     """Return the programs that open the accounts of operators, to say `ready` from."""
-    opened = [address_of_key(public_key_of(operator.consensus_key)) for operator in operators]
+    opened = [address_of_key(public_key_of(operator.node_key)) for operator in operators]
     calls = [_call(auth.CONTRACT.id, _AUTH["open"], address) for address in opened]
     # A demonstration shows the way back from BFT to Raft at once, not after the seven days of a real one.
     calls.append(_call(registry.ID, SET_PARAMETER, RAFT_RETURN.name, 0, 0))

@@ -14,7 +14,9 @@ from protocol.contracts.assets.records import AUDITOR
 from protocol.contracts.conduct import CONVICTIONS
 from protocol.contracts.ledger.accounts import CUSTODY, MEMBER_FREE
 from protocol.contracts.policies import compute_address
+from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.contracts.registry.records import COUNCIL
+from protocol.crypto import SecretKey, sha256, sign
 from protocol.money import compute_day
 from protocol.types import Address, Height, PublicKey, Seconds
 from protocol.vm.context import Environment
@@ -43,7 +45,7 @@ SCHED, REGISTER, GRANTS, MULTISIG, DOCS = 3, 4, 6, 21, 51
 
 NODE = person("gas node")
 BANK = person("gas bank")
-NORTH = person("validator")
+NORTH = person("node")
 TWO: Value = (2, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
 HIDDEN: Value = (1, ((0, ALICE.key, 1), (0, TILL.key, 1)))
 CLUB = Person(PublicKey(b""), compute_address(TWO))
@@ -139,8 +141,10 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
     create = (SCHED, 1, 0, job)
     terms: tuple[Value, ...] = (((ASSETS, 7),), ((COOP, 10, 10),), (), None, 0, (3, 1, 20_000), 0)
     grant = (GRANTS, 1, 0, (ALICE.address, BOB.address, *[literal(t) for t in terms]))
-    ready = (REGISTER, 1, 0, (NODE.address, NODE.key, ALICE.key, "north", "1.0", 3, 0))
-    change = (REGISTER, 2, 1, (1, (0, NODE.key), 0, 0))
+    fresh = SecretKey(sha256(b"gas consensus key"))
+    proof = sign(fresh, compute_ready_digest(NODE.key, fresh.public_key))
+    ready = (REGISTER, 1, 0, (NODE.address, NODE.key, fresh.public_key, proof, "north", "1.0", 3, 0))
+    change = (REGISTER, 2, 1, (1, (0, fresh.public_key), 0, 0))
     both = (NODE.address, ALICE.address)
     pause = (REGISTER, 4, 0, (ASSETS, 7, 60))
     upgrade = (REGISTER, 7, 0, (ASSETS, 2, bytes(32), 0))

@@ -32,6 +32,7 @@ from protocol.chain.validators import EngineKind
 from protocol.codec import Value
 from protocol.contracts.policies import address_of_key, compute_address
 from protocol.contracts.registry import records as registry
+from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.crypto import SecretKey, public_key_of
 from protocol.merkle.tree import StateTree
 from protocol.transition import apply_genesis
@@ -85,15 +86,11 @@ class SmallChain:
         """Say for an operator that it could validate."""
         operator = self.operators[index]
         key, node_key = public_key_of(operator.consensus_key), public_key_of(operator.node_key)
-        address = address_of_key(key)
-        call: Value = (
-            registry.ID,
-            1,
-            0,
-            (address, key, node_key, operator.name, "test", 3, self.executor.head.height),
-        )
+        address, height = address_of_key(node_key), self.executor.head.height
+        proof = crypto.sign(operator.consensus_key, compute_ready_digest(node_key, key))
+        call: Value = (registry.ID, 1, 0, (address, node_key, key, proof, operator.name, "test", 3, height))
         tx = build_transaction(self.genesis, address, (call,), 100_000)
-        return sign_transaction(self.genesis, tx, operator.consensus_key)
+        return sign_transaction(self.genesis, tx, operator.node_key)
 
     def decide(self, engine: EngineKind, *indexes: int, not_before: int = 0) -> SignedTransaction:
         """Decide as the board that these operators certify the next epoch."""

@@ -29,6 +29,7 @@ from protocol.contracts.registry.records import (
     VERSIONS_KIND,
 )
 from protocol.params import PAUSE_SECONDS_MAX, QUERY_ITEMS_MAX, TEXT_BYTES_MAX, UPGRADES_MAX, VALIDATORS_MAX
+from protocol.vm import gas
 from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role
 from protocol.vm.kinds import (
     ADDRESS,
@@ -39,6 +40,7 @@ from protocol.vm.kinds import (
     SECONDS,
     U16,
     U63,
+    Data,
     Field,
     Fields,
     Integer,
@@ -48,9 +50,10 @@ from protocol.vm.kinds import (
 )
 
 DECIDERS: Final = (GOV, Role(COUNCIL))
+PROOF: Final = Data("signature", 64, 64)
 NAME: Final = Text("name", TEXT_BYTES_MAX)
 
-_OWN_KEY: Final = (Field("validator", ADDRESS, "of the consensus key"), Field("consensus_key", PUBLIC_KEY))
+_OWN_KEY: Final = (Field("node", ADDRESS, "of the node key"), Field("node_key", PUBLIC_KEY))
 _SOONEST: Final = "0: as soon as may be"
 
 METHODS: Final = (
@@ -59,17 +62,18 @@ METHODS: Final = (
         "ready",
         (
             *_OWN_KEY,
-            Field("node_key", PUBLIC_KEY),
+            Field("consensus_key", PUBLIC_KEY),
+            Field("proof", PROOF, "signature by the consensus key that it is that of the node"),
             Field("operator", OPERATOR),
             Field("software", SOFTWARE),
             Field("engines", ENGINES, "1 Raft, 2 BFT, 3 both"),
             Field("synced_height", HEIGHT, "to which it has the chain"),
         ),
         BOOL,
-        (Owner("validator"),),
-        100,
+        (Owner("node"),),
+        gas.SIGNATURE,
         epochs.ready,
-        "Say under a new consensus key that its validator could take part in a next epoch.",
+        "Say that a node could take part in a next epoch, under a consensus key that it has.",
     ),
     Method(
         2,
@@ -147,7 +151,7 @@ METHODS: Final = (
             Field("fingerprint", HASH, "of the schema that the node has"),
         ),
         BOOL,
-        (Owner("validator"),),
+        (Owner("node"),),
         100,
         upgrades.installed,
         "Say as a validator that the decided version of a contract is installed.",

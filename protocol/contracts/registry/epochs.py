@@ -9,6 +9,7 @@ which everybody can object. 5. until the seal it can be cancelled.
 
 from itertools import pairwise
 
+from protocol import codec, crypto
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
 from protocol.contracts import conduct, policies
@@ -31,6 +32,7 @@ from protocol.contracts.registry.records import (
     NextRow,
     ReadyRow,
 )
+from protocol.crypto import Domain
 from protocol.params import (
     BFT_VALIDATORS_MIN,
     EPOCH_AHEAD_BLOCKS_MAX,
@@ -45,16 +47,19 @@ from protocol.vm.view import View
 
 def ready(
     ctx: Context,
-    validator: Address,
-    consensus_key: PublicKey,
+    node: Address,
     node_key: PublicKey,
+    consensus_key: PublicKey,
+    proof: bytes,
     operator: str,
     software: str,
     engines: int,
     synced_height: int,
 ) -> Value:
     """Take note that a validator could take part in a next epoch."""
-    check_own_key(validator, consensus_key)
+    check_own_key(node, node_key)
+    if not crypto.verify(consensus_key, compute_ready_digest(node_key, consensus_key), proof):
+        fail(OTHER_KEY, "registry.proof", None, consensus_key)
     if synced_height >= ctx.environment.height:
         fail(NOT_READY, "registry.synced_height", ctx.environment.height - 1, synced_height)
     row = (SCHEMA, operator, node_key, software, engines, synced_height)
@@ -63,14 +68,19 @@ def ready(
     return True
 
 
-def check_own_key(validator: Address, consensus_key: PublicKey) -> None:
-    """Check that an address is the one that a consensus key was born with.
+def compute_ready_digest(node_key: PublicKey, consensus_key: PublicKey) -> Hash32:
+    """Compute what a consensus key signs to say that it is that of a node."""
+    return crypto.digest(Domain.READY, codec.encode((node_key, consensus_key)))
+
+
+def check_own_key(node: Address, node_key: PublicKey) -> None:
+    """Check that an address is the one that a node key was born with.
 
     Raises:
         CallFailed: OTHER_KEY.
     """
-    if policies.address_of_key(consensus_key) != validator:
-        fail(OTHER_KEY, "registry.consensus_key", None, consensus_key)
+    if policies.address_of_key(node_key) != node:
+        fail(OTHER_KEY, "registry.node_key", None, node_key)
 
 
 def propose(

@@ -202,7 +202,9 @@ ERRORS: Final = (
     ErrorType(TOO_FEW, "TOO_FEW", "BFT needs at least four validators."),
     ErrorType(NOT_READY, "NOT_READY", "A validator has not said that it is ready, or too long ago."),
     ErrorType(TWICE, "TWICE", "Two validators have one operator, consensus key or node key."),
-    ErrorType(OTHER_KEY, "OTHER_KEY", "The address is not that of the consensus key."),
+    ErrorType(
+        OTHER_KEY, "OTHER_KEY", "The address is not that of the node key, or the consensus key did not sign."
+    ),
     ErrorType(PAUSE_TERMS, "PAUSE_TERMS", "The method cannot be paused for so long, or so soon again."),
     ErrorType(NOT_PAUSED, "NOT_PAUSED", "The method is not paused."),
     ErrorType(SEAL_TERMS, "SEAL_TERMS", "The seal is too soon or too far ahead."),
@@ -213,6 +215,6 @@ ERRORS: Final = (
     ErrorType(HEIGHT_TERMS, "HEIGHT_TERMS", "The height is too soon or too far ahead."),
     ErrorType(SAME_VERSION, "SAME_VERSION", "The contract runs that version already, or it is too old."),
     ErrorType(NO_UPGRADE, "NO_UPGRADE", "No such upgrade of the contract is decided."),
-    ErrorType(NO_VALIDATOR, "NO_VALIDATOR", "The key is not that of a validator of the present epoch."),
+    ErrorType(NO_VALIDATOR, "NO_VALIDATOR", "The node is no validator of the present epoch."),
     ErrorType(UPGRADE_PENDING, "UPGRADE_PENDING", "Another version of the contract is decided already."),
 )

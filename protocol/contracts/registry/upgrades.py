@@ -74,17 +74,19 @@ def cancel_upgrade(ctx: Context, contract: int) -> Value:
 
 def installed(
     ctx: Context,
-    validator: Address,
-    consensus_key: PublicKey,
+    node: Address,
+    node_key: PublicKey,
     contract: int,
     version: int,
     fingerprint: Hash32,
 ) -> Value:
     """Take note that a validator has a decided version."""
-    check_own_key(validator, consensus_key)
+    check_own_key(node, node_key)
     record = ctx.environment.epoch
-    if record is None or record.index_of(consensus_key) is None:
-        fail(NO_VALIDATOR, "registry.validator", None, consensus_key)
+    validators = () if record is None else record.validators
+    consensus_key = next((one.consensus_key for one in validators if one.node_key == node_key), None)
+    if consensus_key is None:
+        fail(NO_VALIDATOR, "registry.validator", None, node_key)
     row = UPGRADES.get(ctx.view, UPGRADES.key(contract))
     if row is None or row[1:3] != (version, fingerprint):
         fail(NO_UPGRADE, "registry.upgrade", None if row is None else row[1], version)

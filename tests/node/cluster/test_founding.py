@@ -69,7 +69,7 @@ def test_every_operator_can_say_ready_and_the_board_decides() -> None:
         return answer_query(state, Seconds(TIME_MS // 1_000), "auth", query, (address,), None)
 
     for operator in operators:
-        assert ask("account", address_of_key(operator.consensus_key.public_key)) is not None
+        assert ask("account", address_of_key(operator.node_key.public_key)) is not None
     assert ask("roles", compute_address(board_policy())) == (COUNCIL,)
     assert ask("roles", demo_address("ada")) == ()
 

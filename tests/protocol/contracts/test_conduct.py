@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from protocol import crypto
 from protocol.chain.evidence import Evidence, EvidenceKind
 from protocol.chain.receipt import Receipt
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.codec import Value
 from protocol.contracts import conduct
 from protocol.contracts.registry import records as registry
+from protocol.contracts.registry.epochs import compute_ready_digest
+from protocol.crypto import SecretKey
 from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_EVIDENCE_MAX, EVIDENCE_BLOCKS_MAX
 from protocol.transition import BlockContext, Execution, check_accusation, execute_block
@@ -27,7 +30,7 @@ RECORDS = {record.number: record for record in (OLD, NEW, NOW)}
 
 def _world() -> World:
     council = program((AUTH, 4, NONE, (ALICE.address, registry.COUNCIL)))
-    opened = program(*[(AUTH, 1, NONE, (person(name).address,)) for name in (*NAMES, "v4")])
+    opened = program(*[(AUTH, 1, NONE, (person(f"node-{name}").address,)) for name in (*NAMES, "v4", "x")])
     return World((*founding(), council, opened))
 
 
@@ -60,8 +63,9 @@ def _one(world: World, instruction: Value, who: Person) -> Receipt:
 
 
 def _ready(world: World, key: str, operator: str, node: str) -> None:
-    who = person(key)
-    arguments = (who.address, who.key, person(node).key, operator, "1.0", 3, 0)
+    who, secret = person(node), SecretKey(crypto.sha256(key.encode()))
+    proof = crypto.sign(secret, compute_ready_digest(who.key, secret.public_key))
+    arguments = (who.address, who.key, secret.public_key, proof, operator, "1.0", 3, 0)
     assert _one(world, (REGISTRY, 1, 0, arguments), who).is_ok
 
 

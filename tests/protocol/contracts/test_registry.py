@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from protocol import crypto
 from protocol.chain.receipt import Receipt
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.codec import Value
 from protocol.contracts.registry import records as registry
+from protocol.contracts.registry.epochs import compute_ready_digest
+from protocol.crypto import SecretKey
 from protocol.errors import Code
 from protocol.params import (
     EPOCH_AHEAD_BLOCKS_MAX,
@@ -26,7 +29,7 @@ NODES = [person(f"node{i}") for i in range(5)]
 
 def _world() -> World:
     council = program((AUTH, 4, NONE, (ALICE.address, registry.COUNCIL)))
-    opened = program(*[(AUTH, 1, NONE, (validator.address,)) for validator in VALIDATORS])
+    opened = program(*[(AUTH, 1, NONE, (node.address,)) for node in NODES])
     return World((*founding(), council, opened))
 
 
@@ -43,11 +46,17 @@ def _ready(
     engines: int = 3,
     synced_height: int = 0,
 ) -> Receipt:
-    who = VALIDATORS[index]
+    who = NODES[index] if node is None else node
     name = f"op{index}" if operator is None else operator
-    key = NODES[index].key if node is None else node.key
-    call = (REGISTRY, 1, 0, (who.address, who.key, key, name, "1.0", engines, synced_height))
+    key, proof = VALIDATORS[index].key, _prove(index, who)
+    call = (REGISTRY, 1, 0, (who.address, who.key, key, proof, name, "1.0", engines, synced_height))
     return _one(world, call, who)
+
+
+def _prove(index: int, node: Person) -> bytes:
+    """Sign by a validator's consensus key that it is that of a node."""
+    secret = SecretKey(crypto.sha256(b"validator%d" % index))
+    return crypto.sign(secret, compute_ready_digest(node.key, secret.public_key))
 
 
 def _propose(
@@ -152,12 +161,20 @@ def test_nobody_takes_part_twice(case: str) -> None:
     assert _propose(world, EngineKind.RAFT, indexes).code == registry.TWICE
 
 
-def test_readiness_is_said_under_the_key_itself() -> None:
-    world = _world()
-    other = (REGISTRY, 1, 0, (ALICE.address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0", 3, 0))
-    assert _one(world, other, ALICE).code == registry.OTHER_KEY
-    theirs = (REGISTRY, 1, 0, (VALIDATORS[0].address, VALIDATORS[0].key, NODES[0].key, "op0", "1.0", 3, 0))
-    assert _one(world, theirs, ALICE).code == Code.POLICY_UNMET
+def test_readiness_is_said_under_both_keys() -> None:
+    world, (node, other) = _world(), NODES[:2]
+    rest = ("op0", "1.0", 3, 0)
+    proof = _prove(0, node)
+
+    def say(who: Person, actor: Person, proof: bytes) -> int:
+        call = (REGISTRY, 1, 0, (actor.address, node.key, VALIDATORS[0].key, proof, *rest))
+        return _one(world, call, who).code
+
+    assert say(other, other, proof) == registry.OTHER_KEY, "the account is not that of the node key"
+    assert say(other, node, proof) == Code.POLICY_UNMET, "nobody speaks for another node"
+    assert say(node, node, _prove(0, other)) == registry.OTHER_KEY, "the key signed that it is another's"
+    assert say(node, node, _prove(1, node)) == registry.OTHER_KEY, "another key signed"
+    assert say(node, node, proof) == Code.OK
 
 
 def test_the_software_of_every_validator_knows_the_engine() -> None:

@@ -28,7 +28,7 @@ from tests.protocol.ledger_world import ALICE, AUTH, BOB, NONE, Person, World, f
 
 NUMBER = 4
 COUNTER = ContractId(1_000)
-NORTH = person("validator")
+NORTH = person("node")
 COUNTS: Table[tuple[int, int]] = Table(COUNTER, 1, "count", (), (Field("count", U63),), doc="The count.")
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from node.config import VERSION
 from node.errors import OperationError
+from node.job_proof import HISTORY_KEY, JobProof
+from node.store.history import list_journal_rows
 from node.store.records import BlockCommit, Head
 from node.store.state import StateAhead, state_damaged
 from node.store.store import Store
@@ -273,7 +275,28 @@ class Executor:
 
     def write(self, blocks: Sequence[tuple[Prepared, Certificate]]) -> None:
         """Make certified blocks durable in one transaction, all or none; waits for the disk: for a worker."""
-        self._store.commit_blocks([_commit_of(prepared, certificate) for prepared, certificate in blocks])
+        self._store.commit_blocks(
+            [self._commit_of(prepared, certificate) for prepared, certificate in blocks]
+        )
+
+    def _commit_of(self, prepared: Prepared, certificate: Certificate) -> BlockCommit:
+        execution, proof = prepared.execution, b""
+        if execution.job_receipts:
+            value = execution.writes[HISTORY_KEY]
+            assert value is not None, "runs of jobs are named by the state"
+            proof = JobProof(value, self.tree.prove(HISTORY_KEY, prepared.delta)).encode()
+        return BlockCommit(
+            prepared.block,
+            certificate,
+            execution.writes,
+            execution.receipt_bytes,
+            list_journal_rows(execution),
+            execution.touched,
+            execution.job_receipt_bytes,
+            execution.job_touched,
+            proof,
+            execution.next_record,
+        )
 
     def advance(self, prepared: Prepared) -> None:
         """Make a durable block, the last one written, the head of what is kept in memory."""
@@ -357,16 +380,3 @@ def require_versions(state: StateReader) -> None:
 def _head_after(prepared: Prepared) -> Head:
     header = prepared.block.header
     return Head(header.height, prepared.block.id, header.time_ms, header.state_root, header.epoch)
-
-
-def _commit_of(prepared: Prepared, certificate: Certificate) -> BlockCommit:
-    execution = prepared.execution
-    return BlockCommit(
-        prepared.block,
-        certificate,
-        execution.writes,
-        execution.receipt_bytes,
-        tuple([(r.account + r.sequence.to_bytes(6, "big"), r.raw) for r in execution.journal]),
-        execution.touched,
-        execution.next_record,
-    )

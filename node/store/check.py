@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from node.store import blocks, history
+from node.job_proof import HISTORY_KEY, NO_RUNS, JobHistory
+from node.store import blocks, history, jobs
 from node.store.anchor import load_anchor
 from node.store.environment import Txn
 from node.store.packing import pack_list
@@ -116,6 +117,7 @@ class _Walk:
         "_genesis",
         "_genesis_hash",
         "_parent",
+        "_runs",
         "_txn",
         "_view",
         "findings",
@@ -132,6 +134,7 @@ class _Walk:
         self.record: EpochRecord = genesis.epoch
         self.transactions = 0
         self._entries = 0
+        self._runs: JobHistory | None = NO_RUNS
         self.findings: list[Finding] = []
 
     def check_height(self, height: Height) -> None:
@@ -161,6 +164,7 @@ class _Walk:
     def check_anchor(self, base: Height) -> None:
         """Check what a snapshot stands on, and begin the walk above it."""
         self._parent = blocks.load_committed_id(self._txn, base)
+        self._runs = None
         try:
             anchor = load_anchor(self._txn, base)
             if anchor is None or anchor.header.compute_id() != self._parent:
@@ -172,6 +176,9 @@ class _Walk:
 
     def check_state(self, check: StateCheck | None) -> int:
         """Build the state tree again and compare; return the number of keys."""
+        named, found = self._view.get(HISTORY_KEY), self._runs
+        if found is not None and not found.is_named_by(named):
+            self._find(self._view.height, "jobs: runs are missing that the state names")
         tree = StateTree.build(self._genesis.tree_bits, self._view.items())
         if tree.root != self._view.head.state_root:
             self._find(self._view.height, "state: another root than the head's")
@@ -207,7 +214,13 @@ class _Walk:
         ids = history.load_tx_ids(self._txn, header.height)
         if ids != self._compute_tx_ids(header.height):
             self._find(header.height, "transaction ids: not those of the block")
-        for entry in history.list_tx_entries(header.height, ids):
+        try:
+            self._runs = jobs.check_runs(self._txn, header, self._runs)
+        except Rejected as rejected:
+            self._find(header.height, f"jobs: {rejected.detail}")
+            self._runs = None
+        runs = jobs.load_run_ids(self._txn, header.height)
+        for entry in history.list_tx_entries(header.height, ids, runs):
             self._entries += _weigh(entry)
 
     def _compute_tx_ids(self, height: Height) -> tuple[TxId, ...]:

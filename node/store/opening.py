@@ -4,6 +4,7 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import OperationError
+from node.store.history import list_journal_rows
 from node.store.store import Store
 from protocol.chain.genesis import Genesis, decode_genesis
 from protocol.errors import Rejected
@@ -40,7 +41,8 @@ def found_store(path: Path, genesis: Genesis) -> None:
     """
     execution = apply_genesis(genesis)
     items = ((key, value) for key, value in execution.writes.items() if value is not None)
-    Store.create(path, genesis, execution.writes, StateTree.build(genesis.tree_bits, items).root)
+    root = StateTree.build(genesis.tree_bits, items).root
+    Store.create(path, genesis, execution.writes, root, list_journal_rows(execution))
 
 
 def load_genesis(path: Path) -> Genesis:

@@ -9,7 +9,7 @@ from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Reader
-from protocol.params import INT64_MAX
+from protocol.params import INT64_MAX, JOB_INDEX_FIRST
 from protocol.types import Address, BlockId, EpochNumber, Hash32, Height, TimeMs, TxId
 
 HEAD_BYTES_MAX: Final = 256
@@ -59,6 +59,9 @@ class BlockCommit:
         receipt_bytes: one a transaction.
         journal: (ledger account, 30 bytes | sequence u48, row); sequences ascend per account, block by block.
         touched: per transaction, the accounts in whose history it belongs.
+        job_receipt_bytes: one a run of a job.
+        job_touched: per run of a job, the accounts in whose history it belongs.
+        job_proof: what proves these receipts (`jobs.JobProof`); empty when no job ran.
         next_record: the epoch record that takes over, when the block is a seal.
     """
 
@@ -68,16 +71,28 @@ class BlockCommit:
     receipt_bytes: tuple[bytes, ...]
     journal: tuple[tuple[bytes, bytes], ...] = ()
     touched: tuple[tuple[Address, ...], ...] = ()
+    job_receipt_bytes: tuple[bytes, ...] = ()
+    job_touched: tuple[tuple[Address, ...], ...] = ()
+    job_proof: bytes = b""
     next_record: EpochRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TxPlace:
-    """Say where a transaction stands in the chain."""
+    """Say where a transaction, or the run of a job, stands in the chain.
+
+    Args:
+        index: in its block; runs of jobs begin at `JOB_INDEX_FIRST`.
+    """
 
     height: Height
     index: int
     tx_id: TxId
+
+    @property
+    def is_job(self) -> bool:
+        """Tell whether a job ran here."""
+        return self.index >= JOB_INDEX_FIRST
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from node.store import blocks, history, state
+from node.store import blocks, history, jobs, state
 from node.store.environment import Environment, Peek, Txn
 from node.store.records import BlockCommit, Head, JournalRow, TxPlace
 from node.store.state import StateView
@@ -43,9 +43,17 @@ class Store:
 
     @classmethod
     def create(
-        cls, path: Path, genesis: Genesis, state_writes: Mapping[bytes, bytes | None], state_root: Hash32
+        cls,
+        path: Path,
+        genesis: Genesis,
+        state_writes: Mapping[bytes, bytes | None],
+        state_root: Hash32,
+        journal: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         """Found the database of a chain, whole or not at all; open it afterwards.
+
+        Args:
+            journal: rows of the founding programs, as in `BlockCommit`.
 
         Raises:
             OperationError: `store.exists`, `store.locked`, `store.disk_low`.
@@ -54,6 +62,7 @@ class Store:
         def fill(txn: Txn) -> None:
             blocks.save_genesis(txn, genesis, state_root)
             state.save_first_state(txn, state_writes)
+            history.save_journal(txn, Height(0), journal)
 
         Environment.create(path, SCHEMA, fill)
 
@@ -255,21 +264,21 @@ class Store:
     # --- history
 
     def place_of(self, tx_id: bytes) -> TxPlace | None:
-        """Return where a committed transaction stands."""
+        """Return where a committed transaction, or the run of a job, stands."""
         with self._environment.peek() as peek:
             return history.find_transaction(peek, tx_id)
 
     def transaction(self, tx_id: bytes) -> tuple[Height, int, bytes] | None:
-        """Return (height, index, signed bytes) of a committed transaction."""
+        """Return (height, index, signed bytes) of a committed transaction; None for the run of a job."""
         place = self.place_of(tx_id)
-        if place is None:
+        if place is None or place.is_job:
             return None
         with self._environment.read() as txn:
             raw = blocks.load_transaction_bytes(txn, place.height, place.index)
         return place.height, place.index, raw
 
     def receipt(self, tx_id: bytes) -> tuple[Height, int, bytes] | None:
-        """Return (height, index, receipt bytes) of a committed transaction."""
+        """Return (height, index, receipt bytes) of a committed transaction, or of the run of a job."""
         with self._environment.peek() as peek:
             place = history.find_transaction(peek, tx_id)
             if place is None:
@@ -277,9 +286,24 @@ class Store:
             return place.height, place.index, history.load_receipt(peek, place)
 
     def receipts(self, height: int) -> tuple[bytes, ...]:
-        """Return all receipts of a block, in order."""
+        """Return the receipts of all transactions of a block, in order."""
         with self._environment.read() as txn:
             return history.load_receipts(txn, height)
+
+    def run_receipts(self, height: int) -> tuple[bytes, ...]:
+        """Return the receipts of all jobs that ran in a block, in order."""
+        with self._environment.read() as txn:
+            return jobs.load_run_receipts(txn, height)
+
+    def run_ids(self, height: int) -> tuple[TxId, ...]:
+        """Return the ids of all runs of jobs in a block, in order."""
+        with self._environment.read() as txn:
+            return jobs.load_run_ids(txn, height)
+
+    def run_proof(self, height: int) -> bytes | None:
+        """Return what proves the receipts of a block's jobs (`JobProof`); None when none ran."""
+        with self._environment.read() as txn:
+            return jobs.load_run_proof(txn, height)
 
     def evidence(self, height: int) -> tuple[Evidence, ...]:
         """Return the evidence that a block carries."""
@@ -294,7 +318,7 @@ class Store:
     def account_transactions(
         self, address: bytes, before: tuple[int, int] | None = None, limit: int = 50
     ) -> list[TxPlace]:
-        """Return the transactions that touched an account, newest first, below (height, index)."""
+        """Return the transactions and jobs that touched an account, newest first, below (height, index)."""
         with self._environment.peek() as peek:
             return history.find_account_transactions(peek, address, before, limit)
 

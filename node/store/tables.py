@@ -41,14 +41,19 @@ TX_IDS: Final = "tx_ids"
 RECEIPTS: Final = "receipts"
 """height u64 -> its receipts, packed."""
 
+JOB_RUNS: Final = "job_runs"
+"""height u64 -> the runs of its jobs, packed: their ids together, what proves them, one receipt each."""
+
 JOURNAL: Final = "journal"
-"""height u64 -> its journal rows, packed."""
+"""height u64 -> its journal rows, packed; those of the founding programs stand at 0."""
 
 TX_RUNS: Final = "tx_runs"
-"""Runs of: first 8 bytes of a transaction id | height u48 | index u16."""
+"""Runs of: first 8 bytes of the id of a transaction or of a job's run | height u48 | index u16; the top bit
+of an index marks a job."""
 
 ACCOUNT_RUNS: Final = "account_runs"
-"""Runs of: address | height u48 | index u16, for every account a transaction touched."""
+"""Runs of: address | height u48 | index u16, for every account that a transaction or a
+job touched."""
 
 JOURNAL_RUNS: Final = "journal_runs"
 """Runs of: ledger account, 30 bytes | sequence u48 | height u48 | position u32 in the packed rows."""
@@ -63,7 +68,7 @@ class Schema:
 
 
 SCHEMA: Final = Schema(
-    1,
+    2,
     (
         META,
         EPOCHS,
@@ -75,6 +80,7 @@ SCHEMA: Final = Schema(
         UNDO,
         TX_IDS,
         RECEIPTS,
+        JOB_RUNS,
         JOURNAL,
         TX_RUNS,
         ACCOUNT_RUNS,

@@ -189,11 +189,18 @@ class StateTree:
         at = page.find(key_hash)
         return at >= 0 and page[at + 32 : at + ENTRY_BYTES] == sha256(VALUE_PREFIX + value).digest()
 
-    def prove(self, key: bytes) -> StateProof:
-        """Prove what a key holds at the present root, or that it is absent; `verify_state` checks it."""
+    def prove(self, key: bytes, above: TreeDelta | None = None) -> StateProof:
+        """Prove what a key holds at the present root, or that it is absent; `verify_state` checks it.
+
+        Args:
+            above: prove at the root of what is computed and not in place yet.
+        """
+        assert above is None or above.base == self._root, "delta of another tree"
         key_hash = sha256(KEY_PREFIX + key).digest()
         index = int.from_bytes(key_hash[:4], "big") >> self._shift
-        page, siblings = self._pages[index], self._siblings(index)
+        page, siblings = self._pages[index], self._siblings(index, above)
+        if above is not None:
+            page = above.pages.get(index, page)
         while len(page) > PAGE_BYTES_MAX:
             depth = len(siblings)
             parts = split_page(page, depth)
@@ -209,10 +216,11 @@ class StateTree:
         """Prove a bucket at the present root: the siblings for `verify_page`."""
         return self._siblings(index)
 
-    def _siblings(self, index: int) -> tuple[bytes, ...]:
+    def _siblings(self, index: int, above: TreeDelta | None = None) -> tuple[bytes, ...]:
         siblings = []
-        for level in reversed(self._nodes):
-            node, at = level[index >> 4], _NODE_HEAD + 32 * (index & 15)
+        changed = ({},) * len(self._nodes) if above is None else above.nodes
+        for level, edited in zip(reversed(self._nodes), reversed(changed), strict=True):
+            node, at = edited.get(index >> 4, level[index >> 4]), _NODE_HEAD + 32 * (index & 15)
             siblings.append(node[_NODE_HEAD:at] + node[at + 32 :])
             index >>= 4
         return tuple(reversed(siblings))

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from node import sync as sync_module
 from node.executor import Ahead, Executor
 from node.net.transport import Channel, PeerId
+from node.store.opening import found_store
 from node.store.store import Store
 from node.store.tables import BLOCKS
 from node.sync import (
@@ -32,7 +33,6 @@ from protocol.chain.block import Block, decode_block
 from protocol.chain.certificate import Certificate
 from protocol.chain.transaction import decode_signed
 from protocol.errors import Code, Rejected
-from protocol.merkle.tree import StateTree
 from protocol.sync.messages import (
     Blocks,
     ChainStatus,
@@ -42,7 +42,6 @@ from protocol.sync.messages import (
     decode_sync,
     encode_sync,
 )
-from protocol.transition import apply_genesis
 from protocol.types import Height
 from tests.node.small_chain import SmallChain
 
@@ -100,12 +99,7 @@ def serving(folder: Path, blocks: int) -> Node:
 
 @asynccontextmanager
 async def lagging(folder: Path, full: Node) -> AsyncIterator[Node]:
-    genesis = full.chain.genesis
-    execution = apply_genesis(genesis)
-    items = [(key, value) for key, value in execution.writes.items() if value is not None]
-    Store.create(
-        folder / "lagging", genesis, execution.writes, StateTree.build(genesis.tree_bits, items).root
-    )
+    found_store(folder / "lagging", full.chain.genesis)
     store = Store.open(folder / "lagging")
     node = Node(full.chain, store, Executor(store))
     async with trio.open_nursery() as nursery:

@@ -149,7 +149,7 @@ class ChainMaker:
             receipts,
             tuple(journal),
             tuple((t.tx.actors[0], address(0)) for t in transactions),
-            next_record,
+            next_record=next_record,
         )
         self.record = next_record or self.record
         return commit

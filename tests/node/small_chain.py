@@ -16,6 +16,7 @@ from node.cluster.founding import (
     make_operators,
 )
 from node.executor import Executor
+from node.store.opening import found_store
 from node.store.store import Store
 from protocol import crypto
 from protocol.chain.block import Block
@@ -34,8 +35,6 @@ from protocol.contracts.policies import address_of_key, compute_address
 from protocol.contracts.registry import records as registry
 from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.crypto import SecretKey, public_key_of
-from protocol.merkle.tree import StateTree
-from protocol.transition import apply_genesis
 from protocol.types import BlockId, Hash32, Height, Seconds, TimeMs, View
 from tests.protocol.accuse import double_vote_by
 
@@ -51,11 +50,7 @@ class SmallChain:
             self.operators[:operators], time_ms, load_members=load_members, spare=self.operators[operators:]
         )
         self.genesis_hash = self.genesis.compute_hash()
-        execution = apply_genesis(self.genesis)
-        items = [(key, value) for key, value in execution.writes.items() if value is not None]
-        Store.create(
-            path, self.genesis, execution.writes, StateTree.build(self.genesis.tree_bits, items).root
-        )
+        found_store(path, self.genesis)
         self.store = Store.open(path)
         self.executor = Executor(self.store)
         self._by_key = {public_key_of(o.consensus_key): o.consensus_key for o in self.operators}

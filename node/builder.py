@@ -71,6 +71,8 @@ class Builder:
         self._me = me
         self._pace = pace
         self._pending = trio.Event()
+        self._idle = trio.CancelScope()
+        self._is_clock_moved = False
         self._cost_seconds = _COST_START_SECONDS
         self._is_barren = False
         self._last_built = -math.inf
@@ -82,6 +84,11 @@ class Builder:
         """Say that transactions or evidence are waiting."""
         self._pending.set()
 
+    def show_clock(self) -> None:
+        """Let the next block come at once, even an empty one: the clock was moved, and all shall see it."""
+        self._is_clock_moved = True
+        self._idle.deadline = trio.current_time()
+
     async def wait_for_work(self, parent: Prepared | None = None) -> bool:
         """Wait for evidence, for a transaction and its batch window, or for the idle time to pass.
 
@@ -92,7 +99,7 @@ class Builder:
         """
         others = () if parent is None else parent.block.transactions
         taken = sum(self._mempool.get(signed.id) is not None for signed in others)
-        with trio.move_on_after(self._idle_seconds()) as idle:
+        with trio.move_on_after(self._idle_seconds()) as self._idle:
             if self._is_barren:
                 with trio.move_on_after(RETRY_SECONDS):
                     await self._news()
@@ -106,7 +113,7 @@ class Builder:
             if len(self._evidence) or len(self._mempool) - taken >= self._affordable_txs():
                 wait_ms = self._pace.interval_ms_min - since_last * 1_000
             await trio.sleep(max(wait_ms, 0) / 1_000)
-        return idle.cancelled_caught
+        return self._idle.cancelled_caught
 
     def build(
         self,
@@ -123,7 +130,7 @@ class Builder:
             parent: a proposal on the head that may be decided soon; then the block is built on it.
         """
         started = trio.current_time()
-        self._last_built, self._window_began = started, math.inf
+        self._last_built, self._window_began, self._is_clock_moved = started, math.inf, False
         taken = () if parent is None else parent.block.transactions
         below_ms = self._executor.head.time_ms if parent is None else parent.block.header.time_ms
         time_ms = TimeMs(max(self._clock.wall_ms(), below_ms + 1))
@@ -155,7 +162,7 @@ class Builder:
     def _idle_seconds(self) -> float:
         """Return how long members may be waited for."""
         head, idle_seconds = self._executor.head, float(self._pace.idle_seconds)
-        if head.height == 0:
+        if head.height == 0 or self._is_clock_moved:
             return 0.0  # The first block shows that the chain runs.
         left_seconds = idle_seconds - (self._clock.wall_ms() - head.time_ms) / 1_000
         due = self._executor.next_due_time()

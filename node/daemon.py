@@ -197,6 +197,7 @@ class Daemon:
             self.executor,
             self.mempool,
             self.intake,
+            self.builder,
             self.driver,
             self.sync,
             self.snapshots,

@@ -10,7 +10,8 @@ from typing import Final
 
 import trio
 
-from node.clock import Clock
+from node.builder import Builder
+from node.clock import Clock, SystemClock
 from node.config import VERSION, Config
 from node.driver import Driver
 from node.executor import Executor
@@ -31,6 +32,7 @@ from protocol.consensus.inputs import HandOverAsked
 from protocol.errors import Code, Rejected
 from protocol.types import Height
 
+OFFSET_DIGITS_MAX: Final = 13
 SETTLE_SECONDS: Final = 0.001
 """How long a proof waits for a block that is on disk to become the head in memory."""
 
@@ -45,6 +47,7 @@ class Parts:
     executor: Executor
     mempool: Mempool
     intake: Intake
+    builder: Builder
     driver: Driver
     sync: BlockSync
     snapshots: Joining
@@ -110,6 +113,9 @@ class NodeHandlers:
                 set_level(level)
             case "cut", keys if parts.executor.rules.is_dev:
                 parts.network.cut([_read_peer(key) for key in keys])
+            case "clock", (offset,) if parts.executor.rules.is_dev and isinstance(parts.clock, SystemClock):
+                parts.clock.offset_ms = _read_offset(offset, parts.clock.offset_ms)
+                parts.builder.show_clock()
             case _:
                 raise Rejected(Code.MALFORMED, f"no command {command!r} with {len(arguments)} arguments here")
         await trio.lowlevel.checkpoint()
@@ -132,6 +138,8 @@ class NodeHandlers:
             warnings.append(
                 f"{len(parts.store.damaged)} stored blocks are damaged and fetched again: check the disk"
             )
+        if isinstance(parts.clock, SystemClock) and parts.clock.offset_ms:
+            warnings.append(f"the clock was moved: {parts.clock.offset_ms // 1_000:,} s ahead")
         if parts.sync.is_behind:
             warnings.append(f"catching up: {head.height} of {parts.sync.target}")
         return Status(
@@ -213,6 +221,13 @@ class NodeHandlers:
             for phase, seconds in (parts.intake.phase_seconds | parts.driver.phase_seconds).items()
         ]
         return (*whole, *phases)
+
+
+def _read_offset(text: str, offset_ms: int) -> int:
+    """Read how far the clock shall be ahead; block times never go back, so neither does it."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= OFFSET_DIGITS_MAX) or int(text) < offset_ms:
+        raise Rejected(Code.MALFORMED, f"the clock is {offset_ms} ms ahead, and only goes forward")
+    return int(text)
 
 
 def _read_peer(text: str) -> PeerId:

@@ -18,6 +18,7 @@ from node.cli.member_home import Connection, MemberHome
 from node.cli.payments import (
     Asset,
     build_transfer,
+    read_clock,
     read_typed_amount,
     send,
     sign_transaction,
@@ -152,7 +153,8 @@ def pay(
     shown = format_amount(minor, asset.decimals, asset.symbol)
     text = format_address(payee, chain.hrp)
     terminal.note(f"Pay {shown} to {home.name_of(payee)} ({text})" + (f', memo "{memo}"' if memo else ""))
-    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, memo)
+    now = read_clock(client, chain.genesis)
+    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, memo, now)
     if dry_run:
         _show_trial(client.call("tx_simulate", tx="0x" + tx.encode().hex()), asset)
         return

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from node.catalog import fill
-from node.cli.payments import build_transaction, send
+from node.cli.payments import build_transaction, read_clock, send
 from node.cli.rpc_client import RpcClient
 from node.cli.session import session
 from node.cli.terminal import Exit, Failure
@@ -143,7 +143,8 @@ def send_call(
     """
     number = next(known.id for known in contract.methods if known.name == method)
     call: Value = (contract.id, number, 0, arguments)
-    receipt = send(client, sign(build_transaction(genesis, actor, (call,), GAS_LIMIT)))
+    tx = build_transaction(genesis, actor, (call,), GAS_LIMIT, read_clock(client, genesis))
+    receipt = send(client, sign(tx))
     if not receipt["ok"]:
         failure = failure_of_receipt(decode_receipt(bytes.fromhex(str(receipt["raw"])[2:])), REGISTRY)
         text = fill(failure.entry, session.terminal.language, failure.params)

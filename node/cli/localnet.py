@@ -1,6 +1,7 @@
 """`coopd localnet`: a co-operative on this machine, to try and to disturb."""
 
 import contextlib
+import datetime
 import os
 import shutil
 import signal
@@ -59,6 +60,7 @@ def up(
         scenario: Found it as a village of fifty members, or plain: three members and a cashier.
     """
     from node.cluster.local import STATE_FILE, LocalNet
+    from node.cluster.time_travel import tell_clock
     from protocol.chain.validators import EngineKind
     from protocol.params import BFT_VALIDATORS_MIN
 
@@ -89,6 +91,8 @@ def up(
     try:
         net.start()
         _await_first_block(net)
+        for node in net.state.nodes:
+            tell_clock(net, node)
         took = time.monotonic() - began
         # Before the screen says how to stop, stopping must work.
         interrupted = None if detach else _catch_interrupts()
@@ -150,13 +154,86 @@ def resume(node: str, /) -> None:
 def restart(node: str, /) -> None:
     """Start a node anew; ends it first, in order, when it still runs."""
     from node.cluster.processes import stop_all
+    from node.cluster.time_travel import tell_clock
 
     net = _open()
     found = net.node(node)
     if found.daemon is not None:
         stop_all([found.daemon])
     net.restart(found)
+    if net.state.ahead_ms:
+        net.wait(lambda _: found.status(0.5) is not None)
+        tell_clock(net, found)
     session.terminal.show({"node": node, "restarted": True}, f"{node} starts again")
+
+
+@localnet_app.command
+def advance(what: str, /) -> None:
+    """Let time pass: all nodes move their clocks, and what comes due on the way runs in its order.
+
+    Args:
+        what: How long, as in 5m, 12h, 30d, 2w; or until when there, as in 2030-01-31 or 2030-01-31T09:00.
+    """
+    from node.cli.rpc_client import RpcClient
+    from node.cluster.processes import is_alive
+    from node.cluster.time_travel import advance as advance_clocks
+    from node.cluster.time_travel import compute_now_ms
+
+    net = _open()
+    offset = net.genesis.utc_offset_seconds
+    now_ms = compute_now_ms(net)
+    target_ms = read_time_ms(what, now_ms, offset)
+    if target_ms < now_ms:
+        raise Failure(
+            "The clocks were not moved.",
+            f"it is {format_time(now_ms // 1_000, offset)} there already, and time does not go back.",
+            "name a later time, or begin anew: coopd localnet clean",
+            "cli.usage",
+            Exit.USAGE,
+        )
+    url = next((node.url for node in net.state.nodes if is_alive(node.daemon)), net.state.nodes[0].url)
+    client = RpcClient(url)
+
+    def find_due() -> int | None:
+        due = client.call("sched_due")["value"]
+        return int(due[0]["due"]) if due else None
+
+    steps = advance_clocks(net, target_ms, find_due)
+    header = client.call("chain_getHeader", block="latest")
+    shown = format_time(int(header["time"]) // 1_000, offset)
+    session.terminal.show(
+        {"time": header["time"], "height": header["height"], "steps": steps},
+        f"It is {shown} now, at height {header['height']:,}.",
+    )
+
+
+def read_time_ms(text: str, now_ms: int, utc_offset_seconds: int) -> int:
+    """Read a span of time from now on, or a date of the co-op's calendar; returns Unix milliseconds.
+
+    Raises:
+        Failure: it is neither.
+    """
+    number, unit = text[:-1], {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}.get(text[-1:])
+    if unit is not None and number.isascii() and number.isdecimal() and len(number) <= 9:
+        return now_ms + int(number) * unit * 1_000
+    try:
+        zone = datetime.timezone(datetime.timedelta(seconds=utc_offset_seconds))
+        date = datetime.datetime.fromisoformat(text).replace(tzinfo=zone)
+    except ValueError:
+        raise Failure(
+            "The clocks were not moved.",
+            f"{text[:40]!r} is neither a span of time nor a date.",
+            "as in: coopd localnet advance 30d, or coopd localnet advance 2030-01-31T09:00",
+            "cli.usage",
+            Exit.USAGE,
+        ) from None
+    return int(date.timestamp()) * 1_000
+
+
+def format_time(seconds: int, utc_offset_seconds: int) -> str:
+    """Write a Unix time as the co-op's calendar and clocks show it."""
+    zone = datetime.timezone(datetime.timedelta(seconds=utc_offset_seconds))
+    return f"{datetime.datetime.fromtimestamp(seconds, zone):%Y-%m-%d %H:%M}"
 
 
 @localnet_app.command
@@ -293,6 +370,7 @@ def _screen(net: "LocalNet", wanted_port: int, took: float, *, detach: bool) -> 
         f"  {coop} --as ada me",
         f"  {coop} --as ada pay bo 25 --memo seeds",
         f"  {coop} verify receipt",
+        f"  {coopd} localnet advance 30d",
         f"  {coopd} localnet kill n2 && sleep 2 && {coopd} localnet status",
     ]
     spare = [node.name for node in net.state.nodes if (found := node.status()) and found.role == "observer"]

@@ -27,7 +27,7 @@ from protocol.codec import Value
 from protocol.contracts.assets import contract as assets
 from protocol.contracts.policies import address_of_key
 from protocol.crypto import SecretKey, public_key_of
-from protocol.params import SEQUENCE_BITS
+from protocol.params import HEARTBEAT_BLOCK_SECONDS, SEQUENCE_BITS
 from protocol.types import Address, Gas, Hash32, Seconds
 
 EXPIRY_SECONDS: Final = 120
@@ -82,24 +82,51 @@ def read_typed_amount(client: RpcClient, text: str, symbol: str | None) -> tuple
 
 
 def build_transfer(
-    genesis: Genesis, payer: Address, payee: Address, asset: int, amount: int, memo: str = ""
+    genesis: Genesis,
+    payer: Address,
+    payee: Address,
+    asset: int,
+    amount: int,
+    memo: str = "",
+    now: int | None = None,
 ) -> Transaction:
     """Build the transaction that pays another account."""
     call: Value = (assets.CONTRACT.id, TRANSFER, 0, (payer, payee, asset, amount, memo.encode() or None))
-    return build_transaction(genesis, payer, (call,))
+    return build_transaction(genesis, payer, (call,), now=now)
+
+
+def read_clock(client: RpcClient, genesis: Genesis) -> int:
+    """Return the time, Unix seconds, from which a transaction's life counts.
+
+    That of this machine, which no node can change; but on a chain of development, whose clocks can be moved
+    ahead, that of the newest block, which may be as old as the chain idles.
+    """
+    now = int(time.time())
+    if not genesis.is_dev:
+        return now
+    head = int(client.call("chain_getHeader", block="latest")["time"]) // 1_000
+    return head + HEARTBEAT_BLOCK_SECONDS if head > now + EXPIRY_SECONDS else now
 
 
 def build_transaction(
-    genesis: Genesis, actor: Address, instructions: tuple[Value, ...], gas_limit: int = GAS_LIMIT
+    genesis: Genesis,
+    actor: Address,
+    instructions: tuple[Value, ...],
+    gas_limit: int = GAS_LIMIT,
+    now: int | None = None,
 ) -> Transaction:
-    """Build an unordered transaction of one actor that expires soon."""
+    """Build an unordered transaction of one actor that expires soon.
+
+    Args:
+        now: as `read_clock` says; the time of this machine without it.
+    """
     return Transaction(
         genesis.name,
         (actor,),
         0,
         UNORDERED,
         secrets.randbits(SEQUENCE_BITS),
-        Seconds(int(time.time()) + EXPIRY_SECONDS),
+        Seconds((int(time.time()) if now is None else now) + EXPIRY_SECONDS),
         Gas(gas_limit),
         0,
         ((), instructions),

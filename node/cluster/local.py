@@ -75,6 +75,7 @@ class LocalState(msgspec.Struct):
     load_members: int
     nodes: list[LocalNode]
     scenario: str = PLAIN
+    ahead_ms: int = 0
 
 
 class LocalNet:

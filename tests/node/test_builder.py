@@ -219,3 +219,21 @@ async def test_a_wait_that_is_begun_anew_is_not_longer_for_it(
     with trio.move_on_after(0.03):
         await stage.builder.wait_for_work()
     assert await seconds_of(stage.builder.wait_for_work) == (False, 0.02)
+
+
+async def test_a_clock_that_was_moved_is_shown_by_a_block_at_once(
+    tmp_path: Path, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    stage = Stage(tmp_path)
+    assert await seconds_of(stage.builder.wait_for_work) == (True, PACE.idle_seconds)
+
+    async def move() -> None:
+        await trio.sleep(2)
+        stage.clock.advance(1_000)
+        stage.builder.show_clock()
+
+    nursery.start_soon(move)
+    assert await seconds_of(stage.builder.wait_for_work) == (True, 2)
+    assert await seconds_of(stage.builder.wait_for_work) == (True, 0), "until a block was built"
+    assert stage.build(even_empty=True) is not None
+    assert await seconds_of(stage.builder.wait_for_work) == (True, PACE.idle_seconds - 1)

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 import trio
 
+from node.clock import Clock, FakeClock, SystemClock
 from node.handlers import NodeHandlers
 from node.ipc.messages import Proved, Verdict
-from protocol.errors import Code
+from protocol.errors import Code, Rejected
 from protocol.merkle.proof import verify_state
 from tests.node.small_chain import SmallChain
 
@@ -53,3 +54,37 @@ async def test_work_is_refused_early_when_the_disk_is_almost_full(is_disk_low: b
     verdicts = await NodeHandlers(parts).submit((b"one", b"two"))  # type: ignore[arg-type]
     full = Verdict(Code.FULL, "the disk of this node is almost full")
     assert verdicts == ((full if is_disk_low else Verdict(0)),) * 2
+
+
+def moving_parts(*, is_dev: bool, clock: object) -> SimpleNamespace:
+    shown: list[bool] = []
+    return SimpleNamespace(
+        executor=SimpleNamespace(rules=SimpleNamespace(is_dev=is_dev)),
+        clock=clock,
+        shown=shown,
+        builder=SimpleNamespace(show_clock=lambda: shown.append(True)),
+    )
+
+
+async def test_the_clock_goes_forward_on_a_chain_of_development() -> None:
+    clock = SystemClock()
+    parts = moving_parts(is_dev=True, clock=clock)
+    handlers = NodeHandlers(parts)  # type: ignore[arg-type]
+    await handlers.admin("clock", ("86400000",))
+    await handlers.admin("clock", ("86400000",))
+    assert clock.offset_ms == 86_400_000 and parts.shown == [True, True]
+    for offset in ("86399999", "-1", "1.5", "", "٣", "9" * 14):
+        with pytest.raises(Rejected) as refused:
+            await handlers.admin("clock", (offset,))
+        assert refused.value.code == Code.MALFORMED
+    assert clock.offset_ms == 86_400_000
+    await handlers.admin("clock", ("9" * 13,))
+    assert clock.offset_ms == 9_999_999_999_999
+
+
+@pytest.mark.parametrize(("is_dev", "clock"), [(False, SystemClock()), (True, FakeClock())])
+async def test_no_other_clock_is_moved(is_dev: bool, clock: Clock) -> None:
+    before = clock.wall_ms()
+    with pytest.raises(Rejected):
+        await NodeHandlers(moving_parts(is_dev=is_dev, clock=clock)).admin("clock", ("86400000",))  # type: ignore[arg-type]
+    assert clock.wall_ms() - before < 86_400_000

@@ -62,7 +62,7 @@ class Consensus:
     chain (W5), or that is held, only follows.
 
     Args:
-        own_key: our consensus key; whether it validates is read from the record.
+        own_key: our consensus key; whether it validates is read from the record. Each seal may bring another.
         record: of the epoch that certifies `height` + 1.
         height: last committed height, durable; 0 at genesis.
         block_id: of that block; the genesis hash at height 0.
@@ -229,6 +229,8 @@ class Consensus:
             assert event.next_record.first_height == self.height, "the next epoch starts right after its seal"
             self._record, self._engine = event.next_record, None
             self._buffers.clear()
+            if event.own is not None:
+                self._own_key, self._is_held = event.own.public_key, event.own.is_held
             return self._begin(self._restored, is_crossing=True)
         if self._engine is None:
             return self._begin(self._restored) if self._restored is not None else []

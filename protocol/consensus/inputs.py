@@ -14,7 +14,7 @@ from protocol.chain.validators import EpochRecord
 from protocol.consensus.messages import Message
 from protocol.consensus.safety import SafetyRecord
 from protocol.consensus.timeouts import TimerKey
-from protocol.types import BlockId, EpochNumber, Height, TimeMs, View
+from protocol.types import BlockId, EpochNumber, Height, PublicKey, TimeMs, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,18 @@ class BlockChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnKey:
+    """Our consensus key from an epoch on (M12).
+
+    Args:
+        is_held: only follow until `Released`, as with `Start`.
+    """
+
+    public_key: PublicKey
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BlockCommitted:
     """A block is final and stored, by `CommitBlock` or by block sync.
 
@@ -98,6 +110,7 @@ class BlockCommitted:
         height: above the last committed one; block sync may report only the last of several.
         certificate: its own, that the next block will carry.
         next_record: record of the next epoch when this block is a seal; None otherwise.
+        own: our key in that epoch; None: the one so far.
     """
 
     height: Height
@@ -105,6 +118,7 @@ class BlockCommitted:
     time_ms: TimeMs
     certificate: Certificate
     next_record: EpochRecord | None = None
+    own: OwnKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

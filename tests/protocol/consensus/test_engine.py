@@ -8,7 +8,7 @@ from protocol.chain.certificate import Vote, VoteKind, certify
 from protocol.chain.validators import EngineKind
 from protocol.consensus.bft import Bft
 from protocol.consensus.course import Course
-from protocol.consensus.effects import Alarm, RequestSync, Send, ServeDecided
+from protocol.consensus.effects import Alarm, Effect, RequestSync, Send, ServeDecided
 from protocol.consensus.election import Role
 from protocol.consensus.engine import (
     BUFFER_HEIGHTS,
@@ -16,12 +16,12 @@ from protocol.consensus.engine import (
     SYNC_LAG_HEIGHTS,
     Consensus,
 )
-from protocol.consensus.inputs import BlockCommitted, Received, Released, Start
+from protocol.consensus.inputs import BlockCommitted, OwnKey, Received, Released, Start
 from protocol.consensus.messages import Beat, Decided, Grant, Proposal, Status, Step, VoteRequest
 from protocol.consensus.raft import Raft
 from protocol.consensus.safety import RaftSafety
 from protocol.consensus.timeouts import LOCAL, TimerKind
-from protocol.types import BlockId, EpochNumber, Height, View
+from protocol.types import BlockId, EpochNumber, Height, PublicKey, View
 from tests.protocol.consensus.stage import Stage
 from tests.simulation import ledger
 from tests.simulation.ledger import GENESIS_HASH, ORIGIN
@@ -251,6 +251,57 @@ def test_a_release_still_waits_for_the_height_of_the_safety_record() -> None:
     assert not machine.is_validating
     proof = certify((Vote(EpochNumber(0), VoteKind.ACK, Height(6), View(1), BlockId(bytes(32)), None, 0),))
     machine.step(BlockCommitted(Height(6), BlockId(bytes(32)), ORIGIN.time_ms, proof))
+    assert machine.is_validating
+
+
+# --- another own key at a seal (M12)
+
+
+def cross_with(machine: Consensus, stage: Stage, own: OwnKey | None) -> list[Effect]:
+    """Commit the seal of epoch 0 at height 6."""
+    proof = certify((Vote(EpochNumber(0), VoteKind.ACK, Height(6), View(1), BlockId(bytes(32)), None, 0),))
+    record = stage.plan.records[1]
+    return machine.step(BlockCommitted(Height(6), BlockId(bytes(32)), ORIGIN.time_ms, proof, record, own))
+
+
+def rotating_stage() -> tuple[Stage, Consensus, PublicKey]:
+    """Return a machine of node 0 before a seal after which node 3's key certifies in the place of its own."""
+    stage = Stage(4, seals=[(6, [1, 2, 3])], first=[0, 1, 2])
+    old, fresh = (stage.nodes[index].signer.public_key for index in (0, 3))
+    block_id = BlockId(bytes([5]) * 32)
+    machine = Consensus(GENESIS_HASH, old, stage.plan.records[0], Height(5), block_id, LOCAL)
+    return stage, machine, fresh
+
+
+def test_another_own_key_takes_over_at_the_seal() -> None:
+    stage, machine, fresh = rotating_stage()
+    machine.step(Start(make_safety(6)))
+    assert machine.own_index == stage.plan.records[0].index_of(stage.nodes[0].signer.public_key)
+    cross_with(machine, stage, OwnKey(fresh))
+    assert machine.is_validating and machine.own_index == stage.plan.records[1].index_of(fresh)
+    assert machine.term < make_safety(6).term, "the fresh key has promised nothing"
+
+
+def test_without_another_key_a_removed_one_only_follows() -> None:
+    stage, machine, _ = rotating_stage()
+    machine.step(Start(make_safety(6)))
+    assert cross_with(machine, stage, None) == []
+    assert not machine.is_validating and machine.own_index is None
+
+
+def test_a_fresh_key_ends_what_held_the_old_one_back() -> None:
+    stage, machine, fresh = rotating_stage()
+    machine.step(Start(make_safety(6), is_held=True))
+    assert cross_with(machine, stage, OwnKey(fresh))
+    assert machine.is_validating
+
+
+def test_a_key_that_may_not_sign_yet_is_held_at_the_seal() -> None:
+    stage, machine, fresh = rotating_stage()
+    machine.step(Start(make_safety(6)))
+    assert cross_with(machine, stage, OwnKey(fresh, is_held=True)) == []
+    assert not machine.is_validating
+    machine.step(Released())
     assert machine.is_validating
 
 

@@ -5,13 +5,15 @@ Numbers and slugs never change meaning and are never reused. Placeholders in bra
 parameters of the error. This file does not know who shows a message, nor when a rule is broken.
 
 Ranges: negative as JSON-RPC 2.0 says; 100 our machine (`node.errors.OperationError`); 1000 chain and queries;
-1100 transactions; 1200 accounts and money; 1600 assets; 1800 registry; 1900 what is not allowed here.
+1100 transactions; 1200 accounts and money; 1600 a contract without words; 1800 registry; 1900 what is not
+allowed here; all other contracts by their own codes (`catalog_contracts.py`).
 """
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from node.catalog_contracts import CONTRACT_TEXTS
 from protocol.errors import USER_ASSERT_BASE, Code
 
 
@@ -502,6 +504,18 @@ _SLUG_OF_CODE: Final[dict[int, str]] = {
     420: "registry.upgrade_pending",
 }
 
-ENTRIES: Final = (*_RPC, *_CHAIN, *_TX, *_MONEY, *_REGISTRY)
+_CONTRACTS: Final = tuple(
+    _entry(
+        code,
+        slug,
+        Retry[retry],
+        (what_en, "Rule {rule}: the limit is {limit}, here it is {actual}.", fix_en),
+        (what_zh, "规则 {rule}：限值 {limit}，实际 {actual}。", fix_zh),
+    )
+    for code, slug, retry, what_en, fix_en, what_zh, fix_zh in CONTRACT_TEXTS
+)
+_SLUG_OF_CODE.update({entry.number: entry.slug for entry in _CONTRACTS})
+
+ENTRIES: Final = (*_RPC, *_CHAIN, *_TX, *_MONEY, *_REGISTRY, *_CONTRACTS)
 _BY_SLUG: Final = {entry.slug: entry for entry in ENTRIES}
 _BY_NUMBER: Final = {entry.number: entry for entry in ENTRIES}

@@ -41,6 +41,7 @@ def failure_of_receipt(receipt: Receipt, registry: Registry) -> RpcFailure:
         by_code(receipt.code).slug,
         detail=(meaning.rstrip(".") or f"rule {rule}") if rule or meaning else "no rule named",
         code=int(receipt.code),
+        rule=rule or "-",
         limit=_plain(limit),
         actual=_plain(actual),
         asked=_plain(actual),

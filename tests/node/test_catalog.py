@@ -20,9 +20,10 @@ from node.catalog import (
     label_of,
 )
 from protocol.contracts import BUILTINS
-from protocol.contracts.registry import contract as registry
 from protocol.errors import USER_ASSERT_BASE, Code
+from protocol.vm.contract import Contract
 
+NOBODYS_CODE = 8_999
 NODE = Path(__file__).parents[2] / "node"
 
 
@@ -52,19 +53,27 @@ def test_every_kernel_code_has_a_message() -> None:
         if code is not Code.OK:
             assert by_code(code).slug != "contract.refused", code
     assert by_code(USER_ASSERT_BASE + 3).slug == "program.assertion"
-    assert by_code(1607).slug == "contract.refused"
+    assert by_code(NOBODYS_CODE).slug == "contract.refused"
 
 
-def test_every_code_of_the_registry_has_a_message_of_its_own() -> None:
-    found = [by_code(error.code).slug for error in registry.CONTRACT.errors]
-    assert [slug.partition(".")[2].upper() for slug in found] == [e.name for e in registry.CONTRACT.errors]
+@pytest.mark.parametrize("contract", BUILTINS, ids=lambda contract: contract.name)
+def test_every_code_of_a_contract_has_a_message_of_its_own(contract: Contract) -> None:
+    expected = [f"{contract.name}.{error.name.lower()}" for error in contract.errors]
+    assert [by_code(error.code).slug for error in contract.errors] == expected
+
+
+def test_what_a_contract_refuses_names_rule_limit_and_value() -> None:
+    params: dict[str, object] = {"rule": "assets.daily_limit", "limit": "5", "actual": "7"}
+    english, chinese = (fill(by_code(1606), language, params) for language in ("en", "zh"))
+    assert english.why == "Rule assets.daily_limit: the limit is 5, here it is 7."
+    assert chinese.why == "规则 assets.daily_limit：限值 5，实际 7。"
 
 
 def test_every_entry_is_raised_somewhere() -> None:
     codes = [int(code) for code in Code if code is not Code.OK]
     codes += [error.code for contract in BUILTINS for error in contract.errors]
-    from_codes = {by_code(code).slug for code in codes}
-    source = "".join(path.read_text() for path in NODE.rglob("*.py") if path.name != "catalog.py")
+    from_codes = {by_code(code).slug for code in (*codes, NOBODYS_CODE)}
+    source = "".join(path.read_text() for path in NODE.rglob("*.py") if not path.name.startswith("catalog"))
     unused = [e.slug for e in ENTRIES if e.slug not in from_codes and f'"{e.slug}"' not in source]
     assert unused == []
 

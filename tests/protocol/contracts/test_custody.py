@@ -17,6 +17,7 @@ from protocol.contracts.ledger.accounts import (
 from protocol.errors import Code
 from protocol.params import HOLD_SECONDS_MAX
 from protocol.vm.view import View
+from tests.protocol.contracts.coop_world import Coop
 from tests.protocol.ledger_world import (
     ALICE,
     ASSETS,
@@ -290,3 +291,8 @@ def test_nobody_lifts_an_order_but_the_chain_and_the_members(world: World) -> No
     for who in (ALICE, OFFICER):
         refused(world, who, Code.ROLE, LIFT_METHOD, (ALICE.address, COOP))
     refused(world, ALICE, Code.ROLE, 17, (ALICE.address, COOP, PAPER, world.time + 5))
+
+
+def test_what_no_order_has_frozen_is_not_lifted() -> None:
+    outcome = Coop().gov_outcome((ASSETS, LIFT_METHOD, NONE, (ALICE.address, COOP)))
+    assert outcome.code == assets.NOT_FROZEN

@@ -48,9 +48,9 @@ def gov(*calls: Value) -> Case:
     return Case(calls, (), "gov")
 
 
-def make_coop_world() -> Assembly:
-    """Found the hall in which every case succeeds."""
-    hall = Assembly()
+def make_coop_world(hall: Assembly | None = None) -> Assembly:
+    """Found the hall in which every case succeeds, in a new world unless one is given."""
+    hall = Assembly() if hall is None else hall
     _found_members(hall)
     _found_shares(hall)
     _found_treasury(hall)
@@ -218,6 +218,9 @@ def _treasury_cases() -> Cases:
 def _voting_cases() -> Cases:
     call = election(2)
     new: Value = (1, 0)
+    terms: Value = (ALICE.address, ORDINARY, "what first", HASH, (0, "roof", "well"), 100)
+    ask: Value = (VOTING, 18, 0, terms)
+    wishes: Value = (0, (0, 0, 50), (0, 1, 50))
     return {
         1: gov(set_policy(5)),
         2: by(ALICE, propose(ALICE, program(ALICE, "clerk"), ORDINARY)),
@@ -236,6 +239,8 @@ def _voting_cases() -> Cases:
         15: by(BOB, (VOTING, 15, 0, (BOB.address, OFFICE))),
         16: by(ALICE, rank(ALICE, OFFICE, 1, 2), after=100),
         17: by(ALICE, (VOTING, 17, 0, (ELECTION, 2))),
+        18: by(ALICE, ask),
+        19: by(ALICE, ask, (VOTING, 19, 0, (ALICE.address, new, wishes))),
     }
 
 

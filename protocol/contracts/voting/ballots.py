@@ -14,12 +14,12 @@ from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
     CHOICE,
-    ELECTION_KIND,
     ID,
     NOT_ALLOWED,
     NOT_SEALED,
     OPEN,
     OTHER_BALLOT,
+    PROGRAM_KIND,
     PROPOSAL,
     SEALED,
     SEALED_BALLOTS,
@@ -72,8 +72,8 @@ def compute_commitment(proposal: int, member: int, choice: int, salt: bytes) -> 
 def vote(ctx: Context, account: Address, number: int, choice: int) -> Value:
     """Vote; returns the weight, with what it carries."""
     proposal, policy = find_open(ctx, number)
-    if proposal.kind == ELECTION_KIND:
-        fail(NOT_ALLOWED, "voting.election", None, number)
+    if proposal.kind != PROGRAM_KIND:
+        fail(NOT_ALLOWED, "voting.kind", PROGRAM_KIND, proposal.kind)
     if policy.sealed:
         fail(SEALED, "voting.sealed", None, number)
     member, _ = get_by_account(ctx.view, account)

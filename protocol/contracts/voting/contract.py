@@ -5,7 +5,7 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.stored import PROGRAM, load_program
-from protocol.contracts.voting import ballots, elections, policies, proposals, weights
+from protocol.contracts.voting import ballots, elections, policies, priorities, proposals, weights
 from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
@@ -148,6 +148,10 @@ def _query_count(query: QueryContext, number: int) -> Value:
     stages = () if counted is None else counted.stages
     shown = tuple((int(s.action), s.candidate, s.votes, s.non_transferable, s.lost) for s in stages)
     return (0 if counted is None else counted.quota, elected, shown)
+
+
+def _query_ranking(query: QueryContext, number: int) -> Value:
+    return priorities.list_ranking(query.view, number)
 
 
 def _is_tally_whole(changes: list[Change]) -> bool:
@@ -377,6 +381,36 @@ _ELECTING: Final = (
         "Fill the seat of an elected candidate who has left the office; returns the successor. For anybody.",
     ),
 )
+_RANKING: Final = (
+    Method(
+        18,
+        "call_priorities",
+        (
+            _ACCOUNT,
+            _TYPE,
+            Field("title", Text("title", 128)),
+            Field("document", HASH, "of the text"),
+            Field("options", priorities.OPTION_NAMES),
+            Field("credits", priorities.CREDIT_COUNT, "of each member"),
+        ),
+        PROPOSAL,
+        (Owner("account"),),
+        100,
+        proposals.call_priorities,
+        "Ask members to rank options; returns the number of the proposal.",
+    ),
+    Method(
+        19,
+        "spread",
+        (_ACCOUNT, _PROPOSAL, Field("spread", priorities.SPREAD, "n votes cost n * n credits")),
+        _WEIGHT,
+        (Owner("account"),),
+        60,
+        priorities.spread,
+        "Spread one's credits over options; returns what is left of them.",
+        0,
+    ),
+)
 
 CONTRACT: Final = Contract(
     ID,
@@ -401,8 +435,11 @@ CONTRACT: Final = Contract(
         elections.CANDIDATES,
         elections.PAPERS,
         elections.BUNDLES,
+        priorities.PRIORITIES,
+        priorities.OPTIONS,
+        priorities.SPREADS,
     ),
-    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING),
+    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING),
     queries=(
         Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), _query_policy, "Return a policy."),
         Query(
@@ -473,6 +510,22 @@ CONTRACT: Final = Contract(
             "List who stands for election.",
         ),
         Query(
+            "ranking",
+            (_PROPOSAL,),
+            Many(
+                Fields(
+                    (
+                        Field("option", priorities.OPTION),
+                        Field("name", priorities.OPTION_NAME),
+                        Field("votes", U63, "in thousandths"),
+                    )
+                ),
+                priorities.OPTIONS_MAX,
+            ),
+            _query_ranking,
+            "List options, the most wanted first.",
+        ),
+        Query(
             "count",
             (_PROPOSAL,),
             Maybe(
@@ -520,6 +573,8 @@ CONTRACT: Final = Contract(
         ErrorType(elections.CANDIDACY, "CANDIDACY", "This member cannot stand, or nobody is left to."),
         ErrorType(elections.RANKING, "RANKING", "A paper names candidates of this election, each once."),
         ErrorType(elections.IN_OFFICE, "IN_OFFICE", "The seat is not vacant."),
+        ErrorType(priorities.NO_PRIORITIES, "NO_PRIORITIES", "This proposal ranks no options."),
+        ErrorType(priorities.CREDITS, "CREDITS", "More credits than a member has, or not on these options."),
     ),
     invariants=(
         Invariant(

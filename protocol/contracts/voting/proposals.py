@@ -22,6 +22,7 @@ from protocol.contracts.voting.elections import (
     make_successor,
     open_election,
 )
+from protocol.contracts.voting.priorities import open_priorities
 from protocol.contracts.voting.records import (
     ADDRESS_OF,
     BY_MEMBER,
@@ -44,6 +45,7 @@ from protocol.contracts.voting.records import (
     OPEN_PER_MEMBER_MAX,
     OPEN_PROPOSALS,
     PASSED,
+    PRIORITIES_KIND,
     PROGRAM_KIND,
     PROGRAMS,
     PROPOSAL,
@@ -154,6 +156,27 @@ def call_election(
         fail(NOT_ALLOWED, "voting.election_policy", BY_MEMBER, policy.weight)
     number = _propose(ctx, account, proposal_type, title, document, b"", ELECTION_KIND)
     open_election(ctx.view, number, role, seats, term, method)
+    return number
+
+
+def call_priorities(
+    ctx: Context,
+    account: Address,
+    proposal_type: int,
+    title: str,
+    document: bytes,
+    names: tuple[str, ...],
+    credit_count: int,
+) -> Value:
+    """Ask members to rank options by spreading equal credits; returns the number of the proposal.
+
+    Rules: 1. those of `propose`. 2. a member has one vote, nothing is sealed and nothing ends early.
+    """
+    policy = get_policy(ctx.view, proposal_type)
+    if policy.weight != BY_MEMBER or policy.sealed or policy.early:
+        fail(NOT_ALLOWED, "voting.priorities_policy", BY_MEMBER, policy.weight)
+    number = _propose(ctx, account, proposal_type, title, document, b"", PRIORITIES_KIND)
+    open_priorities(ctx.view, number, names, credit_count)
     return number
 
 

@@ -73,6 +73,7 @@ WITHDRAWN: Final = 9
 
 PROGRAM_KIND: Final = 1
 ELECTION_KIND: Final = 2
+PRIORITIES_KIND: Final = 3
 
 YES: Final = 1
 NO: Final = 2
@@ -238,7 +239,7 @@ PROPOSAL_FIELDS: Final = (
     Field("tries", U8, "runs that failed"),
     Field("code", U32, "why the last run failed; 0: it did not"),
     Field("reading", U8, "1 or 2"),
-    Field("kind", U8, "1 program, 2 election"),
+    Field("kind", U8, "1 program, 2 election, 3 priorities"),
 )  # fmt: skip
 
 

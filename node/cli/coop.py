@@ -316,7 +316,7 @@ def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
     elif receipt.startswith(("tx1", "0x")):
         client = session.client()
         state = client.call("tx_get", id=receipt)
-        raw = state["transaction"]["raw"]
+        raw = "" if state["transaction"] is None else state["transaction"]["raw"]
         _fetch_epochs(client, epochs)
         proven, path = _prove(client, _read_id(receipt), raw, epochs, accept_raft=accept_raft)
     else:
@@ -331,7 +331,7 @@ def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
     session.terminal.show(
         {
             "valid": True,
-            "id": format_tx_id(proven.signed.id),
+            "id": format_tx_id(proven.receipt.tx_id),
             "height": proven.header.height,
             "ok": proven.receipt.is_ok,
             "epoch": proven.record.number,
@@ -511,7 +511,8 @@ def _shown(number: Any, asset: Asset) -> Any:
 def _show_state(state: dict[str, Any]) -> None:
     def text() -> str:
         place = "" if state["height"] is None else f"   height {state['height']:,}, place {state['index']}"
-        lines = [f"{state['status']:<10}{state['id']}{place}"]
+        job = "" if state.get("job") is None else f"   run of job {state['job']:,}"
+        lines = [f"{state['status']:<10}{state['id']}{place}{job}"]
         tx = state.get("transaction") or {}
         for call in tx.get("program", ()):
             arguments = call["arguments"]

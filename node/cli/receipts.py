@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from node.cli.epoch_chain import EpochChain, Seal, read_hex, read_proof
+from node.job_proof import JobProof, verify_run
 from protocol import crypto
 from protocol.addresses import format_tx_id
 from protocol.chain.block import Header
@@ -20,9 +21,9 @@ from protocol.chain.receipt import RECEIPT_BYTES_MAX, Receipt
 from protocol.chain.transaction import SignedTransaction, decode_signed
 from protocol.chain.validators import EpochRecord
 from protocol.errors import Code, Rejected
-from protocol.light import verify_receipt
-from protocol.merkle.proof import ListProof
-from protocol.params import TX_SIGNED_BYTES_MAX
+from protocol.light import verify_header, verify_receipt
+from protocol.merkle.proof import PAGE_BYTES_MAX, SIBLINGS_BYTES, ListProof, StateProof
+from protocol.params import JOB_INDEX_FIRST, STATE_VALUE_BYTES_MAX, TX_SIGNED_BYTES_MAX
 
 FORMAT: Final = "coop-receipt/1"
 BUNDLE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -39,6 +40,16 @@ class Bundle(msgspec.Struct, frozen=True):
     certificate: str
     proof: list[str]
     seals: list[Seal]
+    job: "RunProof | None" = None
+
+
+class RunProof(msgspec.Struct, frozen=True):
+    """What proves the run of a job: a state proof of the record that names the runs of its block."""
+
+    runs: int
+    value: str
+    page: str
+    siblings: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +57,11 @@ class Proven:
     """What a bundle proves.
 
     Args:
+        signed: None for the run of a job.
         signers: operators whose signatures stand in the certificate.
     """
 
-    signed: SignedTransaction
+    signed: SignedTransaction | None
     receipt: Receipt
     header: Header
     certificate: Certificate
@@ -72,6 +84,7 @@ def make_bundle(answer: dict[str, Any], transaction: str) -> Bundle:
         str(answer["certificate"]),
         [str(step) for step in answer["proof"]],
         msgspec.convert(answer["seals"], list[Seal]),
+        msgspec.convert(answer.get("job"), RunProof | None),
     )
 
 
@@ -97,7 +110,8 @@ def verify_bundle(bundle: Bundle, epochs: EpochChain) -> Proven:
 
     *Rules*: 1. the bundle is of this chain. 2. every epoch since genesis was handed over by a final header,
     and none contradicts what is known (`EpochChain.check`). 3. header, certificate and receipt hold
-    (`protocol/light.py`). 4. the receipt is that of the transaction, whose signatures hold.
+    (`protocol/light.py`; `node/job_proof.py` for the run of a job). 4. the receipt is that of the
+    transaction, whose signatures hold.
 
     Raises:
         Rejected: BAD_PROOF, WRONG_CHAIN, or what a part refuses with.
@@ -110,13 +124,24 @@ def verify_bundle(bundle: Bundle, epochs: EpochChain) -> Proven:
     final = read_proof(bundle.header, bundle.certificate)
     trust, header, certificate = epochs.check(final), final.header, final.certificate
     proof = ListProof.from_value(tuple(read_hex(step, 32) for step in bundle.proof))
-    receipt = verify_receipt(trust, header, certificate, read_hex(bundle.receipt, RECEIPT_BYTES_MAX), proof)
+    raw = read_hex(bundle.receipt, RECEIPT_BYTES_MAX)
+    if bundle.job is not None:
+        verify_header(trust, header, certificate)
+        run = verify_run(header, _read_run_proof(bundle.job), raw, bundle.job.runs, proof)
+        return Proven(None, run, header, certificate, trust.record)
+    receipt = verify_receipt(trust, header, certificate, raw, proof)
     signed = decode_signed(read_hex(bundle.transaction, TX_SIGNED_BYTES_MAX), trust.genesis_hash)
     if signed.id != receipt.tx_id:
         raise Rejected(Code.BAD_PROOF, "the receipt is of another transaction")
     if not all(crypto.verify_many(signed.signature_checks())):
         raise Rejected(Code.BAD_SIG, "a signature of the transaction does not hold")
     return Proven(signed, receipt, header, certificate, trust.record)
+
+
+def _read_run_proof(given: RunProof) -> JobProof:
+    page = read_hex(given.page, PAGE_BYTES_MAX)
+    siblings = tuple(read_hex(level, SIBLINGS_BYTES) for level in given.siblings)
+    return JobProof(read_hex(given.value, STATE_VALUE_BYTES_MAX), StateProof.from_value((page, siblings)))
 
 
 def explain(proven: Proven) -> Iterator[str]:
@@ -126,6 +151,11 @@ def explain(proven: Proven) -> Iterator[str]:
     signed = f"{len(signers)} of {total} operators signed block {proven.header.height:,}"
     yield f"certificate  {signed}: {', '.join(signers)}"
     yield f"epoch        {proven.record.number}, {proven.record.engine.name}, proved from genesis on"
-    yield f"receipt      stands at place {proven.receipt.index} under the receipts root of that block"
-    yield f"transaction  {format_tx_id(proven.signed.id)}"
+    if proven.signed is None:
+        place = proven.receipt.index - JOB_INDEX_FIRST
+        yield f"receipt      stands at place {place} among the jobs that the state root of that block names"
+        yield f"job run      {format_tx_id(proven.receipt.tx_id)}"
+    else:
+        yield f"receipt      stands at place {proven.receipt.index} under the receipts root of that block"
+        yield f"transaction  {format_tx_id(proven.signed.id)}"
     yield f"result       {'applied' if proven.receipt.is_ok else f'failed with code {proven.receipt.code}'}"

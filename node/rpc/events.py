@@ -4,8 +4,8 @@ A cursor is `height.index` of the last event that was received; reading goes on 
 is queued: a follower that is slow reads later from the store, so no event is ever dropped. Subscriptions and
 polling use the same function. It does not know WebSocket or SSE (`subscriptions.py`).
 
-Topics: `blocks` (filter `ids`: with transaction ids), `txs` (filter `address`, `contract`),
-`account:<address>`, `evidence` (who was convicted, and of what).
+Topics: `blocks` (filter `ids`: with ids of transactions and jobs), `txs` (jobs too; filter `address`,
+`contract`), `account:<address>`, `evidence` (who was convicted, and of what).
 """
 
 import re
@@ -16,14 +16,15 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from node.rpc.failure import RpcFailure
-from node.rpc.forms import header_form, memo_text, program_form
+from node.rpc.forms import event_form, find_job, header_form, memo_text, program_form
 from node.rpc.service import ChainFacts
 from node.rpc.values import read_address, to_hex
 from node.store.records import TxPlace
 from node.store.store import Store
 from protocol.addresses import format_address
-from protocol.chain.receipt import decode_receipt
+from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.chain.transaction import decode_signed
+from protocol.params import JOB_INDEX_FIRST
 from protocol.types import Address, Height
 
 RETENTION_BLOCKS: Final = 100_000
@@ -35,9 +36,9 @@ ACCOUNT_PAGE: Final = 200
 STEPS_MAX: Final = 1_000
 """Blocks or transactions that one reading looks at, about 50 us each."""
 STRETCH_BLOCKS: Final = 64
-INDEX_MAX: Final = 65_535
-"""Behind every transaction of a block."""
-_CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,5})", re.ASCII)
+INDEX_MAX: Final = (1 << 32) - 1
+"""Behind every transaction and every job of a block."""
+_CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,10})", re.ASCII)
 
 
 class EventFilter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -161,11 +162,12 @@ def _block_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, 
                 event: dict[str, Any] = {"type": "block", "header": header_form(header)}
                 if topic.filter.ids:
                     event["ids"] = [to_hex(tx_id) for tx_id in store.tx_ids(height)]
+                    event["jobs"] = [to_hex(run_id) for run_id in store.run_ids(height)]
                 yield Cursor(height, 0), event
             continue
         if topic.name == "evidence":
             yield from _evidence_events(store, after, height)
-        elif header.tx_count:
+        else:
             yield from _tx_events(store, facts, topic, after, height)
         yield Cursor(height, INDEX_MAX), None
 
@@ -190,7 +192,8 @@ def _evidence_events(store: Store, after: Cursor, height: int) -> _Steps:
 
 
 def _tx_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, height: int) -> _Steps:
-    for index, receipt_bytes in enumerate(store.receipts(height)):
+    receipts = [*enumerate(store.receipts(height)), *enumerate(store.run_receipts(height), JOB_INDEX_FIRST)]
+    for index, receipt_bytes in receipts:
         cursor = Cursor(height, index)
         if cursor <= after:
             continue
@@ -233,6 +236,8 @@ def _tx_event(
     store: Store, facts: ChainFacts, place: TxPlace, receipt_bytes: bytes
 ) -> tuple[dict[str, Any], set[Address], set[str]]:
     receipt = decode_receipt(receipt_bytes)
+    if place.is_job:
+        return _run_event(facts, receipt)
     found = store.transaction(place.tx_id)
     assert found is not None, "an indexed transaction is in its block"
     tx = decode_signed(found[2], facts.genesis_hash).tx
@@ -249,3 +254,19 @@ def _tx_event(
         "memo": memo_text(tx.memo),
     }
     return event, set(tx.actors), {call.contract for call in program}
+
+
+def _run_event(facts: ChainFacts, receipt: Receipt) -> tuple[dict[str, Any], set[Address], set[str]]:
+    job, owner = find_job(receipt)
+    said = [event_form(event, facts) for event in receipt.events]
+    event = {
+        "type": "job",
+        "id": to_hex(receipt.tx_id),
+        "index": receipt.index,
+        "ok": receipt.is_ok,
+        "code": receipt.code,
+        "job": job,
+        "owner": None if owner is None else format_address(owner, facts.hrp),
+        "events": said,
+    }
+    return event, set() if owner is None else {owner}, {one.contract for one in said}

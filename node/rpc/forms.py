@@ -4,7 +4,7 @@ Decodes what members signed into names: contract, method and event names come fr
 What a registry does not know is shown as plain values, never refused.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +17,8 @@ from protocol.chain.receipt import Event, Receipt
 from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
+from protocol.contracts import sched
+from protocol.types import Address
 from protocol.vm.program import NO_ACTOR
 
 
@@ -105,6 +107,14 @@ class ReceiptForm(Form):
     raw: str
 
 
+class RunForm(Form):
+    """The run of a job: which job of whom, and what became of it; nil where the run took its job back."""
+
+    job: int | None
+    owner: str | None
+    receipt: ReceiptForm
+
+
 class ValidatorForm(Form):
     """A consensus participant."""
 
@@ -136,10 +146,11 @@ class SealForm(Form):
 
 
 class BlockForm(Form):
-    """A block; transactions are ids, or whole when asked for."""
+    """A block; transactions, and the runs of jobs before them, are ids, or whole when asked for."""
 
     header: HeaderForm
     transactions: list[Any]
+    jobs: list[Any]
     certificate: CertificateForm | None
 
 
@@ -268,6 +279,25 @@ def receipt_form(receipt: Receipt, facts: ChainFacts) -> ReceiptForm:
         else {"rule": reason.rule, "limit": plain_json(reason.limit), "actual": plain_json(reason.actual)},
         to_hex(receipt.encode()),
     )
+
+
+def run_form(receipt: Receipt, facts: ChainFacts) -> RunForm:
+    """Write the run of a job."""
+    job, owner = find_job(receipt)
+    return RunForm(
+        job, None if owner is None else format_address(owner, facts.hrp), receipt_form(receipt, facts)
+    )
+
+
+def find_job(receipt: Receipt) -> tuple[int | None, Address | None]:
+    """Return number and owner of the job that a run was of, as its last event says."""
+    match receipt.events[-1:]:
+        case (Event(sched.ID, kind, (int(job), bytes(owner), *_)),) if kind in _RUN_EVENTS:
+            return job, Address(owner)
+    return None, None
+
+
+_RUN_EVENTS: Final = (sched.RAN.id, sched.FAILED.id, sched.QUARANTINE.id)
 
 
 def event_form(event: Event, facts: ChainFacts) -> EventForm:

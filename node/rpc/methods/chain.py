@@ -14,12 +14,14 @@ from node.rpc.forms import (
     certificate_form,
     epoch_form,
     header_form,
+    run_form,
     transaction_form,
 )
 from node.rpc.methods.params import At, BlockRef, HeightParam, Hex, Params
 from node.rpc.service import Call
 from node.rpc.values import from_hex, to_hex
 from protocol.chain.block import Header, decode_block
+from protocol.chain.receipt import decode_receipt
 from protocol.chain.transaction import SignedTransaction, decode_signed
 from protocol.params import STATE_KEY_BYTES_MAX
 from protocol.types import Height
@@ -94,9 +96,12 @@ async def get_block(call: Call, params: BlockParams) -> BlockForm:
         assert data is not None, "a header without its block"
         block = decode_block(data, lambda raw: _decode_tx(call, raw))
         transactions = [transaction_form(signed, call.facts) for signed in block.transactions]
+        raws = call.store.run_receipts(header.height)
+        jobs: list[Any] = [run_form(decode_receipt(raw), call.facts) for raw in raws]
     else:
         transactions = [to_hex(tx_id) for tx_id in call.store.tx_ids(header.height)]
-    return BlockForm(header_form(header), transactions, find_certificate(call, header.height))
+        jobs = [to_hex(run_id) for run_id in call.store.run_ids(header.height)]
+    return BlockForm(header_form(header), transactions, jobs, find_certificate(call, header.height))
 
 
 async def get_header(call: Call, params: HeaderParams) -> HeaderForm:

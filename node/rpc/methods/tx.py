@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from node.job_proof import HISTORY_KEY, decode_job_proof
 from node.rpc.dispatch import Method, Scope
 from node.rpc.events import read_cursor
 from node.rpc.failure import RpcFailure, failure_of_rejection
-from node.rpc.forms import Form, ReceiptForm, SealForm, TxForm, receipt_form, transaction_form
+from node.rpc.forms import Form, ReceiptForm, SealForm, TxForm, find_job, receipt_form, transaction_form
 from node.rpc.methods.chain import find_certificate, find_header
 from node.rpc.methods.epochs import find_seal
 from node.rpc.methods.params import AddressParam, CursorParam, Hex, Limit, Params, TxIdParam
@@ -19,12 +20,12 @@ from node.rpc.service import Call
 from node.rpc.values import from_hex, read_address, to_hex
 from protocol import codec
 from protocol.addresses import format_tx_id, parse_tx_id
-from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.chain.receipt import decode_receipt
 from protocol.chain.transaction import SignedTransaction, compute_tx_id, decode_signed, decode_transaction
 from protocol.codec import Reader
 from protocol.errors import Code
 from protocol.merkle.proof import prove_item
-from protocol.params import TX_BYTES_MAX, TX_SIGNED_BYTES_MAX
+from protocol.params import JOB_INDEX_FIRST, TX_BYTES_MAX, TX_SIGNED_BYTES_MAX
 from protocol.transition import BlockContext, rules_of, simulate
 from protocol.types import Height, TimeMs, TxId
 
@@ -82,7 +83,7 @@ class Submitted(Form):
 
 
 class TxState(Form):
-    """Where a transaction stands."""
+    """Where a transaction stands, or the run of a job: that has no transaction, but the number of its job."""
 
     id: str
     status: str
@@ -90,13 +91,28 @@ class TxState(Form):
     index: int | None
     transaction: TxForm | None
     receipt: ReceiptForm | None
+    job: int | None = None
+
+
+class RunProofForm(Form):
+    """What the state says of the jobs of a block: the value of `sched.history` with its way to the root.
+
+    `runs` is the number of jobs that ran in the block.
+    """
+
+    runs: int
+    key: str
+    value: str
+    page: str
+    siblings: list[str]
 
 
 class ReceiptBundle(Form):
     """A receipt with everything that proves it to one who knows the genesis hash.
 
-    `proof` is the way from the receipt to the receipts root in the header, leaf first; `seals` lead from the
-    validators of genesis to those who certified the header.
+    `proof` is the way from the receipt to the receipts root in the header, leaf first; for the run of a job,
+    to the root that `job` proves. `seals` lead from the validators of genesis to those who certified the
+    header.
     """
 
     genesis_hash: str
@@ -105,6 +121,7 @@ class ReceiptBundle(Form):
     certificate: str | None = None
     proof: list[str] | None = None
     seals: list[SealForm] | None = None
+    job: RunProofForm | None = None
 
 
 class TxPage(Form):
@@ -175,18 +192,30 @@ async def get_receipt(call: Call, params: ReceiptParams) -> ReceiptBundle:
     header = find_header(call, height)
     certificate = find_certificate(call, height)
     assert certificate is not None, "a block without its certificate"
+    raws, at = call.store.receipts(height), index
+    if index >= JOB_INDEX_FIRST:
+        raws, at = call.store.run_receipts(height), index - JOB_INDEX_FIRST
     return ReceiptBundle(
         genesis_hash,
         form,
         to_hex(header.encode()),
         certificate.raw,
-        [to_hex(step) for step in prove_item(call.store.receipts(height), index).path],
+        [to_hex(step) for step in prove_item(raws, at).path],
         [find_seal(call, number) for number in range(1, header.epoch + 1)],
+        _run_proof(call, height, len(raws)) if index >= JOB_INDEX_FIRST else None,
     )
 
 
+def _run_proof(call: Call, height: int, runs: int) -> RunProofForm:
+    data = call.store.run_proof(height)
+    assert data is not None, "runs without what proves them"
+    proven = decode_job_proof(data)
+    page, siblings = to_hex(proven.proof.page), [to_hex(level) for level in proven.proof.siblings]
+    return RunProofForm(runs, to_hex(HISTORY_KEY), to_hex(proven.value), page, siblings)
+
+
 async def list_for(call: Call, params: ListParams) -> TxPage:
-    """List the transactions that touched an account, newest first."""
+    """List the transactions and runs of jobs that touched an account, newest first."""
     address = read_address(params.address, call.facts.hrp)
     before = (call.height + 1, 0)
     if params.cursor is not None:
@@ -256,26 +285,22 @@ def find_committed(call: Call, tx_id: TxId) -> TxState | None:
 
 
 def _find_any(call: Call, tx_id: TxId) -> TxState | None:
-    found = call.store.transaction(tx_id)
+    found = call.store.receipt(tx_id)
     if found is None:
         return None
     height, index, raw = found
-    receipt = _load_receipt(call, tx_id)
-    signed = decode_signed(raw, call.facts.genesis_hash)
+    receipt, signed = decode_receipt(raw), call.store.transaction(tx_id)
     return TxState(
         to_hex(tx_id),
         "committed" if receipt.is_ok else "failed",
         height,
         index,
-        transaction_form(signed, call.facts),
+        None
+        if signed is None
+        else transaction_form(decode_signed(signed[2], call.facts.genesis_hash), call.facts),
         receipt_form(receipt, call.facts),
+        find_job(receipt)[0] if signed is None else None,
     )
-
-
-def _load_receipt(call: Call, tx_id: TxId) -> Receipt:
-    found = call.store.receipt(tx_id)
-    assert found is not None, "a transaction without a receipt"
-    return decode_receipt(found[2])
 
 
 def _decode_any(raw: bytes, call: Call) -> SignedTransaction:
@@ -302,7 +327,7 @@ METHODS: tuple[Method[Any], ...] = (
     Method(
         "tx_getReceipt", ReceiptParams, ReceiptBundle, "A receipt, with proof.", get_receipt, ("tx.unknown",)
     ),
-    Method("tx_list", ListParams, TxPage, "Transactions of an account, newest first.", list_for),
+    Method("tx_list", ListParams, TxPage, "Transactions and jobs of an account, newest first.", list_for),
     Method("tx_simulate", TxParams, ReceiptForm, "The receipt a transaction would have.", simulate_tx),
     Method("tx_getSignBytes", BodyParams, SignBytes, "What keys sign.", get_sign_bytes),
 )

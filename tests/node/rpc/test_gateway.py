@@ -79,9 +79,9 @@ def test_lists_go_backwards_page_by_page(gateway: Any) -> None:
     page = gateway.call("tx_list", address=BO, limit=1, cursor=page["cursor"])
     assert [item["index"] for item in page["items"]] == [0]
     assert gateway.call("tx_list", address=BO, limit=1, cursor=page["cursor"])["items"] == []
-    for cursor in ("x.y", "1", "1.65536", "9" * 16 + ".0"):
+    for cursor in ("x.y", "1", "1.4294967296", "9" * 16 + ".0"):
         assert gateway.call("tx_list", address=BO, cursor=cursor)["code"] == -32602
-    assert len(gateway.call("tx_list", address=BO, cursor="999999999999999.65535")["items"]) == 2
+    assert len(gateway.call("tx_list", address=BO, cursor="999999999999999.4294967295")["items"]) == 2
     assert gateway.call("tx_list", address="coop1wrong")["code"] == 1130
 
 
@@ -200,8 +200,9 @@ def test_events_are_paged_without_a_gap(gateway: Any) -> None:
     assert cursors("txs", "2.0") == ["2.1", "3.0"]
     assert cursors("txs", "0.0", filter={"address": CY}) == ["3.0"]
     assert cursors("txs", "0.0", filter={"contract": "assets"}) == ["2.0", "2.1"]
-    assert cursors(f"account:{CY}", "0.0") == ["2.1", "3.0"]
-    assert cursors(f"account:{CY}", "2.1") == ["3.0"]
+    # Two senders paid in block 2; which of them stands first, the parent's id decides.
+    first, *rest = cursors(f"account:{CY}", "0.0")
+    assert first in ("2.0", "2.1") and rest == cursors(f"account:{CY}", first) == ["3.0"]
     page = gateway.call("coop_getEvents", topic="blocks", cursor="1.0", filter={"ids": True})
     assert [len(item["event"]["ids"]) for item in page["items"]] == [2, 1]
     assert gateway.call("coop_getEvents", topic="weather")["code"] == 1005
@@ -230,7 +231,7 @@ def test_a_long_reading_is_cut_into_pages_without_a_gap(
             cursor = page["cursor"]
             if page["isEnd"]:
                 break
-        assert found == wanted and cursor == "15.65535"
+        assert found == wanted and cursor == "15.4294967295"
 
 
 def test_without_its_daemon_the_gateway_reads_and_says_so(gateway: Any) -> None:

@@ -417,6 +417,14 @@ _REGISTRY: Final = (
         ("Another version of the contract is decided already.", "Version {actual} waits.",
          "Wait for it, or cancel it first."),
         ("该合约已有另一版本待生效。", "版本 {actual} 正在等待。", "请等待，或先取消。")),
+    _entry(1821, "registry.not_a_plugin", Retry.NEVER,
+        ("Nothing was decided: only the running contract of a plugin can be taken out.",
+         "Their numbers begin with {limit}; asked was {actual}.", "See: coopd contract ls"),
+        ("未作决定：只能移除正在运行的插件合约。", "其编号从 {limit} 起，请求 {actual}。", "查看：coopd contract ls")),
+    _entry(1822, "registry.still_holds", Retry.LATER,
+        ("Nothing was decided: the contract still has money or jobs.", "{detail}: {actual}.",
+         "Pay out or move what it holds and cancel its jobs, by its own methods."),
+        ("未作决定：该合约仍有资金或作业。", "{detail}：{actual}。", "请先用其自身方法付清资金并取消作业。")),
 )
 
 OPERATION_NUMBERS: Final = {
@@ -502,6 +510,8 @@ _SLUG_OF_CODE: Final[dict[int, str]] = {
     418: "registry.no_upgrade",
     419: "registry.no_validator",
     420: "registry.upgrade_pending",
+    421: "registry.not_a_plugin",
+    422: "registry.still_holds",
 }
 
 _CONTRACTS: Final = tuple(

@@ -40,6 +40,7 @@ from protocol.transition import (
     check_accusation,
     check_admission,
     execute_block,
+    find_package,
     is_epoch_ending,
     list_missing_versions,
     next_due_time,
@@ -368,13 +369,18 @@ def require_versions(state: StateReader) -> None:
     """
     missing = list_missing_versions(state)
     if missing:
-        names = ", ".join(f"{number} in version {version}" for number, version in missing)
+        names = ", ".join(_name_version(state, number, version) for number, version in missing)
         raise OperationError(
             "upgrade.missing",
-            "Node stopped: the next block needs a newer version of this program.",
-            f"the co-operative upgraded contract {names}, which {VERSION} does not have.",
-            "install the release that has it, then start the node: it goes on where it is",
+            "Node stopped: the next block needs another version of a contract.",
+            f"the co-operative decided contract {names}; this node, {VERSION}, does not have just that.",
+            "install it (a plugin must also stand in the setting plugins), then start the node: it goes on",
         )
+
+
+def _name_version(state: StateReader, contract: int, version: int) -> str:
+    package = find_package(state, contract)
+    return f"{contract} in version {version}" + (f" (package {package})" if package else "")
 
 
 def _head_after(prepared: Prepared) -> Head:

@@ -149,6 +149,16 @@ UPGRADE_RETRIES_MAX: Final = 5
 UPGRADES_MAX: Final = 64
 """Contracts of which a chain runs another version than the one it began with."""
 
+# --- format: plugins (contracts.md 3.12)
+PLUGIN_ID_MIN: Final = 1_000
+"""Numbers of contracts below are the program's own."""
+PLUGIN_LAYER_MIN: Final = 4
+PACKAGE_BYTES_MAX: Final = 64
+PLUGIN_SCAN_MAX: Final = 1_000
+"""Records that a plugin may ask for with one walk."""
+RETIREMENT_ACCOUNTS_MAX: Final = 10_000
+"""Ledger accounts of a contract that are looked at before it is taken out; one with more is never."""
+
 # --- format: pauses (contracts.md D10)
 PAUSE_SECONDS_MAX: Final = 7 * 86_400
 PAUSE_EXIT_SECONDS_MAX: Final = 72 * 3_600

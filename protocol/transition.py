@@ -32,7 +32,7 @@ from protocol.contracts.members.standing import settle_due
 from protocol.contracts.parameters import BLOCK_GAS, JOBS_GAS, get_value, settle_values
 from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry.epochs import find_seal_time, take_seal
-from protocol.contracts.registry.upgrades import get_versions, settle_upgrades
+from protocol.contracts.registry.upgrades import get_running, get_versions, settle_upgrades
 from protocol.errors import CallFailed, Code, Reason, Rejected
 from protocol.merkle.proof import list_root
 from protocol.money import compute_day
@@ -59,7 +59,7 @@ from protocol.types import (
     TxId,
 )
 from protocol.vm.context import Environment, JobRun, JournalReader, QueryContext
-from protocol.vm.contract import GOV, Registry, Versions
+from protocol.vm.contract import GOV, RETIRED, Registry, Versions
 from protocol.vm.execute import Outcome, run_program, run_stored
 from protocol.vm.gas import compute_envelope_gas
 from protocol.vm.program import Program, parse_program
@@ -338,7 +338,16 @@ def list_missing_versions(state: StateReader) -> Versions:
 
     A node for which there is one must stop: its next block would be another one than that of the others.
     """
-    return tuple([pair for pair in get_versions(View(state)) if REGISTRY.find(*pair) is None])
+    view = View(state)
+    running = [pair for pair in get_versions(view) if pair[1] != RETIRED]
+    return tuple([pair for pair in running if not REGISTRY.has(*pair, get_running(view, pair[0])[0])])
+
+
+def find_package(state: StateReader, contract: int) -> str:
+    """Return the package by which the running version of a contract comes; empty: with this program."""
+    view = View(state)
+    is_changed = any(number == contract for number, _ in get_versions(view))
+    return get_running(view, contract)[1] if is_changed else ""
 
 
 def _registry_of(view: View) -> Registry:
@@ -525,7 +534,7 @@ class _Block:
         for piece in evidence:
             conviction = _check_accusation(view, self._rules, context, piece)
             conduct.convict(view, height, piece, conviction)
-        settle_upgrades(view, height, time, self._record)
+        settle_upgrades(view, height, time, self._record, self.registry)
         expire_holds(view, time)
         auth.prune_seen(view, time)
         settle_due(view, int(height), int(time))

@@ -11,6 +11,7 @@ from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
 from protocol.contracts.registry import contract as registry
 from protocol.contracts.registry.pauses import paused_until
+from protocol.contracts.retirement import find_holding
 from protocol.contracts.shares import contract as shares
 from protocol.contracts.treasury import contract as treasury
 from protocol.contracts.voting import contract as voting
@@ -31,4 +32,4 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     documents.CONTRACT,
 )
 
-REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, paused_until)
+REGISTRY: Final = Registry(BUILTINS, auth.has_role, grants, paused_until, find_holding=find_holding)

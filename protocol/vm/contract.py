@@ -8,7 +8,7 @@ module and one line in `contracts/__init__.py`. This file does not run anything 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeAlias
 
 from protocol import codec, crypto
@@ -170,6 +170,7 @@ class Contract:
     Args:
         layer: it may call contracts of lower layers only, so re-entrancy cannot be written.
         version: what pins refer to.
+        code_hash: of the source of a plugin; empty for what belongs to this program.
     """
 
     id: ContractId
@@ -184,6 +185,7 @@ class Contract:
     errors: tuple[ErrorType, ...] = ()
     invariants: tuple[Invariant, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    code_hash: bytes = b""
     address: Address = field(init=False)
 
     def __post_init__(self) -> None:
@@ -192,8 +194,9 @@ class Contract:
     def compute_fingerprint(self) -> Hash32:
         """Compute the digest of number, name, version and all signatures: what an upgrade is decided for.
 
-        *Departs* from contracts.md 3.12, which also hashes the code: two builds of one release differ in
-        bytes and not in meaning, and a build that differs in meaning shows at the first root.
+        *Departs* from contracts.md 3.12, which always hashes the code too: two builds of one release differ
+        in bytes and not in meaning, and a build that differs in meaning shows at the first root. A plugin
+        comes from elsewhere, so its source counts.
         """
         tables = tuple([(t.number, t.name, _signature(t.fields)) for t in self.tables])
         methods = tuple(
@@ -202,7 +205,8 @@ class Contract:
         queries = tuple([(q.name, _signature(q.arguments), q.result.name.encode()) for q in self.queries])
         events = tuple([(e.id, e.name, _signature(e.fields)) for e in self.events])
         value = (int(self.id), self.name, self.layer, self.version, tables, methods, queries, events)
-        return crypto.digest(Domain.CONTRACT_SCHEMA, codec.encode(value))
+        schema = crypto.digest(Domain.CONTRACT_SCHEMA, codec.encode(value))
+        return crypto.digest(Domain.CONTRACT_SCHEMA, schema, self.code_hash) if self.code_hash else schema
 
 
 def _signature(fields: tuple[Field, ...]) -> Value:
@@ -245,6 +249,9 @@ class _NoGrants:
 Versions: TypeAlias = tuple[tuple[int, int], ...]
 """(contract, version) of every contract that has been upgraded or added, ascending by contract."""
 
+RETIRED: Final = 0
+"""Version of a contract that was taken out: its records can be read, and it has no methods."""
+
 
 class Registry:
     """The contracts of a chain by number and name. Built once from an explicit tuple.
@@ -255,13 +262,16 @@ class Registry:
         grants: the contract that keeps grants.
         paused_until: time at which the pause of a method ends; 0: it is not paused.
         newer: other versions and further contracts that this software has; a chain may come to use them.
+        find_holding: why a contract cannot be taken out yet: money or jobs under its address; None: it can.
     """
 
     __slots__ = (
         "_at",
+        "_fingerprints",
         "by_id",
         "by_name",
         "contracts",
+        "find_holding",
         "grants",
         "has_role",
         "invariants",
@@ -278,12 +288,15 @@ class Registry:
         grants: GrantKeeper | None = None,
         paused_until: Callable[[View, int, int], int] | None = None,
         newer: tuple[Contract, ...] = (),
+        find_holding: Callable[[View, Address], Reason | None] | None = None,
     ) -> None:
         self.contracts = contracts
         self.has_role = has_role
         self.grants: GrantKeeper = _NoGrants() if grants is None else grants
         self.paused_until = paused_until
         self.newer = newer
+        self.find_holding = find_holding
+        self._fingerprints: dict[tuple[int, int], Hash32] = {}
         self.typed: dict[bytes, Any] = {}
         self._at: dict[Versions, Registry] = {}
         self.invariants: dict[bytes, tuple[Invariant, ...]] = {}
@@ -300,15 +313,33 @@ class Registry:
         if len(self.methods) != sum([len(c.methods) for c in contracts]):
             raise ValueError("two methods of one contract with one number")
 
+    def install(self, plugins: tuple[Contract, ...]) -> None:
+        """Add what the plugins of this machine have to what a chain may come to use.
+
+        *Rule*: once, as the process starts and before any block runs.
+        """
+        self.newer = (*self.newer, *plugins)
+
     def find(self, contract: int, version: int) -> Contract | None:
-        """Return a version of a contract that this software has, or None."""
-        for candidate in (*self.contracts, *self.newer):
-            if (candidate.id, candidate.version) == (contract, version):
-                return candidate
-        return None
+        """Return a version of a contract that this software has, or None; RETIRED: what reads its records."""
+        known = {c.version: c for c in (*self.contracts, *self.newer) if c.id == contract}
+        if version == RETIRED and known:
+            return replace(known[max(known)], version=RETIRED, methods=())
+        return known.get(version)
+
+    def has(self, contract: int, version: int, fingerprint: Hash32) -> bool:
+        """Tell whether this software has the very version that was decided."""
+        found = self.find(contract, version)
+        if found is None:
+            return False
+        known = self._fingerprints.get((contract, version))
+        if known is None:
+            known = self._fingerprints[contract, version] = found.compute_fingerprint()
+        return known == fingerprint
 
     def at(self, versions: Versions) -> "Registry | None":
         """Return the registry in which some contracts have these versions; None when one is not installed.
+        Nothing needs to be installed of one that is retired.
 
         *Cost*: built once for each combination of versions, which are as many as a chain has had upgrades.
         """
@@ -316,12 +347,20 @@ class Registry:
             return self
         found = self._at.get(versions)
         if found is None:
-            changed = {number: self.find(number, version) for number, version in versions}
+            wanted = {number: self.find(number, version) for number, version in versions}
+            gone = [n for n, version in versions if version == RETIRED and wanted[n] is None]
+            changed = {number: contract for number, contract in wanted.items() if number not in gone}
             kept = [changed.pop(c.id, c) for c in self.contracts]
             contracts = tuple([c for c in (*kept, *changed.values()) if c is not None])
             if len(contracts) != len(kept) + len(changed):
                 return None
-            found = Registry(contracts, self.has_role, self.grants, self.paused_until)
+            found = Registry(
+                contracts,
+                self.has_role,
+                self.grants,
+                self.paused_until,
+                find_holding=self.find_holding,
+            )
             self._at[versions] = found
         return found
 

@@ -147,7 +147,7 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
     change = (REGISTER, 2, 1, (1, (0, fresh.public_key), 0, 0))
     both = (NODE.address, ALICE.address)
     pause = (REGISTER, 4, 0, (ASSETS, 7, 60))
-    upgrade = (REGISTER, 7, 0, (ASSETS, 2, bytes(32), 0))
+    upgrade = (REGISTER, 7, 0, (ASSETS, 2, bytes(32), "", 0))
     installed = (NORTH.address, NORTH.key, ASSETS, 2, bytes(32))
     return {
         (SCHED, 1): Case((create,)),

@@ -3,7 +3,7 @@
 from typing import Final, TypeAlias
 
 from protocol.chain.validators import OPERATOR_BYTES_MAX, EngineKind
-from protocol.params import UPGRADE_RETRIES_MAX, UPGRADES_MAX, VALIDATORS_MAX
+from protocol.params import PACKAGE_BYTES_MAX, UPGRADE_RETRIES_MAX, UPGRADES_MAX, VALIDATORS_MAX
 from protocol.types import ContractId, Hash32, PublicKey
 from protocol.vm.contract import ErrorType, EventType
 from protocol.vm.keys import data_key, uint_key
@@ -21,8 +21,10 @@ NextRow: TypeAlias = tuple[int, str, PublicKey]
 """(schema, operator, node key)"""
 PauseRow: TypeAlias = tuple[int, int]
 VersionsRow: TypeAlias = tuple[int, tuple[tuple[int, int], ...]]
-UpgradeRow: TypeAlias = tuple[int, int, Hash32, int, int, int, Hash32]
-"""(schema, version, fingerprint, first height, not before this time, tries, id of what decided)"""
+UpgradeRow: TypeAlias = tuple[int, int, Hash32, int, int, int, Hash32, str]
+"""(schema, version, fingerprint, first height, not before this time, tries, id of what decided, package)"""
+RunningRow: TypeAlias = tuple[int, int, Hash32, str]
+"""(schema, version, fingerprint, package)"""
 InstalledRow: TypeAlias = tuple[int, Hash32]
 
 OPERATOR: Final = Text("operator", OPERATOR_BYTES_MAX)
@@ -32,6 +34,7 @@ ENGINES: Final = Integer("engines", 1, 3)
 VALIDATOR: Final = Fields(
     (Field("operator", OPERATOR), Field("consensus_key", PUBLIC_KEY), Field("node_key", PUBLIC_KEY))
 )
+PACKAGE: Final = Text("package", PACKAGE_BYTES_MAX)
 TRIES: Final = Integer("tries", 0, UPGRADE_RETRIES_MAX)
 
 NOT_BEFORE_FIELD: Final = Field("not_before", SECONDS, "earliest time of that block; 0: any")
@@ -49,12 +52,13 @@ READY_FIELDS: Final = (
     Field("synced_height", HEIGHT, "to which it had the chain"),
 )
 UPGRADE_FIELDS: Final = (
-    Field("version", U16),
-    Field("fingerprint", HASH, "of the schema of that version"),
+    Field("version", U16, "0: the contract is taken out"),
+    Field("fingerprint", HASH, "of the schema of that version, and of the source of a plugin"),
     Field("first_height", HEIGHT, "first block that runs it, when enough validators have it"),
     Field("not_before", SECONDS, "it waits until a block has this time"),
-    Field("tries", TRIES, "how often too few validators had it"),
+    Field("tries", TRIES, "how often too few validators had it, or the contract still held something"),
     Field("decided_by", HASH, "id of the program that decided"),
+    Field("package", PACKAGE, "that brings it; empty: this program"),
 )
 VERSIONS_KIND: Final = Many(Fields((Field("contract", U16), Field("version", U16))), UPGRADES_MAX)
 OF_METHOD: Final = (Field("contract", U16), Field("method", U16))
@@ -109,6 +113,15 @@ INSTALLED: Final[Table[InstalledRow]] = Table(
     (uint_key("contract", 16), uint_key("version", 16), data_key("consensus_key", 33)),
     (Field("fingerprint", HASH),),
     doc="Which versions validators say that they have.",
+)
+
+RUNNING: Final[Table[RunningRow]] = Table(
+    ID,
+    10,
+    "running",
+    (uint_key("contract", 16),),
+    (Field("version", U16), Field("fingerprint", HASH), Field("package", PACKAGE)),
+    doc="The newest version of each contract that was upgraded or added; it stays when that is taken out.",
 )
 
 SAID_READY: Final = EventType(
@@ -195,6 +208,8 @@ SAME_VERSION: Final = 415
 NO_UPGRADE: Final = 418
 NO_VALIDATOR: Final = 419
 UPGRADE_PENDING: Final = 420
+NOT_A_PLUGIN: Final = 421
+STILL_HOLDS: Final = 422
 
 ERRORS: Final = (
     ErrorType(CHANGE_PENDING, "CHANGE_PENDING", "Another change of epoch is decided already."),
@@ -216,5 +231,7 @@ ERRORS: Final = (
     ErrorType(SAME_VERSION, "SAME_VERSION", "The contract runs that version already, or it is too old."),
     ErrorType(NO_UPGRADE, "NO_UPGRADE", "No such upgrade of the contract is decided."),
     ErrorType(NO_VALIDATOR, "NO_VALIDATOR", "The node is no validator of the present epoch."),
+    ErrorType(NOT_A_PLUGIN, "NOT_A_PLUGIN", "Only the running contract of a plugin can be taken out."),
+    ErrorType(STILL_HOLDS, "STILL_HOLDS", "The contract still has money or jobs, so it is not taken out."),
     ErrorType(UPGRADE_PENDING, "UPGRADE_PENDING", "Another version of the contract is decided already."),
 )

@@ -75,7 +75,7 @@ def _one(world: World, call: Value, who: Person = ALICE) -> Receipt:
 def _upgrade(
     world: World, version: int = 2, first: int = 0, contract: int = COUNTER, by: Person = ALICE
 ) -> Receipt:
-    return _one(world, (NUMBER, 7, 0, (contract, version, SECOND.compute_fingerprint(), first)), by)
+    return _one(world, (NUMBER, 7, 0, (contract, version, SECOND.compute_fingerprint(), "", first)), by)
 
 
 def _installed(world: World, who: Person = NORTH, version: int = 2, print_: bytes | None = None) -> Receipt:
@@ -110,7 +110,7 @@ def test_replay_from_genesis_gives_the_same(world: World) -> None:
         found.append(world.run(*transactions))
 
     run(world.tx(COUNT))
-    run(world.tx((NUMBER, 7, 0, (COUNTER, 2, SECOND.compute_fingerprint(), 0))))
+    run(world.tx((NUMBER, 7, 0, (COUNTER, 2, SECOND.compute_fingerprint(), "", 0))))
     said = (NORTH.address, NORTH.key, COUNTER, 2, SECOND.compute_fingerprint())
     run(world.tx((NUMBER, 9, 0, said), actors=(NORTH,)))
     for _ in range(4):

@@ -126,7 +126,9 @@ class NodeHandlers:
         machine, head, pool = parts.driver.machine, parts.executor.head, parts.mempool.figures()
         record, leader = machine.record, machine.leader
         is_leaderless = machine.is_validating and leader is None
-        is_ready = not (is_leaderless or parts.sync.is_behind or parts.driver.is_disk_low)
+        is_ready = not (
+            is_leaderless or parts.sync.is_behind or parts.sync.is_stranded or parts.driver.is_disk_low
+        )
         warnings = ["no leader is known: the chain cannot go on"] if is_leaderless else []
         if machine.own_index is not None and parts.vigil.why:
             warnings.append(f"this validator does not sign: {parts.vigil.why}")
@@ -140,6 +142,8 @@ class NodeHandlers:
             )
         if isinstance(parts.clock, SystemClock) and parts.clock.offset_ms:
             warnings.append(f"the clock was moved: {parts.clock.offset_ms // 1_000:,} s ahead")
+        if parts.sync.is_stranded:
+            warnings.append(f"no peer has block {head.height + 1:,}, which is next here: run `coopd rejoin`")
         if parts.sync.is_behind:
             warnings.append(f"catching up: {head.height} of {parts.sync.target}")
         return Status(

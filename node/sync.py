@@ -125,11 +125,14 @@ class BlockSync:
         self._driver = driver
         self._network = network
         head = executor.head
+        # A store that takes a snapshot is opened anew.
+        self._own_lowest = Height(store.base() + 1)
         self._planner = SyncPlanner(executor.rules.genesis_hash, executor.record, head.height, head.block_id)
         self._inputs: deque[SyncInput] = deque()
         self._answers: deque[tuple[PeerId, tuple[_Raw, ...]]] = deque()
         self._arrived = trio.Event()
         self._asked: dict[PeerId, deque[_Asked]] = {}
+        self._lowest: dict[PeerId, Height] = {}
         self._ahead_by_one: dict[PeerId, float] = {}
         self._left_out: dict[PeerId, tuple[float, float]] = {}
         self._to_serve: dict[PeerId, deque[GetBlocks]] = {}
@@ -145,13 +148,19 @@ class BlockSync:
         return self._planner.target
 
     @property
+    def is_stranded(self) -> bool:
+        """Tell whether peers are ahead and none of them has the block that this node needs next."""
+        return self._planner.is_stranded
+
+    @property
     def is_behind(self) -> bool:
         """Tell whether several blocks are missing."""
         return self._planner.target > self._executor.head.height + 1
 
     def ask(self, peer: PeerId, height: Height) -> None:
-        """Take note that a validator shows a height by its messages."""
-        self._note_height(peer, height)
+        """Take note that a validator shows a height by its messages, once it has said which blocks it has."""
+        if peer in self._lowest:
+            self._note_height(peer, height)
 
     def greet(self, peer: PeerId) -> None:
         """Ask a new peer how far it is."""
@@ -159,7 +168,13 @@ class BlockSync:
 
     def lose(self, peer: PeerId) -> None:
         """Take note of a peer that is gone. Why it was left out is remembered: it may come back at once."""
-        for kept in (self._asked, self._ahead_by_one, self._served_bytes, self._to_serve):
+        for kept in (
+            self._asked,
+            self._lowest,
+            self._ahead_by_one,
+            self._served_bytes,
+            self._to_serve,
+        ):
             kept.pop(peer, None)
         self._answers = deque(answer for answer in self._answers if answer[0] != peer)
         self._feed(PeerGone(PublicKey(peer)))
@@ -182,8 +197,9 @@ class BlockSync:
         match message:
             case GetStatus():
                 head = self._executor.head
-                self._send(peer, ChainStatus(head.height, head.block_id))
-            case ChainStatus(height, _):
+                self._send(peer, ChainStatus(head.height, head.block_id, self._own_lowest))
+            case ChainStatus(height, _, lowest):
+                self._lowest[peer] = lowest
                 self._note_height(peer, height)
             case GetBlocks():
                 waiting = self._to_serve.setdefault(peer, deque())
@@ -317,7 +333,7 @@ class BlockSync:
             self._ahead_by_one.pop(peer, None)
         elif now - self._ahead_by_one.setdefault(peer, now) < LAG_SECONDS:
             return
-        self._feed(PeerStatus(PublicKey(peer), height))
+        self._feed(PeerStatus(PublicKey(peer), height, self._lowest[peer]))
 
     def _tell_observers(self, block: Block) -> None:
         """Announce a block to peers that take no part in consensus and so hear of it nowhere else."""
@@ -326,7 +342,7 @@ class BlockSync:
             return
         for peer in self._network.peers():
             if peer not in validators:
-                self._send(peer, ChainStatus(block.height, block.id))
+                self._send(peer, ChainStatus(block.height, block.id, self._own_lowest))
 
     def _feed(self, event: SyncInput) -> None:
         """Queue an input; what a peer says of itself may be dropped, as it will say it again."""
@@ -342,8 +358,11 @@ class BlockSync:
 
     def _ask_for_repairs(self) -> None:
         """Ask one peer after another for what is damaged here, one block at a time from each."""
-        peers = self._network.peers()
-        for height in sorted(self._store.damaged)[: len(peers)]:
+        everybody = self._network.peers()
+        for height in sorted(self._store.damaged)[: len(everybody)]:
+            peers = [peer for peer in everybody if self._lowest.get(peer, height) <= height]
+            if not peers:
+                continue
             self._repair_turn += 1
             peer = peers[self._repair_turn % len(peers)]
             waiting = self._asked.get(peer, ())

@@ -1,4 +1,4 @@
-"""The messages of block sync: how far a peer is, and ranges of final blocks with their certificates.
+"""The messages of block sync: what a peer has, and ranges of final blocks with their certificates.
 
 Wire: the canonical array `(version, kind, field, ...)`. Nothing is signed: every block comes with a
 certificate, and whoever lies about heights only wastes a request. Blocks travel as the bytes that are stored:
@@ -15,7 +15,7 @@ from protocol.codec import Reader, Value
 from protocol.params import BLOCK_BYTES_MAX, INT64_MAX
 from protocol.types import BlockId, Height
 
-SYNC_VERSION: Final = 2
+SYNC_VERSION: Final = 3
 RANGE_BLOCKS_MAX: Final = 64
 RANGE_BYTES_MAX: Final = 4 * 1024 * 1024
 """A range ends before the block that would exceed this; the first block always goes, whatever its size."""
@@ -39,15 +39,18 @@ class GetStatus:
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """Say how far we are.
+    """Say how far we are, and from where on we have blocks.
 
     Args:
         height: of the last final block; 0 at genesis.
         block_id: of that block; the genesis hash at height 0.
+        lowest: height of the lowest block that we can send: 1, or above the snapshot that we began with;
+            one above `height` when there is no block yet.
     """
 
     height: Height
     block_id: BlockId
+    lowest: Height
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def encode_sync(message: SyncMessage) -> bytes:
         case GetStatus():
             fields: tuple[Value, ...] = (int(SyncKind.GET_STATUS),)
         case ChainStatus():
-            fields = (int(SyncKind.STATUS), message.height, message.block_id)
+            fields = (int(SyncKind.STATUS), message.height, message.block_id, message.lowest)
         case GetBlocks():
             fields = (int(SyncKind.GET_BLOCKS), message.first, message.count)
         case Blocks():
@@ -111,7 +114,9 @@ def _read(kind: SyncKind, fields: Reader) -> SyncMessage:
         case SyncKind.GET_STATUS:
             return GetStatus()
         case SyncKind.STATUS:
-            return ChainStatus(Height(fields.integer(0, INT64_MAX)), BlockId(fields.data(32)))
+            height = fields.integer(0, INT64_MAX - 1)
+            block_id = BlockId(fields.data(32))
+            return ChainStatus(Height(height), block_id, Height(fields.integer(1, height + 1)))
         case SyncKind.GET_BLOCKS:
             return GetBlocks(Height(fields.integer(1, INT64_MAX)), fields.integer(1, RANGE_BLOCKS_MAX))
         case SyncKind.BLOCKS:

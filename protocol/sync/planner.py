@@ -7,7 +7,8 @@ height: the link to the block below and the whole certificate under the record o
 the checking until it is applied and the next record is known. What follows without a gap is applied in runs,
 so that one wait for the disk serves many blocks.
 
-A claim of a height is believed only as far as it is kept. Whoever sends what no correct peer sends, or does
+A claim of heights is believed only as far as it is kept, and nobody is asked for what it does not claim:
+below the snapshot that it began with, a node has no blocks. Whoever sends what no correct peer sends, or does
 not bring what it claims to have, is dropped with all its claims; for how long, the shell decides.
 
 It has no clock (the shell says when a request is slow or failed), executes nothing (the shell does, and stops
@@ -57,10 +58,11 @@ PEERS_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """A peer says how far it is."""
+    """A peer says how far it is, and the lowest height that it has a block of: 1 when it has all."""
 
     peer: PublicKey
     height: Height
+    lowest: Height = Height(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class PeerFails:
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """No peer is ahead of us."""
+    """No peer is ahead of us with blocks that reach down to ours."""
 
     height: Height
 
@@ -169,6 +171,7 @@ SyncEffect: TypeAlias = Request | ApplyRun | PeerIsBad | PeerFails | CaughtUp
 @dataclass(slots=True)
 class _Peer:
     height: Height
+    lowest: Height
     open_requests: int = 0
     failures: int = 0
 
@@ -228,8 +231,21 @@ class SyncPlanner:
 
     @property
     def target(self) -> Height:
-        """Return the greatest height that a peer claims, at least our own."""
-        return max([self._checked, *(peer.height for peer in self._peers.values())])
+        """Return the greatest height that the blocks of peers lead to without a gap, at least our own.
+
+        What a peer claims beyond a gap cannot be asked for, so no claim there could ever be found broken.
+        """
+        reached = self._checked
+        for lowest, height in sorted([(peer.lowest, peer.height) for peer in self._peers.values()]):
+            if lowest <= reached + 1:
+                reached = max(reached, height)
+        return reached
+
+    @property
+    def is_stranded(self) -> bool:
+        """Tell whether peers are ahead of us and none has the block that we need next."""
+        ahead = [peer for peer in self._peers.values() if peer.height > self._checked]
+        return bool(ahead) and self.target == self._checked
 
     def step(self, event: SyncInput) -> list[SyncEffect]:
         """Take one input and return what is to be done, in order."""
@@ -268,9 +284,9 @@ class SyncPlanner:
         peer = self._peers.get(event.peer)
         if peer is None:
             if len(self._peers) < PEERS_MAX:
-                self._peers[event.peer] = _Peer(event.height)
+                self._peers[event.peer] = _Peer(event.height, event.lowest)
         else:
-            peer.height = event.height
+            peer.height, peer.lowest = event.height, event.lowest
 
     def _on_blocks(self, event: BlocksArrived) -> None:
         request = self._close(event.request)
@@ -385,7 +401,9 @@ class SyncPlanner:
         able = [
             (peer.failures, peer.open_requests, name)
             for name, peer in self._peers.items()
-            if peer.height >= height and peer.open_requests < RANGES_A_PEER_MAX and name not in slow
+            if peer.lowest <= height <= peer.height
+            and peer.open_requests < RANGES_A_PEER_MAX
+            and name not in slow
         ]
         return min(able)[2] if able else None
 

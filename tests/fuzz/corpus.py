@@ -20,6 +20,8 @@ from protocol.consensus.safety import BftSafety, RaftSafety, SafetyRecord, Said
 from protocol.crypto import SecretKey
 from protocol.errors import Reason
 from protocol.merkle.proof import hash_leaf
+from protocol.sync.messages import Blocks, ChainStatus, GetBlocks, SyncMessage, encode_sync
+from protocol.sync.snapshot_messages import GetChunk, encode_snapshot_message
 from protocol.types import (
     Address,
     BlockId,
@@ -71,6 +73,8 @@ def build() -> Corpus:
         wire.encode_get_txs(wire.GetTxs(block.id, 5)),
         wire.encode_txs(wire.Txs(block.id, tuple(s.raw for s in signed))),
         wire.encode_starve(wire.Starve(EpochNumber(0), Height(2), (TxId(b"t" * 32),), SIGNATURE)),
+        *(wire.frame(wire.FrameKind.SYNC, encode_sync(message)) for message in _syncs(block, certificate)),
+        wire.frame(wire.FrameKind.SNAPSHOT, encode_snapshot_message(GetChunk(Height(9), Hash32(b"c" * 32)))),
     )
     return Corpus(
         transactions=tuple(s.raw for s in signed),
@@ -186,6 +190,14 @@ def _bft_messages(block: Block, prevotes: Certificate) -> tuple[messages.Message
         messages.PolkaShown(polka, block),
         messages.BftStatus(*place, messages.Phase.PREVOTE, 3, 1, True, View(1), 2),
         messages.VoteBundle(*place[:2], (), proposal),
+    )
+
+
+def _syncs(block: Block, certificate: Certificate) -> tuple[SyncMessage, ...]:
+    return (
+        ChainStatus(Height(9), block.id, Height(4)),
+        GetBlocks(Height(4), 6),
+        Blocks(((block.encode(), certificate.encode()),)),
     )
 
 

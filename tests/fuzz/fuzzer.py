@@ -42,6 +42,8 @@ from protocol.consensus.messages import list_signature_checks
 from protocol.consensus.safety import decode_safety
 from protocol.contracts import REGISTRY
 from protocol.errors import Rejected
+from protocol.sync.messages import decode_sync
+from protocol.sync.snapshot_messages import decode_snapshot_message
 from protocol.transition import ChainRules, check_admission
 from protocol.types import EpochNumber, Height, PublicKey, Seconds
 from protocol.vm.view import MemoryState
@@ -104,6 +106,8 @@ def _frame(data: bytes) -> object:
         FrameKind.GET_TXS: decode_get_txs,
         FrameKind.TXS: decode_txs,
         FrameKind.STARVE: decode_starve,
+        FrameKind.SYNC: decode_sync,
+        FrameKind.SNAPSHOT: decode_snapshot_message,
     }
     return readers[kind](payload) if kind in readers else payload
 

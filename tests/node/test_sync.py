@@ -13,9 +13,10 @@ from trio.testing import MockClock
 from node import sync as sync_module
 from node.executor import Ahead, Executor
 from node.net.transport import Channel, PeerId
+from node.store.blocks import BASE_KEY
 from node.store.opening import found_store
 from node.store.store import Store
-from node.store.tables import BLOCKS
+from node.store.tables import BLOCKS, META
 from node.sync import (
     ASKED_MAX,
     INPUTS_WAITING_MAX,
@@ -135,14 +136,42 @@ async def test_a_lagging_node_fetches_and_commits(tmp_path: Path, autojump_clock
         assert node.executor.head == full.executor.head and not node.sync.is_behind
 
 
+async def test_a_node_says_from_where_on_it_has_blocks_and_is_asked_for_no_other(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    full = serving(tmp_path, 5)
+    async with lagging(tmp_path, full) as node:
+        begun, whole = node.up
+        node.sync.ask(begun, Height(5))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not node.asked(begun), "it has not said what it has"
+        node.hear(begun, ChainStatus(Height(5), full.executor.head.block_id, Height(4)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not node.asked(begun) and node.sync.is_stranded and not node.sync.is_behind
+        node.store.damaged.add(Height(2))
+        node.sync._ask_for_repairs()
+        assert not node.asked(begun) and node.asked(whole) == [GetBlocks(Height(2), 1)]
+        node.hear(whole, ChainStatus(Height(5), full.executor.head.block_id, Height(1)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert node.asked(whole)[1:] == [GetBlocks(Height(1), 5)] and not node.sync.is_stranded
+
+
+def test_the_status_of_a_node_that_began_with_a_snapshot(tmp_path: Path) -> None:
+    full = serving(tmp_path, 3)
+    full.store.environment.write(lambda txn: txn.put(META, BASE_KEY, (2).to_bytes(8, "big")))
+    node = Node(full.chain, full.store, full.executor)
+    node.hear(OBSERVER, GetStatus())
+    assert node.sent == [(OBSERVER, ChainStatus(Height(3), full.executor.head.block_id, Height(3)))]
+
+
 async def test_an_answer_that_is_lost_does_not_shift_the_later_ones(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     full = serving(tmp_path, 3)
-    head = ChainStatus(Height(3), full.executor.head.block_id)
+    head = ChainStatus(Height(3), full.executor.head.block_id, Height(1))
     async with lagging(tmp_path, full) as node:
         peer = node.up[0]
-        node.hear(peer, ChainStatus(Height(2), full.executor.head.block_id))
+        node.hear(peer, ChainStatus(Height(2), full.executor.head.block_id, Height(1)))
         await trio.sleep(REQUEST_SECONDS_MAX + 1)
         node.hear(peer, head)
         await trio.testing.wait_all_tasks_blocked()
@@ -158,9 +187,9 @@ async def test_a_range_that_comes_late_is_asked_for_again(tmp_path: Path, autoju
     full = serving(tmp_path, 6)
     async with lagging(tmp_path, full) as node:
         one, two = node.up
-        node.hear(one, ChainStatus(Height(6), full.executor.head.block_id))
+        node.hear(one, ChainStatus(Height(6), full.executor.head.block_id, Height(1)))
         await trio.testing.wait_all_tasks_blocked()
-        node.hear(two, ChainStatus(Height(6), full.executor.head.block_id))
+        node.hear(two, ChainStatus(Height(6), full.executor.head.block_id, Height(1)))
         await trio.sleep(REQUEST_SECONDS_MAX + 1)
         [again] = node.asked(two)
         node.hear(two, await answer(full, again))
@@ -172,7 +201,7 @@ async def test_a_flood_of_claims_loses_no_answer(tmp_path: Path, autojump_clock:
     full = serving(tmp_path, 3)
     async with lagging(tmp_path, full) as node:
         peer = node.up[0]
-        status = ChainStatus(Height(3), full.executor.head.block_id)
+        status = ChainStatus(Height(3), full.executor.head.block_id, Height(1))
         node.hear(peer, status)
         await trio.testing.wait_all_tasks_blocked()
         for _ in range(INPUTS_WAITING_MAX + 1):
@@ -189,7 +218,7 @@ async def test_blocks_that_nobody_asked_for_change_nothing(tmp_path: Path, autoj
         peer = node.up[0]
         with pytest.raises(Rejected, match="nobody asked"):
             node.hear(peer, await answer(full, GetBlocks(Height(1), 4)))
-        node.hear(peer, ChainStatus(Height(4), full.executor.head.block_id))
+        node.hear(peer, ChainStatus(Height(4), full.executor.head.block_id, Height(1)))
         await trio.testing.wait_all_tasks_blocked()
         node.hear(peer, await answer(full, GetBlocks(Height(3), 2)))
         node.hear(peer, await answer(full, node.asked(peer)[0]))
@@ -204,7 +233,7 @@ async def test_a_peer_that_never_answers_leaves_little_behind(
     async with lagging(tmp_path, full) as node:
         peer = node.up[0]
         for _ in range(4 * ASKED_MAX):
-            node.hear(peer, ChainStatus(Height(3), full.executor.head.block_id))
+            node.hear(peer, ChainStatus(Height(3), full.executor.head.block_id, Height(1)))
             await trio.sleep(REQUEST_SECONDS_MAX + 1)
         assert len(node.asked(peer)) > ASKED_MAX
         assert len(node.sync._asked[peer]) == ASKED_MAX
@@ -219,7 +248,7 @@ async def test_a_validator_gives_the_next_block_a_moment(
     full = serving(tmp_path, 1)
     async with lagging(tmp_path, full) as node:
         node.machine.is_validating = is_validating
-        peer, status = node.up[0], ChainStatus(Height(1), full.executor.head.block_id)
+        peer, status = node.up[0], ChainStatus(Height(1), full.executor.head.block_id, Height(1))
         node.hear(peer, status)
         await trio.testing.wait_all_tasks_blocked()
         assert len(node.asked(peer)) == (0 if is_validating else 1)
@@ -285,7 +314,7 @@ async def test_a_claim_that_nobody_keeps_is_believed_less_and_less(
     async with lagging(tmp_path, full) as node:
         liar, behind = node.up[0], 0
         for _ in range(600):
-            node.hear(liar, ChainStatus(Height(1 << 40), full.executor.head.block_id))
+            node.hear(liar, ChainStatus(Height(1 << 40), full.executor.head.block_id, Height(1)))
             await trio.testing.wait_all_tasks_blocked()
             for _ in node.asked(liar):
                 node.hear(liar, Blocks(()))
@@ -300,7 +329,7 @@ async def test_a_peer_that_sends_bad_blocks_is_not_asked_again_for_a_while(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     full = serving(tmp_path, 3)
-    head = ChainStatus(Height(3), full.executor.head.block_id)
+    head = ChainStatus(Height(3), full.executor.head.block_id, Height(1))
     async with lagging(tmp_path, full) as node:
         liar = node.up[0]
         node.hear(liar, head)
@@ -326,7 +355,7 @@ async def test_blocks_that_do_not_decode_condemn_their_sender(
     async with lagging(tmp_path, full) as node:
         liar, other = node.up
         for peer in node.up:
-            node.hear(peer, ChainStatus(Height(3), full.executor.head.block_id))
+            node.hear(peer, ChainStatus(Height(3), full.executor.head.block_id, Height(1)))
         await trio.testing.wait_all_tasks_blocked()
         assert node.asked(liar) and not node.asked(other)
         node.hear(liar, Blocks(((b"\xc1", b"\xc1"),)))
@@ -369,7 +398,7 @@ def test_observers_are_told_of_each_block_and_validators_are_not(tmp_path: Path)
     full.up.append(OBSERVER)
     block = full.chain.commit()
     full.sync.advance(block)
-    assert full.sent == [(OBSERVER, ChainStatus(Height(1), block.id))]
+    assert full.sent == [(OBSERVER, ChainStatus(Height(1), block.id, Height(1)))]
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", bytes(50), b"\x92\x01\x09"])

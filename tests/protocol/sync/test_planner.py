@@ -338,18 +338,23 @@ def test_a_run_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, size: int, r
 class Adversary:
     """Peers that Hypothesis plays: each answer is right, short, empty, late, of others, forged or lost."""
 
-    def __init__(self, data: st.DataObject, honest: PublicKey) -> None:
+    def __init__(self, data: st.DataObject, *honest: PublicKey) -> None:
         self.data, self.honest = data, honest
+        self.claims: dict[PublicKey, tuple[int, int]] = {}
         self.planner = plan()
         self.open: list[Request] = []
         self.applied = 0
         self.out: set[PublicKey] = set()
 
     def give(self, event: SyncInput) -> None:
+        if isinstance(event, PeerStatus):
+            self.claims[event.peer] = event.lowest, event.height
         effects = self.planner.step(event)
         for effect in effects:
             match effect:
                 case Request():
+                    lowest, highest = self.claims[effect.peer]
+                    assert lowest <= effect.first <= effect.first + effect.count - 1 <= highest
                     assert effect.peer not in self.out and 1 <= effect.count <= RANGE_BLOCKS_MAX
                     assert self.applied < effect.first <= self.applied + BLOCKS_AHEAD_MAX
                     self.open.append(effect)
@@ -360,7 +365,7 @@ class Adversary:
                     last = effect.blocks[-1][0]
                     self.give(Applied(last.height, last.id, PLAN.seals.get(last.height)))
                 case PeerIsBad(peer, _) | PeerFails(peer):
-                    assert peer != self.honest
+                    assert peer not in self.honest
                     self.out.add(peer)
                     self.open = [request for request in self.open if request.peer != peer]
         assert len(self.planner._open) - len(self.planner._slow) <= RANGES_OPEN_MAX
@@ -368,7 +373,7 @@ class Adversary:
     def answer(self, request: Request, height: int) -> None:
         right = tuple(CHAIN[:height][request.first - 1 : request.first - 1 + request.count])
         number = request.request
-        ways = ["right"] if request.peer == self.honest else WAYS
+        ways = ["right"] if request.peer in self.honest else WAYS
         match self.data.draw(st.sampled_from(ways)):
             case "right":
                 self.give(BlocksArrived(number, right))
@@ -397,20 +402,24 @@ WAYS = ["right", "empty", "short", "shifted", "forged", "nonsense", "slow", "los
 @given(st.data())
 def test_one_honest_peer_among_any_others_is_enough(data: st.DataObject) -> None:
     height = data.draw(st.integers(1, 200))
-    others = PEERS[1:]
-    game = Adversary(data, PEERS[0])
-    claims = [data.draw(st.integers(1, 1 << 62)) for _ in others]
-    for peer, claim in zip(others, claims, strict=True):
-        game.give(PeerStatus(peer, Height(claim)))
-    game.give(PeerStatus(PEERS[0], Height(height)))
+    whole, pruned, *others = PEERS
+    game = Adversary(data, whole, pruned)
+    for peer in others:
+        claim = data.draw(st.integers(1, 1 << 62))
+        lowest = data.draw(st.one_of(st.just(1), st.integers(1, min(claim, 300))))
+        game.give(PeerStatus(peer, Height(claim), Height(lowest)))
+    game.give(PeerStatus(pruned, Height(height), Height(data.draw(st.integers(1, height + 1)))))
+    game.give(PeerStatus(whole, Height(height)))
     for _ in range(2_000):
         if not game.open:
             break
         game.answer(game.open.pop(data.draw(st.integers(0, len(game.open) - 1))), height)
     assert game.applied == height
+    claims = [game.claims[peer] for peer in others if peer not in game.out]
+    # Who is left may claim more only where it was never asked: beyond blocks that nobody else has.
     assert game.planner.target == max(
-        [height, *(claim for peer, claim in zip(others, claims, strict=True) if peer not in game.out)]
-    )
+        [height, *(highest for lowest, highest in claims if lowest <= height + 1)]
+    ) or any(height + 1 < lowest for lowest, _ in claims)
 
 
 # --- messages
@@ -423,7 +432,7 @@ RAW = [(block.encode(), certificate.encode()) for block, certificate in CHAIN[: 
     "message",
     [
         GetStatus(),
-        ChainStatus(Height(7), CHAIN[6][0].id),
+        ChainStatus(Height(7), CHAIN[6][0].id, Height(1)),
         GetBlocks(Height(1), RANGE_BLOCKS_MAX),
         Blocks(()),
         Blocks(tuple(RAW[:RANGE_BLOCKS_MAX])),
@@ -431,6 +440,43 @@ RAW = [(block.encode(), certificate.encode()) for block, certificate in CHAIN[: 
 )
 def test_messages_round_trip(message: SyncMessage) -> None:
     assert decode_sync(encode_sync(message)) == message
+
+
+def test_nobody_is_asked_for_what_lies_below_its_snapshot() -> None:
+    planner = plan()
+    assert requests_of(planner.step(PeerStatus(PEERS[0], Height(100), Height(51)))) == []
+    assert (planner.target, planner.is_stranded) == (0, True)
+    first, second = requests_of(planner.step(PeerStatus(PEERS[1], Height(60))))
+    assert (first.peer, first.first, first.count) == (PEERS[1], 1, 60)
+    assert (second.peer, second.first, second.count) == (PEERS[0], 61, 40)
+    assert (planner.target, planner.is_stranded) == (100, False)
+
+
+def test_a_claim_that_nobody_can_lead_to_is_no_target() -> None:
+    """Else a liar who claims great heights and no blocks below them would never be asked, nor found out."""
+    planner = plan()
+    planner.step(PeerStatus(PEERS[0], Height(1 << 60), Height(1 << 60)))
+    assert (planner.target, planner.is_stranded) == (0, True)
+    planner.step(PeerStatus(PEERS[0], Height(1 << 60), Height(1)))
+    assert (planner.target, planner.is_stranded) == (1 << 60, False)
+
+
+def test_a_peer_that_has_begun_with_a_snapshot_anew_says_so() -> None:
+    planner = plan()
+    asked = requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+    planner.step(PeerStatus(PEERS[0], Height(10), Height(11)))
+    effects = planner.step(RequestFailed(asked[0].request))
+    assert effects == [] and planner.is_stranded and planner.target == 0
+
+
+@pytest.mark.parametrize(("lowest", "is_good"), [(0, False), (1, True), (8, True), (9, False)])
+def test_limits_of_the_lowest_block(lowest: int, is_good: bool) -> None:
+    data = encode_sync(ChainStatus(Height(7), CHAIN[6][0].id, Height(lowest)))
+    if is_good:
+        decode_sync(data)
+    else:
+        with pytest.raises(Rejected):
+            decode_sync(data)
 
 
 @pytest.mark.parametrize(

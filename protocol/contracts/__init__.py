@@ -5,7 +5,7 @@ Numbers and layers are those of contracts.md 5; a contract calls lower layers on
 
 from typing import Final
 
-from protocol.contracts import auth, documents, grants, multisig, sched
+from protocol.contracts import auth, documents, grants, multisig, recovery, sched
 from protocol.contracts.assets import contract as assets
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
@@ -26,6 +26,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     assets.CONTRACT,
     members.CONTRACT,
     multisig.CONTRACT,
+    recovery.CONTRACT,
     shares.CONTRACT,
     treasury.CONTRACT,
     voting.CONTRACT,

@@ -142,15 +142,24 @@ def _set_policy(ctx: Context, address: Address, policy: Value) -> Value:
         policies.read_policy(policy)
     except Rejected as rejected:
         fail(rejected.code, "auth.policy", None, rejected.detail)
-    view, key = ctx.view, ACCOUNT.key(address)
+    version = replace_policy(ctx.view, address, policy)
+    ctx.emit(POLICY_SET, address, version)
+    return version
+
+
+def replace_policy(view: View, address: Address, policy: Value) -> int:
+    """Put a policy that has been read in force; returns its version.
+
+    Raises:
+        CallFailed: NO_ACCOUNT.
+    """
+    key = ACCOUNT.key(address)
     row = ACCOUNT.get(view, key)
     if row is None:
         fail(Code.NO_ACCOUNT, "auth.account", None, address)
-    schema, version, lanes, debt, debt_time = row
-    ACCOUNT.put(view, key, (schema, version + 1, lanes, debt, debt_time))
+    ACCOUNT.put(view, key, (row[0], row[1] + 1, *row[2:]))
     POLICIES.put(view, POLICIES.key(address), (SCHEMA, policy))
-    ctx.emit(POLICY_SET, address, version + 1)
-    return version + 1
+    return row[1] + 1
 
 
 def _rotate(ctx: Context, address: Address, public_key: PublicKey) -> Value:

@@ -41,7 +41,7 @@ from tests.protocol.ledger_world import (
     program,
 )
 
-SCHED, REGISTER, GRANTS, MULTISIG, DOCS = 3, 4, 6, 21, 51
+SCHED, REGISTER, GRANTS, MULTISIG, RECOVERY, DOCS = 3, 4, 6, 21, 25, 51
 
 NODE = person("gas node")
 BANK = person("gas bank")
@@ -78,7 +78,8 @@ def make_world() -> World:
     custody = (LEDGER, 1, NONE, (account(ALICE, CUSTODY), None))
     bank = (ASSETS, 9, NONE, (BANK.address, COOP, 5))
     auditor = (AUTH, 4, NONE, (CAROL.address, AUDITOR))
-    world = World((*founding(), program(*roles, *opened, custody, bank, auditor)))
+    board = [(AUTH, 4, NONE, (who.address, "board")) for who in (BOB, CAROL)]
+    world = World((*founding(), program(*roles, *opened, custody, bank, auditor, *board)))
     world.ok(*[world.cash_in(who, 10_000) for who in (ALICE, BOB, CLUB)])
     world.ok(world.tx((MULTISIG, 7, 0, (CLUB.address, tagged(TWO)))))
     slow = world.tx((MULTISIG, 6, 0, (CLUB.address, True, False, 2)), actors=(CLUB,))
@@ -94,6 +95,8 @@ def make_world() -> World:
     world.ok(world.tx(failing))
     for seconds in (1, 1, 2, 4, 8, 3_600, 6 * 3_600, 24 * 3_600):
         world.run(seconds=seconds)
+    lost = (RECOVERY, 3, 0, (TILL.address, tagged(TWO), bytes(32)))
+    world.ok(world.tx(lost, actors=(BOB,)))
     conviction = (1, "south", STRANGER.key, 1, 0, 1, bytes(32), 0)
     world.state.apply({CONVICTIONS.key(STRANGER.key, 0, 1): encode(conviction)})
     return world
@@ -224,6 +227,22 @@ def _multisig_cases(time: int) -> dict[int, Case]:
     }
 
 
+def _recovery_cases() -> dict[int, Case]:
+    alice, both = ALICE.address, (ALICE.address, BOB.address)
+    policy = tagged(TWO)
+    guard = (RECOVERY, 1, 0, (alice, BOB.address, True))
+    start = (RECOVERY, 2, 1, (BOB.address, alice, policy, bytes(32)))
+    attest = (RECOVERY, 3, 1, (alice, policy, bytes(32)))
+    return {
+        1: Case((guard,)),
+        2: Case((guard, start), both),
+        3: Case((attest,), both),
+        4: Case((attest, (RECOVERY, 4, 2, (alice,))), (*both, CAROL.address)),
+        5: Case((attest, (RECOVERY, 5, 0, (alice, alice))), both),
+        6: Case(((RECOVERY, 6, 0, (TILL.address,)),), after=8 * 86_400),
+    }
+
+
 def _documents_cases() -> dict[int, Case]:
     owner = ALICE.address
     register = (DOCS, 1, 0, (owner, bytes(32), "bylaws", 0))
@@ -244,6 +263,7 @@ def make_cases(time: int) -> dict[tuple[int, int], Case]:
         (ASSETS, _assets_cases(time)),
         (MULTISIG, _multisig_cases(time)),
         (DOCS, _documents_cases()),
+        (RECOVERY, _recovery_cases()),
     ):
         cases |= {(contract, method): case for method, case in found.items()}
     return cases

@@ -60,7 +60,6 @@ from protocol.vm.context import Context, fail
 from protocol.vm.contract import GOV, EventType
 from protocol.vm.kinds import ADDRESS, AMOUNT, HASH, SECONDS, Field
 from protocol.vm.tables import SCHEMA
-from protocol.vm.view import View
 
 CODE_ENTRY_FEE: Final = 1702
 CODE_FEE_BACK: Final = 1704
@@ -305,22 +304,12 @@ def open_estate(ctx: Context, number: int, executor: Address, document: bytes) -
         fail(TOO_EARLY, "members.estate", member.until + ESTATE_SECONDS, now)
     if executor == member.account or not auth.is_open(view, executor):
         fail(Code.NO_ACCOUNT, "members.executor", None, executor)
-    _hand_over(view, member.account, executor)
+    auth.replace_policy(view, member.account, (1, ((1, executor, 1),)))  # whatever the executor signs
     freeze_free_balance(view, member.account, False)
     put_member(view, number, replace(member, until=0))
     ctx.emit(ESTATE, number, executor)
     ctx.emit(DOCUMENT, number, document)
     return True
-
-
-def _hand_over(view: View, account: Address, executor: Address) -> None:
-    """Replace a key policy by "whatever the executor's account signs"."""
-    key = auth.ACCOUNT.key(account)
-    row = auth.ACCOUNT.get(view, key)
-    assert row is not None, "an application opens the account"
-    schema, version, lanes, debt, debt_time = row
-    auth.ACCOUNT.put(view, key, (schema, version + 1, lanes, debt, debt_time))
-    auth.POLICIES.put(view, auth.POLICIES.key(account), (SCHEMA, (1, ((1, executor, 1),))))
 
 
 # --- what comes due

@@ -13,13 +13,12 @@ from typing import Final
 
 from node.ipc.client import DaemonClient, DaemonUnreachable
 from node.ipc.messages import Answer, Request, Verdict
-from node.queries import state_at
 from node.rpc.failure import RpcFailure
 from node.store.store import Store
 from protocol.addresses import HRP_MAIN, HRP_TEST
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
-from protocol.types import Hash32, Height, TxId
+from protocol.types import Hash32, Height, TimeMs, TxId
 from protocol.vm.contract import Registry
 from protocol.vm.view import StateReader
 
@@ -195,6 +194,15 @@ class Call:
             case _:
                 raise RpcFailure("rpc.bad_params", detail="at is a height, latest or earliest")
 
+    def state_height_of(self, at: int | str | None) -> Height:
+        """Return the height that a parameter `at` means where a state is asked for: `earliest` is the oldest
+        that is kept.
+
+        Raises:
+            RpcFailure: chain.height_unavailable, rpc.bad_params.
+        """
+        return self.store.oldest_state() if at == "earliest" else self.height_of(at)
+
     @contextmanager
     def state(self, height: Height) -> Iterator[StateReader]:
         """Open the state after a block.
@@ -202,9 +210,13 @@ class Call:
         Raises:
             RpcFailure: chain.pruned.
         """
-        with self.store.view() as view:
-            state = state_at(view, height)
+        with self.store.view_at(height) as state:
             if state is None:
-                oldest = max(1, view.height - 1_000, self.store.base())
-                raise RpcFailure("chain.pruned", asked=height, oldest=oldest)
+                raise RpcFailure("chain.pruned", asked=height, oldest=self.store.oldest_state())
             yield state
+
+    def time_ms_of(self, height: Height) -> TimeMs:
+        """Return the time of a block at or below the head."""
+        header = self.store.header(height) if height else None
+        assert header is not None or not height, "a height without a header"
+        return self.facts.genesis.time_ms if header is None else header.time_ms

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.errors import OperationError
-from node.queries import PAST_BLOCKS_MAX, state_at
 from node.snapshot.folder import SnapshotFolder, damaged
 from node.store.anchor import load_anchor
 from node.store.store import Store
@@ -41,15 +40,14 @@ def create_snapshot(store: Store, folder: SnapshotFolder, height: int | None = N
         OperationError: snapshot.unavailable.
     """
     genesis = store.genesis()
-    with store.snapshot() as (txn, view):
-        height = view.height if height is None else height
-        state = state_at(view, height) if 0 < height <= view.height else None
-        anchor = None if state is None else load_anchor(txn, height)
+    height = store.head().height if height is None else height
+    with store.snapshot() as (txn, view), store.view_at(height) as state:
+        anchor = load_anchor(txn, height) if 0 < height <= view.height else None
         if state is None or anchor is None:
             raise OperationError(
                 "snapshot.unavailable",
                 f"No snapshot was made of height {height:,}.",
-                f"the chain ends at {view.height:,}, and states are kept for {PAST_BLOCKS_MAX:,} blocks; "
+                f"the chain ends at {view.height:,}, and states are kept from height {view.oldest():,} on; "
                 "genesis needs no snapshot.",
                 "choose a height in between, or none for the newest",
             )

@@ -94,6 +94,12 @@ class Txn:
             if cursor.set_range(start) if start else cursor.first():
                 yield from cursor.iternext(keys=True, values=True)
 
+    def ascend_keys(self, table: str) -> Iterator[bytes]:
+        """Walk the keys from the first up, without touching their values."""
+        with self._raw.cursor(self._handles[table]) as cursor:
+            if cursor.first():
+                yield from cursor.iternext(keys=True, values=False)
+
     def descend(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Walk the rows from the last key down."""
         with self._raw.cursor(self._handles[table]) as cursor:

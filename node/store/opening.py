@@ -21,7 +21,7 @@ def open_store(config: Config) -> Store:
     genesis = load_genesis(config.genesis_path)
     if not config.store_path.exists():
         found_store(config.store_path, genesis)
-    store = Store.open(config.store_path)
+    store = Store.open(config.store_path, past_blocks=config.past_blocks)
     if store.genesis() != genesis:
         store.close()
         raise OperationError(

@@ -3,12 +3,14 @@
 Our own files only, so nothing here is a canonical form; a torn row is a broken disk, not a peer's lie.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import pack, unpack_from
 from typing import Final
 
-_ABSENT: Final = 0xFFFF_FFFF
+_PRESENT: Final = 0x80
+"""Beside the length of a key, of at most 64 bytes: a value follows."""
 
 
 def pack_list(items: Sequence[bytes]) -> bytes:
@@ -40,28 +42,56 @@ def unpack_list(row: bytes) -> tuple[bytes, ...]:
 
 
 def pack_changes(changes: Sequence[tuple[bytes, bytes | None]]) -> bytes:
-    """Pack keys with a value or its absence: key length u8, value length u32, key, value."""
-    parts = []
-    for key, value in changes:
-        if value is None:
-            parts += [pack(">BI", len(key), _ABSENT), key]
-        else:
-            parts += [pack(">BI", len(key), len(value)), key, value]
-    return b"".join(parts)
+    """Pack keys with a value or its absence: count u32, end of each u32, then key length u8, key, value each.
+
+    Args:
+        changes: by ascending key.
+    """
+    parts = [
+        pack(">B", len(key)) + key if value is None else pack(">B", len(key) | _PRESENT) + key + value
+        for key, value in changes
+    ]
+    return pack_list(parts)
 
 
-def unpack_changes(row: bytes) -> dict[bytes, bytes | None]:
-    """Return what `pack_changes` packed."""
-    changes: dict[bytes, bytes | None] = {}
-    at = 0
-    while at < len(row):
-        key_bytes, value_bytes = unpack_from(">BI", row, at)
-        at += 5
-        key = row[at : at + key_bytes]
-        at += key_bytes
-        if value_bytes == _ABSENT:
-            changes[key] = None
-        else:
-            changes[key] = row[at : at + value_bytes]
-            at += value_bytes
-    return changes
+class Changes:
+    """What `pack_changes` packed, read in place: a key is found by bisection, nothing else is touched."""
+
+    __slots__ = ("_count", "_head", "_row")
+
+    def __init__(self, row: bytes | memoryview) -> None:
+        self._row = row
+        count: int = unpack_from(">I", row)[0]
+        self._count = count
+        self._head = 4 * (self._count + 1)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def key(self, at: int) -> bytes:
+        """Return the key at a position."""
+        start = self._start(at)
+        end = start + 1 + (self._row[start] & ~_PRESENT)
+        return bytes(self._row[start + 1 : end])
+
+    def value(self, at: int) -> bytes | None:
+        """Return the value at a position; None is absence."""
+        start = self._start(at)
+        mark = self._row[start]
+        if not mark & _PRESENT:
+            return None
+        return bytes(self._row[start + 1 + (mark & ~_PRESENT) : self._start(at + 1)])
+
+    def find(self, key: bytes) -> int | None:
+        """Return the position of a key, or None."""
+        at = bisect_left(range(self._count), key, key=self.key)
+        return at if at < self._count and self.key(at) == key else None
+
+    def items(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Walk all keys with their values, ascending."""
+        for at in range(self._count):
+            yield self.key(at), self.value(at)
+
+    def _start(self, at: int) -> int:
+        end: int = unpack_from(">I", self._row, 4 * at)[0] if at else 0
+        return self._head + end

@@ -6,18 +6,23 @@ It does not know the tree: its pages are derived and live in memory.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from node.errors import OperationError
 from node.store.blocks import height_key, load_head
 from node.store.environment import Txn
-from node.store.packing import pack_changes, unpack_changes
+from node.store.packing import Changes, pack_changes
 from node.store.records import Head
 from node.store.tables import STATE, UNDO
 from protocol.params import STATE_KEY_BYTES_MAX
+from protocol.types import Height
 
-UNDO_BLOCKS: Final = 1_000
-"""Heights whose replaced values are kept, for audit and past views."""
+PAST_BLOCKS: Final = 1_000
+"""Heights below the head whose state can be asked for, when the operator sets nothing else."""
+
+PRUNED_MAX: Final = 16
+"""What a block prunes at most when the operator keeps fewer heights than before."""
 
 
 class StateView:
@@ -59,7 +64,12 @@ class StateView:
     def undo(self, height: int) -> dict[bytes, bytes | None] | None:
         """Return what the keys that a block changed held before it; None when that is not kept any more."""
         row = self._txn.get(UNDO, height_key(height))
-        return None if row is None else unpack_changes(row)
+        return None if row is None else dict(Changes(row).items())
+
+    def oldest(self) -> Height:
+        """Return the lowest height whose state can be put together."""
+        first = next(self._txn.ascend_keys(UNDO), None)
+        return self.head.height if first is None else Height(int.from_bytes(first, "big") - 1)
 
 
 def state_damaged(height: int, why: str) -> OperationError:
@@ -106,13 +116,14 @@ class StateAhead:
             at += 1
 
 
-def save_state(txn: Txn, writes: Mapping[bytes, bytes | None], height: int) -> None:
-    """Apply the changes of a block, keeping what they replaced."""
+def save_state(txn: Txn, writes: Mapping[bytes, bytes | None], height: int, past_blocks: int) -> None:
+    """Apply the changes of a block, keeping what they replaced for so many heights."""
     keys = sorted(writes)
     get = txn.getter(STATE)
     txn.append(UNDO, height_key(height), pack_changes([(key, get(key)) for key in keys]))
-    if height > UNDO_BLOCKS:
-        txn.delete(UNDO, height_key(height - UNDO_BLOCKS))
+    for key in list(islice(txn.ascend_keys(UNDO), PRUNED_MAX)):
+        if int.from_bytes(key, "big") <= height - past_blocks:
+            txn.delete(UNDO, key)
     rows, doomed = [], []
     for key in keys:
         value = writes[key]

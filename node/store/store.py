@@ -19,9 +19,11 @@ from pathlib import Path
 
 from node.store import blocks, history, jobs, state
 from node.store.environment import Environment, Peek, Txn
+from node.store.packing import Changes
+from node.store.past import PastState
 from node.store.records import BlockCommit, Head, JournalRow, TxPlace
 from node.store.state import StateView
-from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, META, SCHEMA, STATE
+from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, META, SCHEMA, STATE, UNDO
 from protocol.chain.block import Header
 from protocol.chain.certificate import Certificate
 from protocol.chain.evidence import Evidence
@@ -29,15 +31,17 @@ from protocol.chain.genesis import Genesis
 from protocol.chain.validators import EpochRecord
 from protocol.sync.snapshot import Anchor
 from protocol.types import Hash32, Height, TxId
+from protocol.vm.view import StateReader
 
 
 class Store:
     """Keep the chain, its state and its history; made by `create`, then `open`."""
 
-    __slots__ = ("_environment", "damaged")
+    __slots__ = ("_environment", "_past_blocks", "damaged")
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, past_blocks: int = state.PAST_BLOCKS) -> None:
         self._environment = environment
+        self._past_blocks = past_blocks
         self.damaged: set[Height] = set()
         """Heights whose stored block or certificate was found damaged and is not repaired yet."""
 
@@ -87,14 +91,17 @@ class Store:
         Environment.create(path, SCHEMA, fill)
 
     @classmethod
-    def open(cls, path: Path, *, readonly: bool = False) -> "Store":
+    def open(cls, path: Path, *, readonly: bool = False, past_blocks: int = state.PAST_BLOCKS) -> "Store":
         """Open the database of a chain; at most one process for writing, others beside it `readonly`.
+
+        Args:
+            past_blocks: heights below the head whose state can be asked for.
 
         Raises:
             OperationError: `store.missing`, `store.locked`, `store.newer`, `store.older`.
             StorageBroken: the file cannot be read as a database.
         """
-        return cls(Environment.open(path, SCHEMA, readonly=readonly))
+        return cls(Environment.open(path, SCHEMA, readonly=readonly), past_blocks)
 
     @staticmethod
     def remove(path: Path) -> None:
@@ -137,7 +144,7 @@ class Store:
             for commit in commits:
                 head = blocks.save_block(txn, commit)
                 history.save_history(txn, commit)
-                state.save_state(txn, commit.writes, head.height)
+                state.save_state(txn, commit.writes, head.height, self._past_blocks)
             return head
 
         return self._environment.write(work)
@@ -334,6 +341,23 @@ class Store:
         """Open the state at the head; it stays as it is until the block ends."""
         with self._environment.read() as txn:
             yield StateView(txn)
+
+    @contextmanager
+    def view_at(self, height: int) -> Iterator[StateReader | None]:
+        """Open the state after a block at or below the head; None when it is not kept any more."""
+        # The peek opens second, so it holds every block of the view; what was pruned in between is missing.
+        with self.view() as view, self._environment.peek() as peek:
+            rows = [peek.get(UNDO, blocks.height_key(later)) for later in range(height + 1, view.height + 1)]
+            kept = [Changes(row) for row in rows if row is not None]
+            if height > view.height or len(kept) < len(rows):
+                yield None
+            else:
+                yield view if not kept else PastState(view, kept)
+
+    def oldest_state(self) -> Height:
+        """Return the lowest height whose state can be asked for."""
+        with self.view() as view:
+            return view.oldest()
 
     def undo(self, height: int) -> dict[bytes, bytes | None] | None:
         """Return what the keys that a block changed held before it; None when that is not kept."""

@@ -33,7 +33,7 @@ STATE: Final = "state"
 """key -> value of the authenticated state at the head."""
 
 UNDO: Final = "undo"
-"""height u64 -> values that the block replaced; the last `UNDO_BLOCKS` heights."""
+"""height u64 -> values that the block replaced, for as many heights as the operator wants to ask about."""
 
 TX_IDS: Final = "tx_ids"
 """height u64 -> the ids of its transactions, 32 bytes each."""

@@ -57,14 +57,10 @@ def _runner(contract: Contract, query: Query) -> Callable[[Call, Any], Awaitable
             kind_value(field.kind, getattr(params, field.name), hrp, camel(field.name))
             for field in query.arguments
         )
-        height = call.height_of(params.at)
-        time_ms = call.facts.genesis.time_ms
-        if height:
-            header = call.store.header(height)
-            assert header is not None, "a height without a header"
-            time_ms = header.time_ms
+        height = call.state_height_of(params.at)
+        time = Seconds(call.time_ms_of(height) // 1_000)
         with call.state(height) as state:
-            value = _ask(call, state, Seconds(time_ms // 1_000), contract, query, arguments)
+            value = _ask(call, state, time, contract, query, arguments)
         return Read(height, kind_json(query.result, value, hrp))
 
     return run

@@ -15,7 +15,7 @@ from node.rpc.failure import RpcFailure, failure_of_rejection
 from node.rpc.forms import Form, ReceiptForm, SealForm, TxForm, find_job, receipt_form, transaction_form
 from node.rpc.methods.chain import find_certificate, find_header
 from node.rpc.methods.epochs import find_seal
-from node.rpc.methods.params import AddressParam, CursorParam, Hex, Limit, Params, TxIdParam
+from node.rpc.methods.params import AddressParam, At, CursorParam, Hex, Limit, Params, TxIdParam
 from node.rpc.service import Call
 from node.rpc.values import from_hex, read_address, to_hex
 from protocol import codec
@@ -27,7 +27,7 @@ from protocol.errors import Code
 from protocol.merkle.proof import prove_item
 from protocol.params import JOB_INDEX_FIRST, TX_BYTES_MAX, TX_SIGNED_BYTES_MAX
 from protocol.transition import BlockContext, rules_of, simulate
-from protocol.types import Height, TimeMs, TxId
+from protocol.types import BlockId, Height, TimeMs, TxId
 
 WAIT_MS_MAX = 30_000
 _ERRORS = ("tx.not_canonical", "tx.bad_signature", "tx.expired", "tx.mempool_full", "node.not_ready")
@@ -37,6 +37,13 @@ class TxParams(Params):
     """A signed transaction."""
 
     tx: Hex
+
+
+class TrialParams(Params):
+    """A transaction, and after which height to try it."""
+
+    tx: Hex
+    at: At = None
 
 
 class WaitParams(Params):
@@ -227,21 +234,21 @@ async def list_for(call: Call, params: ListParams) -> TxPage:
     return TxPage(items, cursor)
 
 
-async def simulate_tx(call: Call, params: TxParams) -> ReceiptForm:
-    """Return the receipt that a transaction would have now; it may lack its signatures."""
+async def simulate_tx(call: Call, params: TrialParams) -> ReceiptForm:
+    """Return the receipt that a transaction would have after a height; it may lack its signatures."""
     signed = _decode_any(from_hex(params.tx, "tx"), call)
     rules = rules_of(call.facts.genesis)
-    with call.store.view() as view:
-        head = view.head
-        record = call.store.epoch_at(head.height + 1)
-        context = BlockContext(
-            Height(head.height + 1),
-            TimeMs(head.time_ms + 1_000),
-            head.block_id,
-            record,
-            record.validators[0].consensus_key,
-        )
-        receipt = simulate(view, rules, context, signed)
+    height = call.state_height_of(params.at)
+    record, header = call.store.epoch_at(height + 1), call.store.header(height)
+    context = BlockContext(
+        Height(height + 1),
+        TimeMs(call.time_ms_of(height) + 1_000),
+        BlockId(call.facts.genesis_hash) if header is None else header.compute_id(),
+        record,
+        record.validators[0].consensus_key,
+    )
+    with call.state(height) as state:
+        receipt = simulate(state, rules, context, signed)
     return receipt_form(receipt, call.facts)
 
 
@@ -328,6 +335,6 @@ METHODS: tuple[Method[Any], ...] = (
         "tx_getReceipt", ReceiptParams, ReceiptBundle, "A receipt, with proof.", get_receipt, ("tx.unknown",)
     ),
     Method("tx_list", ListParams, TxPage, "Transactions and jobs of an account, newest first.", list_for),
-    Method("tx_simulate", TxParams, ReceiptForm, "The receipt a transaction would have.", simulate_tx),
+    Method("tx_simulate", TrialParams, ReceiptForm, "The receipt a transaction would have.", simulate_tx),
     Method("tx_getSignBytes", BodyParams, SignBytes, "What keys sign.", get_sign_bytes),
 )

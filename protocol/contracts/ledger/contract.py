@@ -24,6 +24,7 @@ from protocol.contracts.ledger.accounts import (
     TURNS,
     account_key,
     compute_balance,
+    get_account,
     is_account_class,
     open_account,
     read_account_key,
@@ -203,8 +204,13 @@ def query_statement(
     """Return the newest rows of an account's journal below a sequence, newest first."""
     if query.journal is None:
         return ()
-    top = before if before is not None else (1 << 48) - 1
-    rows = query.journal.rows(account_key(*account), top, min(limit, QUERY_ITEMS_MAX))
+    name = account_key(*account)
+    row = get_account(query.view, name)
+    if row is None:
+        return ()
+    # A journal goes on after the state that is asked: the account's own sequence ends its statement.
+    end = row[6] + 1
+    rows = query.journal.rows(name, end if before is None else min(before, end), min(limit, QUERY_ITEMS_MAX))
     return tuple([read_journal_row(row) for row in rows])
 
 

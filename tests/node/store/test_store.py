@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from node.store import state as state_module
 from node.store.check import check_store
 from node.store.records import Head
 from node.store.state import StateAhead
@@ -171,12 +170,12 @@ def test_the_safety_record_is_replaced_and_ends_with_its_epoch(store: Store, mak
     assert store.head().epoch == 1
 
 
-def test_undo_is_kept_for_so_many_blocks(
-    store: Store, maker: ChainMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(state_module, "UNDO_BLOCKS", 3)
+def test_undo_is_kept_for_so_many_blocks(tmp_path: Path, maker: ChainMaker) -> None:
+    Store.create(tmp_path / "chain", maker.genesis, maker.first_state, maker.first_root)
+    store = Store.open(tmp_path / "chain", past_blocks=3)
     for number in range(1, 6):
         store.commit_block(maker.next((), {b"a": b"%d" % number}))
+        assert store.oldest_state() == max(0, number - 3)
     assert [store.undo(height) for height in (1, 2)] == [None, None]
     assert store.undo(3) == {b"a": b"2"} and store.undo(5) == {b"a": b"4"}
 

@@ -80,6 +80,7 @@ class Config:
         2, "share of one core that checks stored data against its hashes, in percent; 0 turns it off"
     )
     fsync_slow_warn_ms: int = _key(250, "a disk write slower than this is logged as a warning")
+    past_blocks: int = _key(1_000, "heights below the newest whose state can be asked for (`at`)")
     snapshot_every_blocks: int = _key(1_000, "blocks between two snapshots of this node; 0 makes none")
     snapshot_lag_blocks: int = _key(
         1_000, "an empty node that is further behind begins with a snapshot, when a peer has one"
@@ -116,6 +117,11 @@ class Config:
     def guard_path(self) -> Path:
         """File of the double-sign guard; never part of a backup."""
         return self.home / "sign_state"
+
+    @property
+    def consensus_path(self) -> Path:
+        """Folder of later consensus keys and their guards; never part of a backup."""
+        return self.home / "consensus"
 
     @property
     def evidence_path(self) -> Path:
@@ -279,6 +285,7 @@ _BOUNDS: Final = {
     "block_txs_max": (1, 5_000),
     "fsync_slow_warn_ms": (1, 60_000),
     "scrub_share_pct": (0, 50),
+    "past_blocks": (100, 1_000_000),
     "snapshot_every_blocks": (0, 1_000_000),
     "snapshot_lag_blocks": (1, 1_000_000_000),
 }

@@ -168,12 +168,18 @@ class World:
         """Execute the next block and keep what it did."""
         context = replace(self.next_context(seconds), parent_id=parent_for(transactions))
         execution = execute_block(self.state, self.rules, context, transactions, ())
+        self.keep(context, transactions, execution)
+        return execution
+
+    def keep(
+        self, context: BlockContext, transactions: tuple[SignedTransaction, ...], execution: Execution
+    ) -> None:
+        """Apply a block that was executed on this state."""
         self.state.apply(execution.writes)
         self.height, self.time_ms = context.height, context.time_ms
         assert tuple(decode_receipt(raw) for raw in execution.receipt_bytes) == execution.receipts
         for row in execution.journal:
             self.journal.setdefault(row.account, []).append(row)
-        return execution
 
     def ok(self, *transactions: SignedTransaction, seconds: int = 1) -> tuple[Receipt, ...]:
         """Run a block in which every program must succeed."""

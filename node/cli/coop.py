@@ -13,8 +13,13 @@ import msgspec
 from cyclopts import App, Parameter
 
 from node.catalog import fill
+from node.cli.board import multisig_app, treasury_app
+from node.cli.calls import call_contract, query_contract
+from node.cli.cash import cash_app, escrow_app, order_app, show_statement
 from node.cli.epoch_chain import EpochChain, Fork, Seal
 from node.cli.member_home import Connection, MemberHome
+from node.cli.member_session import session
+from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
 from node.cli.payments import (
     Asset,
     build_transfer,
@@ -23,16 +28,11 @@ from node.cli.payments import (
     send,
     sign_transaction,
 )
-from node.cli.receipts import Bundle, Proven, decode_bundle, explain, make_bundle, verify_bundle
+from node.cli.proving import prove, verify
+from node.cli.receipts import decode_bundle, explain
 from node.cli.rpc_client import RpcClient
-from node.cli.terminal import (
-    Exit,
-    Failure,
-    Terminal,
-    default_language,
-    failure_of_rejection,
-    run_command,
-)
+from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
+from node.cli.votes import docs_app, vote_commands
 from node.config import VERSION
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
@@ -42,7 +42,6 @@ from protocol.chain.genesis import decode_genesis
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.contracts import REGISTRY
 from protocol.contracts.policies import address_of_key
-from protocol.errors import Rejected
 from protocol.types import TxId
 
 EPOCHS_PAGE = 30
@@ -54,24 +53,17 @@ verify_app = App(name="verify", help="Check on this machine, trusting no node.")
 contacts_app = App(name="contacts", help="Names for addresses.")
 for group in (key_app, tx_app, verify_app, contacts_app):
     app.command(group)
-
-
-class Session:
-    """What the flags of this run say."""
-
-    def __init__(self) -> None:
-        self.terminal = Terminal(language=default_language())
-        self.home = MemberHome(None)
-        self.rpc: str | None = None
-        self.acts_as: str | None = None
-
-    def client(self) -> RpcClient:
-        """Return the connection to the node."""
-        connection = Connection(self.rpc) if self.rpc else self.home.connection()
-        return RpcClient(connection.url, connection.token, self.terminal.language)
-
-
-session = Session()
+for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app):
+    app.command(group)
+app.command(call_contract, name="call")
+app.command(query_contract, name="query")
+app.command(apply_for_membership, name="apply")
+app.command(join_co_op, name="join")
+app.command(attest_member, name="attest")
+app.command(show_member, name="member")
+app.command(show_statement, name="statement")
+for command_name, command in vote_commands.items():
+    app.command(command, name=command_name)
 
 
 @app.command
@@ -159,7 +151,7 @@ def pay(
         _show_trial(client.call("tx_simulate", tx="0x" + tx.encode().hex()), asset)
         return
     terminal.confirm("Sign and send?")
-    secret = home.keyring.load(name, _passphrase(name))
+    secret = home.keyring.load(name, session.passphrase(name))
     signed = sign_transaction(chain.genesis, tx, secret)
     ref = format_tx_id(signed.id)
     terminal.note(f"sent      {ref}  waiting")
@@ -169,7 +161,7 @@ def pay(
     if not receipt["ok"]:
         raise _failed_receipt(decode_receipt(bytes.fromhex(str(receipt["raw"])[2:])), asset)
     try:
-        proven, file = _prove(client, signed.id, "0x" + signed.raw.hex(), home.epochs())
+        proven, file = prove(client, signed.id, "0x" + signed.raw.hex(), home.epochs())
     except Failure:
         terminal.note(f"committed {ref}, says the node, at height {receipt['height']:,}; but its receipt:")
         raise
@@ -312,13 +304,13 @@ def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
     if path.is_file():
         with path.open("rb") as file:
             bundle = decode_bundle(file.read(8 * 1024 * 1024))
-        proven = _verify(bundle, epochs, accept_raft=accept_raft)
+        proven = verify(bundle, epochs, accept_raft=accept_raft)
     elif receipt.startswith(("tx1", "0x")):
         client = session.client()
         state = client.call("tx_get", id=receipt)
         raw = "" if state["transaction"] is None else state["transaction"]["raw"]
         _fetch_epochs(client, epochs)
-        proven, path = _prove(client, _read_id(receipt), raw, epochs, accept_raft=accept_raft)
+        proven, path = prove(client, _read_id(receipt), raw, epochs, accept_raft=accept_raft)
     else:
         raise Failure(
             "There is no such receipt.",
@@ -453,29 +445,6 @@ def _read_request(
     return who, amount, memo, currency
 
 
-def _prove(
-    client: RpcClient, tx_id: TxId, raw: str, epochs: EpochChain, *, accept_raft: bool = False
-) -> tuple[Proven, Path]:
-    """Fetch a receipt with its proof, check it here, and save it."""
-    answer = client.call("tx_getReceipt", id="0x" + tx_id.hex(), prove=True)
-    bundle: Bundle = make_bundle(answer, raw)
-    try:
-        proven = _verify(bundle, epochs, accept_raft=accept_raft)
-    except Rejected as rejected:
-        raise failure_of_rejection(rejected, session.terminal.language) from None
-    return proven, session.home.save_receipt(tx_id, bundle)
-
-
-def _verify(bundle: Bundle, epochs: EpochChain, *, accept_raft: bool) -> Proven:
-    """Check a receipt against what is known of the chain, and remember what it adds to that."""
-    if accept_raft:
-        epochs.follow(bundle.seals)
-        epochs.accept_raft()
-    proven = verify_bundle(bundle, epochs)
-    session.home.save_epochs(epochs)
-    return proven
-
-
 def _fetch_epochs(client: RpcClient, epochs: EpochChain) -> None:
     """Follow the epochs that a node knows, from the last one on that was proved before."""
     number: int | None = max(1, len(epochs.records) - 1)
@@ -549,12 +518,6 @@ def _address_text(public_key: Any) -> str:
     except Failure:
         hrp = "coop"
     return format_address(address_of_key(public_key), hrp)
-
-
-def _passphrase(name: str) -> str | None:
-    if not session.home.keyring.entry(name).encrypted:
-        return None
-    return session.terminal.secret(f"passphrase of {name}: ")
 
 
 def _new_passphrase() -> str:

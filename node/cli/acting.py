@@ -1,0 +1,260 @@
+"""Do something as a member: try it out, ask, sign, send, prove the receipt, and say in words what happened.
+
+What is done is a program of calls (`typed.py` reads them). Everything is tried on the node's state before it
+is signed, so a refusal costs nothing; what is shown afterwards is what the proven receipt says.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from node.catalog import fill
+from node.cli.member_session import session
+from node.cli.payments import build_transaction, read_clock, send, sign_transaction
+from node.cli.proving import prove
+from node.cli.rpc_client import RpcClient
+from node.cli.terminal import Failure
+from node.cli.typed import Words
+from node.rpc.amounts import format_amount
+from node.rpc.failure import failure_of_receipt
+from node.rpc.values import AMOUNT_NAMES, camel, kind_json, plain_json
+from protocol import codec
+from protocol.addresses import format_address, format_tx_id, parse_address
+from protocol.chain.genesis import Genesis
+from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.codec import Value
+from protocol.contracts import REGISTRY
+from protocol.params import TX_GAS_MAX
+from protocol.types import Address
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import Data, Kind, Maybe
+from protocol.vm.program import TAG_LIST
+
+TRIAL_GAS_MIN: Final = 20_000
+GAS_SPARE_PERCENT: Final = 30
+"""A program that runs a block later may meet more records than in the trial."""
+GAS_SPARE: Final = 5_000
+
+MONEY_RULES: Final = frozenset(
+    {
+        *("assets.cap", "assets.daily_limit", "assets.float_limit", "grants.per_call", "grants.per_period"),
+        *(
+            "members.entry_fee",
+            "members.shares",
+            "treasury.allotted",
+            "treasury.budget",
+            "treasury.line_used",
+        ),
+        *("treasury.surplus", "ledger.funds"),
+    }
+)
+"""Rules whose limit and actual value are amounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, where."""
+
+    name: str
+    address: Address
+    client: RpcClient
+    genesis: Genesis
+    words: Words
+
+
+def open_actor() -> Actor:
+    """Return who acts in this run.
+
+    Raises:
+        Failure: no key, no chain, or the node does not answer.
+    """
+    name, address = session.me()
+    client, genesis = session.client(), session.home.chain().genesis
+    now = read_clock(client, genesis)
+    return Actor(name, address, client, genesis, Words(client, session.home, now, genesis.utc_offset_seconds))
+
+
+def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dict[str, Any]:
+    """Run a program of one actor; returns the receipt as JSON-RPC writes it, with `proven` and its file.
+
+    Raises:
+        Failure: refused with rule, limit and actual value; or the outcome is unknown.
+    """
+    client, genesis, now = actor.client, actor.genesis, actor.words.now
+    tried = build_transaction(genesis, actor.address, calls, _find_trial_gas(actor), now)
+    trial = client.call("tx_simulate", tx="0x" + tried.encode().hex())
+    if not trial["ok"]:
+        raise failure_of(trial, actor.words)
+    if dry_run:
+        return {**trial, "proven": False}
+    session.terminal.confirm("Sign and send?")
+    gas = min(TX_GAS_MAX, int(trial["gas"]) * (100 + GAS_SPARE_PERCENT) // 100 + GAS_SPARE)
+    secret = session.home.keyring.load(actor.name, session.passphrase(actor.name))
+    signed = sign_transaction(genesis, build_transaction(genesis, actor.address, calls, gas, now), secret)
+    session.terminal.note(f"sent      {format_tx_id(signed.id)}  waiting")
+    receipt = send(client, signed)
+    if not receipt["ok"]:
+        raise failure_of(receipt, actor.words)
+    _, file = prove(client, signed.id, "0x" + signed.raw.hex(), session.home.epochs())
+    return {**receipt, "proven": True, "file": str(file)}
+
+
+def _find_trial_gas(actor: Actor) -> int:
+    """Return as much gas as the member has free, so that the trial is not refused for want of a fee."""
+    known = actor.client.call("auth_account", address=format_address(actor.address, session.home.chain().hrp))
+    free = TRIAL_GAS_MIN if known["value"] is None else int(known["value"]["freeGas"])
+    return min(TX_GAS_MAX, max(TRIAL_GAS_MIN, free))
+
+
+def act_and_show(calls: list[tuple[str, list[str]]], *, dry_run: bool = False) -> dict[str, Any]:
+    """Read calls as they are typed, run them as one program, and show what happened."""
+    actor = open_actor()
+    program = tuple([actor.words.read_call(name, texts, actor.address) for name, texts in calls])
+    receipt = act(actor, program, dry_run=dry_run)
+    show_receipt(receipt, actor.words)
+    return receipt
+
+
+def show_receipt(receipt: dict[str, Any], words: Words) -> None:
+    """Show what a program has done, or would do."""
+    session.terminal.show(receipt, lambda: "\n".join(describe_receipt(receipt, words)))
+
+
+def describe_receipt(receipt: dict[str, Any], words: Words) -> list[str]:
+    """Say in words what a program has done, or would do: its events, then where it stands."""
+    lines = [describe_event(event, words) for event in receipt["events"]]
+    if not receipt["proven"]:
+        return [*lines, f"It would be applied, for {receipt['gas']:,} gas. Nothing was signed or sent."]
+    returned = [value for value in receipt["results"] if value not in (True, None)]
+    if returned and not lines:
+        lines = [f"returned {', '.join(map(str, returned))}"]
+    return [*lines, f"Done in block {receipt['height']:,}; the receipt is proven and saved."]
+
+
+def describe_event(event: dict[str, Any], words: Words) -> str:
+    """Write an event on one line, with names for addresses and amounts as people read them."""
+    declared = _find_event(event)
+    fields = event["fields"]
+    if declared is None or not isinstance(fields, dict):
+        return f"{event['contract']}.{event['event']} {fields}"
+    asset = words.asset(fields.get("asset"))
+    shown = []
+    for field in declared.fields:
+        value = fields[camel(field.name)]
+        if value is not None:
+            shown.append(
+                f"{field.name.replace('_', ' ')} {show_value(field.kind, value, words, asset.number)}"
+            )
+    return f"{event['contract']}.{declared.name}: {', '.join(shown)}"
+
+
+def _find_event(event: dict[str, Any]) -> EventType | None:
+    contract = REGISTRY.by_name.get(event["contract"])
+    found = () if contract is None else contract.events
+    return next((known for known in found if camel(known.name) == event["event"]), None)
+
+
+def describe_program(raw: bytes, words: Words) -> list[str]:
+    """Write the calls of a stored program, one a line; what is not known here is written as plain values."""
+    program = codec.decode(raw, len(raw))
+    calls = program[1] if isinstance(program, tuple) and len(program) == 2 else ()
+    return [f"  {_describe_call(call, words)}" for call in (calls if isinstance(calls, tuple) else ())]
+
+
+def _describe_call(call: Value, words: Words) -> str:
+    match call:
+        case (int(contract_id), int(method_id), _, tuple(arguments)):
+            found = REGISTRY.methods.get((contract_id, method_id))
+            if found is None or len(found[1].arguments) != len(arguments):
+                return f"{contract_id}.{method_id} {plain_json(arguments)}"
+        case _:
+            return str(plain_json(call))
+    contract, method = found
+    values = {f.name: _unwrap(item) for f, item in zip(method.arguments, arguments, strict=True)}
+    hrp, asset = session.home.chain().hrp, values.get("asset")
+    shown = []
+    for field in method.arguments:
+        value = values[field.name]
+        if field.kind.holds(value) and not isinstance(value, tuple):
+            text = show_value(field.kind, kind_json(field.kind, value, hrp), words, asset)
+        else:
+            text = str(plain_json(value))
+        shown.append(f"{field.name.replace('_', ' ')} {text}")
+    return f"{contract.name}.{method.name}: {', '.join(shown)}"
+
+
+def _unwrap(argument: Value) -> Value:
+    """Return a literal list without its tag; references stay as they are."""
+    if isinstance(argument, tuple) and argument[:1] == (TAG_LIST,):
+        return tuple([_unwrap(item) for item in argument[1:]])
+    return argument
+
+
+def show_value(kind: Kind, value: Any, words: Words, asset_number: Value = None) -> str:
+    """Write a value of JSON-RPC as people read it."""
+    if isinstance(kind, Maybe):
+        kind = kind.kind
+    if value is None:
+        return "-"
+    if kind.name in AMOUNT_NAMES:
+        asset = words.asset(asset_number)
+        return format_amount(int(value), asset.decimals, asset.symbol)
+    if isinstance(kind, Data) and kind.name == "address":
+        return session.home.name_of(parse_address(str(value))[1])
+    if kind.name == "asset":
+        return words.asset(value).symbol
+    if kind.name == "seconds" and isinstance(value, int) and value > 10**9:
+        return words.show_time(value)
+    if isinstance(value, str) and value.startswith("0x"):
+        return _show_bytes(value)
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def _show_bytes(text: str) -> str:
+    """Write bytes as text when that is what they are, else as the beginning of their hex."""
+    try:
+        plain = bytes.fromhex(text[2:]).decode("ascii")
+    except (ValueError, UnicodeDecodeError):
+        plain = ""
+    return plain if plain.isprintable() and plain else text if len(text) <= 20 else f"{text[:10]}..."
+
+
+def failure_of(receipt: dict[str, Any], words: Words) -> Failure:
+    """Return the three lines for a receipt of a program that failed: rule, limit, actual value."""
+    decoded: Receipt = decode_receipt(bytes.fromhex(str(receipt["raw"])[2:]))
+    failure = failure_of_receipt(decoded, REGISTRY)
+    params, reason = dict(failure.params), decoded.reason
+    if reason is not None:
+        is_money = reason.rule in MONEY_RULES or failure.entry.group == "ledger"
+        shown = {"limit": _show_bound(reason.limit, words, is_money=is_money)}
+        shown["actual"] = shown["asked"] = _show_bound(reason.actual, words, is_money=is_money)
+        params.update(shown)
+    text = fill(failure.entry, session.terminal.language, params)
+    return Failure(text.what, text.why, text.fix, f"E{failure.entry.number} {failure.entry.slug}")
+
+
+def _show_bound(value: int | str | bytes | None, words: Words, *, is_money: bool) -> str:
+    if isinstance(value, bytes) and len(value) == len(Address(bytes(20))):
+        return session.home.name_of(Address(value))
+    if isinstance(value, bytes):
+        return _show_bytes("0x" + value.hex())
+    if is_money and isinstance(value, int):
+        asset = words.asset()
+        return format_amount(value, asset.decimals, asset.symbol)
+    if isinstance(value, int) and value > 10**9:
+        return words.show_time(value)
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def ask(client: RpcClient, method: str, **params: Any) -> Any:
+    """Ask a query; returns its value, or fails when the thing does not exist.
+
+    Raises:
+        Failure: there is none, or the node refused.
+    """
+    value = client.call(method, **params)["value"]
+    if value is None:
+        shown = ", ".join(f"{name} {given}" for name, given in params.items())
+        raise Failure(
+            "There is nothing of that number or name.", f"{method}: {shown}.", "check it", "cli.nothing"
+        )
+    return value

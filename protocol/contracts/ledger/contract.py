@@ -32,8 +32,9 @@ from protocol.contracts.ledger.accounts import (
 from protocol.contracts.ledger.holds import HELD, RESOLVED, capture, get_hold, hold, release
 from protocol.contracts.ledger.invariants import INVARIANTS
 from protocol.contracts.ledger.legs import leg
+from protocol.contracts.ledger.months import BOOK, CLOSINGS, MONTH, find_closing, month_before
 from protocol.errors import Code
-from protocol.params import JOURNAL_ROW_BYTES_MAX, QUERY_ITEMS_MAX
+from protocol.params import AMOUNT_MAX, JOURNAL_ROW_BYTES_MAX, QUERY_ITEMS_MAX
 from protocol.types import Address
 from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import GOV, Contract, EventType, Method, Query
@@ -193,6 +194,17 @@ def _query_totals(query: QueryContext, asset: int) -> Value:
     return tuple(found)
 
 
+def _query_period(query: QueryContext, asset: int, account_class: int, month: int) -> Value:
+    debits, credits = find_closing(query.view, asset, account_class, month)
+    before = find_closing(query.view, asset, account_class, month_before(month))
+    balance = debits - credits if account_class // 1_000 in (1, 5, 9) else credits - debits
+    return (
+        min(debits - before[0], AMOUNT_MAX),
+        min(credits - before[1], AMOUNT_MAX),
+        max(-AMOUNT_MAX, min(AMOUNT_MAX, balance)),
+    )
+
+
 def _query_hold(query: QueryContext, number: int) -> Value:
     row = get_hold(query.view, number)
     return None if row is None else row[1:]
@@ -220,7 +232,7 @@ CONTRACT: Final = Contract(
     layer=0,
     version=1,
     doc="Double entry: accounts, legs, holds, totals and statements.",
-    tables=(ACCOUNT, TOTAL, HOLDS, COUNTER, TURNS),
+    tables=(ACCOUNT, TOTAL, HOLDS, COUNTER, TURNS, BOOK, CLOSINGS),
     methods=(
         Method(
             1,
@@ -350,6 +362,19 @@ CONTRACT: Final = Contract(
             Many(_TOTAL_STATE, QUERY_ITEMS_MAX),
             _query_totals,
             "Return the trial balance of an asset: sums by class, and how often each posted sum began again.",
+        ),
+        Query(
+            "period",
+            (Field("asset", ASSET), Field("class", U16), Field("month", MONTH, "as 202611")),
+            Fields(
+                (
+                    Field("debits", AMOUNT, "in that month"),
+                    Field("credits", AMOUNT, "in that month"),
+                    Field("balance", BALANCE, "at its end"),
+                )
+            ),
+            _query_period,
+            "Return what a class moved in a month, and its balance at the end of it.",
         ),
         Query(
             "hold",

@@ -26,6 +26,7 @@ from protocol.contracts.ledger.accounts import (
     TotalRow,
     compute_balance,
 )
+from protocol.contracts.ledger.months import open_month
 from protocol.crypto import Domain
 from protocol.errors import Code
 from protocol.params import AMOUNT_MAX
@@ -109,6 +110,7 @@ def post(
     prefix = ACCOUNT.prefix
     view.put(prefix + debit, (SCHEMA, d_flags, d_dp, d_d, d_cp, d_c, d_seq, d_hash))
     view.put(prefix + credit, (SCHEMA, c_flags, c_dp, c_d, c_cp, c_c, c_seq, c_hash))
+    open_month(view, debit[22:26], environment.day)
     add_totals(view, debit, credit, 0, amount)
     return amount
 

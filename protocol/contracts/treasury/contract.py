@@ -3,12 +3,22 @@
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.ledger.books import compute_equity, compute_result, list_balances, sum_leading
+from protocol.contracts.ledger.accounts import CASHIER_FLOAT, CUSTODY, account_key, get_account
+from protocol.contracts.ledger.books import (
+    compute_equity,
+    compute_result,
+    find_balance,
+    list_balances,
+    sum_leading,
+)
+from protocol.contracts.ledger.months import MONTH, find_closing, list_changes, month_before
 from protocol.contracts.members.records import BOARD, ROLE
 from protocol.contracts.treasury import funds, spending
 from protocol.contracts.treasury.records import (
+    ADDRESS_OF,
     ALLOTMENT,
     BUDGET,
+    COST,
     COUNTER,
     FUND,
     FUND_FIELDS,
@@ -45,6 +55,7 @@ from protocol.contracts.treasury.records import (
     YEAR,
     YEAR_CLOSED,
     YEARS,
+    get_fund,
 )
 from protocol.params import AMOUNT_MAX, QUERY_ITEMS_MAX
 from protocol.types import Address
@@ -67,6 +78,9 @@ from protocol.vm.kinds import (
     Many,
     Maybe,
 )
+
+CASH: Final = (CUSTODY, CASHIER_FLOAT)
+SHARE_CAPITAL: Final = 3010
 
 
 def _query_fund(query: QueryContext, number: int) -> Value:
@@ -152,6 +166,32 @@ def _query_report(query: QueryContext, asset: int) -> Value:
     return (*[_bound(value) for value in (*sums, result)], is_balanced, classes[:QUERY_ITEMS_MAX])
 
 
+def _query_cash_flow(query: QueryContext, asset: int, first: int, last: int) -> Value:
+    before = month_before(first)
+    changes = list_changes(query.view, asset, before, last)
+    cash = [find_closing(query.view, asset, c, before) for c in CASH]
+    opening = sum([debits - credits for debits, credits in cash])
+    capital = find_balance(changes, SHARE_CAPITAL)
+    results = sum([sum_leading(changes, leading) for leading in (3, 4, 5)]) - capital
+    change = -sum([find_balance(changes, account_class) for account_class in CASH])
+    others = sum_leading(changes, 1) + change
+    flows = (results, sum_leading(changes, 2), others, capital)
+    rest = change - sum(flows)  # memoranda balance among themselves
+    return tuple([_bound(value) for value in (opening, *flows, rest, opening + change)])
+
+
+def _query_actuals(query: QueryContext, fund: int, after: int) -> Value:
+    page = LINES.page(query.view, LINES_OF_FUND, fund, after=(after,) if after else ())
+    asset = 0 if not page else get_fund(query.view, fund)[3]
+    found: list[Value] = []
+    for (line,), row in page:
+        assert type(line) is int
+        cost = get_account(query.view, account_key(ADDRESS_OF, COST, asset, line))
+        actual = 0 if cost is None else cost[3] - cost[5]
+        found.append((line, row[2], row[6], row[3], row[5], actual, row[3] - row[5] - actual))
+    return tuple(found)
+
+
 def _bound(balance: int) -> int:
     """Return a sum as far as a balance can say it; one beyond 2^63-1 is beyond every supply cap."""
     return max(-AMOUNT_MAX, min(AMOUNT_MAX, balance))
@@ -182,6 +222,29 @@ _REPORT: Final = Fields(
         Field("result", BALANCE, "income less cost, since the last closing"),
         Field("is_balanced", BOOL, "assets are liabilities and equity"),
         Field("classes", Many(Fields((Field("class", U16), Field("balance", BALANCE))), QUERY_ITEMS_MAX)),
+    )
+)
+
+_CASH_FLOW: Final = Fields(
+    (
+        Field("opening", BALANCE, "cash with custodians and cashiers before the first month"),
+        Field("results", BALANCE, "income less cost, and other equity"),
+        Field("members", BALANCE, "deposits and other liabilities"),
+        Field("assets", BALANCE, "loans, investments and other assets; what they took is negative"),
+        Field("capital", BALANCE, "shares"),
+        Field("rest", BALANCE, "0 as long as the books are balanced"),
+        Field("closing", BALANCE, "cash at the end of the last month"),
+    )
+)
+_ACTUAL: Final = Fields(
+    (
+        Field("line", LINE),
+        Field("name", NAME),
+        Field("year", YEAR),
+        Field("budget", AMOUNT),
+        Field("committed", AMOUNT),
+        Field("actual", BALANCE, "cost in the books"),
+        Field("left", BALANCE),
     )
 )
 
@@ -420,6 +483,20 @@ CONTRACT: Final = Contract(
             _REPORT,
             _query_report,
             "Return balance sheet and income statement of an asset, from class totals.",
+        ),
+        Query(
+            "cash_flow",
+            (_ASSET, Field("first", MONTH, "as 202601"), Field("last", MONTH)),
+            _CASH_FLOW,
+            _query_cash_flow,
+            "Return where the cash of some months came from and went to, from class totals.",
+        ),
+        Query(
+            "actuals",
+            (_FUND, Field("after", LINE, "number of the last line of the page before; 0: from the start")),
+            Many(_ACTUAL, QUERY_ITEMS_MAX),
+            _query_actuals,
+            "List the budget lines of a fund against what the books say was spent.",
         ),
     ),
     events=(

@@ -405,3 +405,31 @@ def check_treasury(coop: Coop) -> None:
     assert sum(row[4] for row in lines.values()) == total(coop, t.COST)
     report = coop.ask("treasury", "report", COOP)
     assert type(report) is tuple and report[6] is True
+
+
+# --- reports of a period
+
+
+def test_cash_flow_tells_where_cash_came_from(coop: Coop) -> None:
+    start = coop.ask("treasury", "cash_flow", COOP, 202601, 202601)
+    # Alice and Bob brought 2,020 in cash, of which 20 are fees and 1,000 a gift.
+    assert start == (0, 1_020, 1_000, 0, 0, 0, 2_020)
+    coop.run(seconds=31 * DAY)
+    coop.do(ALICE, request(50, BOB))
+    coop.do(T1, call(9, 1))
+    assert coop.ask("treasury", "cash_flow", COOP, 202602, 202602) == (2_020, -50, 50, 0, 0, 0, 2_020)
+    assert coop.ask("treasury", "cash_flow", COOP, 202601, 202602) == (0, 970, 1_050, 0, 0, 0, 2_020)
+
+
+def test_lines_stand_against_what_the_books_say(coop: Coop) -> None:
+    coop.do(ALICE, request(50, BOB), request(400, BOB))
+    coop.do(T1, call(9, 1))
+    for who in (T1, T2, T3):
+        coop.do(who, call(9, 2))
+    assert coop.ask("treasury", "actuals", 1, 0) == ((1, "Roof", YEAR, 600, 400, 50, 150),)
+    coop.do(BOARD1, call(5, 1, "Door", 30, YEAR, False, "", False))
+    assert coop.ask("treasury", "actuals", 1, 1) == ((2, "Door", YEAR, 30, 0, 0, 30),)
+    coop.run(seconds=366 * DAY)
+    coop.do(BOARD1, call(15, COOP, YEAR))
+    actuals = coop.ask("treasury", "actuals", 1, 0)
+    assert type(actuals) is tuple and actuals[0] == (1, "Roof", YEAR, 600, 0, 450, 150)

@@ -202,11 +202,13 @@ class History:
     def _choose_independent(
         self, context: BlockContext, taken: tuple[SignedTransaction, ...]
     ) -> list[SignedTransaction]:
+        """Choose programs of which none reads what another writes; adding to the same total is allowed."""
         town = self.town
         chosen: list[SignedTransaction] = []
         read: set[bytes] = set()
         walked: set[bytes] = set()
         written: set[bytes] = set()
+        totals: set[bytes] = set()
         usual = _Watched(town)
         empty = execute_block(usual, town.rules, context, (), ())
         for tx in taken:
@@ -215,18 +217,19 @@ class History:
                 alone = execute_block(reader, town.rules, context, (tx,), ())
             except Rejected:
                 continue
-            mine = {key for key in alone.writes if alone.writes[key] != empty.writes.get(key, b"")}
-            mine = {key for key in mine if key[:3] != ledger.TOTAL.prefix}
+            changed = {key for key in alone.writes if alone.writes[key] != empty.writes.get(key, b"")}
+            mine = {key for key in changed if key[:3] != ledger.TOTAL.prefix}
             their_reads = reader.read | mine
             walks = set(reader.walked - usual.walked)
             crosses = mine & (read | written) or their_reads & written
-            crosses = crosses or any(key.startswith(p) for key in mine for p in walked)
-            if crosses or any(key.startswith(p) for key in written for p in walks):
+            crosses = crosses or any(key.startswith(p) for key in changed for p in walked)
+            if crosses or any(key.startswith(p) for key in totals | written for p in walks):
                 continue
             chosen.append(tx)
             read |= their_reads
             walked |= walks
             written |= mine
+            totals |= changed
         return chosen
 
     def _list_jobs(self, time: Seconds) -> dict[bytes, list[tuple[int, int]]]:

@@ -215,15 +215,19 @@ def keys_adopt(*, after: int) -> None:
 
 
 @db_app.command(name="check")
-def db_check() -> None:
-    """Check the database of a stopped or running node: hashes, links, certificates, state root, totals."""
+def db_check(*, books: bool = False) -> None:
+    """Check the database of a stopped or running node: hashes, links, certificates, state root, totals.
+
+    Args:
+        books: Add up the whole journal again, too: each account's rows, and the trial balance from them.
+    """
     from node.cli.money_check import find_money_faults
     from node.store.check import check_store
     from node.store.store import Store
 
     store = Store.open(load(session.home).store_path, readonly=True)
     try:
-        report = check_store(store, find_money_faults)
+        report = check_store(store, find_money_faults, books=books)
     finally:
         store.close()
     findings = [{"height": finding.height, "what": finding.what} for finding in report.findings]
@@ -243,6 +247,7 @@ def db_check() -> None:
                 *([f"begins with a snapshot of height {report.base:,}"] if report.base else []),
                 *(f"height {f['height']:,}: {f['what']}" for f in findings),
                 "Everything is as it was committed, and no money was made or lost."
+                + (" The journal adds up to the books." if books else "")
                 if report.is_sound
                 else "Something is wrong: let the node fetch its data again, and check the disk.",
             ]

@@ -15,6 +15,7 @@ from node.job_proof import HISTORY_KEY, NO_RUNS, JobHistory
 from node.store import blocks, history, jobs
 from node.store.anchor import load_anchor
 from node.store.environment import Txn
+from node.store.journal import find_journal_faults
 from node.store.packing import pack_list
 from node.store.state import StateView
 from node.store.store import Store
@@ -77,14 +78,17 @@ def check_store(
     store: Store,
     check_state: StateCheck | None = None,
     on_height: Callable[[Height], None] | None = None,
+    *,
+    books: bool = False,
 ) -> CheckReport:
     """Check everything, at the head of this moment, while the node may go on.
 
     Args:
         check_state: further checks of the state, such as the conservation of assets.
         on_height: told after each block, for a progress line.
+        books: add up the whole journal, too.
 
-    Cost: about 0.2 ms a block, 30 us a transaction, 4 us a key of the state.
+    Cost: about 0.2 ms a block, 30 us a transaction, 4 us a key of the state, 10 us a row of the journal.
     """
     with store.snapshot() as (txn, view):
         walk = _Walk(txn, view, blocks.load_genesis(txn))
@@ -99,6 +103,8 @@ def check_store(
                 on_height(Height(height))
         walk.check_index()
         state_keys = walk.check_state(check_state)
+        if books:
+            walk.check_books(store, is_whole=not base)
         return CheckReport(
             view.head.height,
             base,
@@ -185,6 +191,12 @@ class _Walk:
         for what in check(self._view) if check is not None else ():
             self._find(self._view.height, f"state: {what}")
         return tree.size
+
+    def check_books(self, store: Store, *, is_whole: bool) -> None:
+        """Hold the journal of a moment against the state of the same moment."""
+        with store.journal_walk() as (peek, view):
+            for what in find_journal_faults(peek, view, is_whole=is_whole):
+                self._find(view.height, what)
 
     def _check_body(self, header: Header, block_id: bytes) -> None:
         data = self._txn.get(BLOCKS, blocks.height_key(header.height))

@@ -373,6 +373,15 @@ class Store:
             yield txn, StateView(txn)
 
     @contextmanager
+    def journal_walk(self) -> Iterator[tuple[Peek, StateView]]:
+        """Open the whole journal and the state at one moment, for a long walk."""
+        while True:
+            with self.view() as view, self._environment.peek() as peek:
+                if bytes(peek.get(META, blocks.HEAD_KEY) or b"") == view.head.encode():
+                    yield peek, view
+                    return
+
+    @contextmanager
     def peek(self) -> Iterator[Peek]:
         """Open history at one moment, without copies."""
         with self._environment.peek() as peek:

@@ -442,6 +442,7 @@ OPERATION_NUMBERS: Final = {
     "gateway.token_mode": 144,
     "key.missing": 150, "key.exists": 151, "key.name": 152, "key.mode": 153, "key.disk": 154,
     "key.malformed": 155, "key.passphrase": 156, "key.wrong_passphrase": 157,
+    "memo.readers": 164, "memo.too_long": 165, "memo.damaged": 166,
     "phrase.word_count": 160, "phrase.word": 161, "phrase.checksum": 162,
     "localnet.exists": 170, "localnet.missing": 171, "localnet.nodes": 172, "localnet.ports": 173,
     "localnet.no_node": 174, "localnet.not_running": 175, "localnet.stuck": 176,

@@ -78,6 +78,9 @@ class Domain(Enum):
     STATE_NODE = "coopd/state_node/1"
     JOURNAL = "coopd/journal/1"
 
+    VIEW_KEY = "coopd/view_key/1"
+    MEMO_WRAP = "coopd/memo_wrap/1"
+
     def __init__(self, text: str) -> None:
         self.prefix = bytes([len(text)]) + text.encode("ascii")
 
@@ -191,6 +194,20 @@ def tweak_secret(secret: SecretKey, tweak: bytes) -> SecretKey:
     if not lib.secp256k1_ec_seckey_tweak_add(_CONTEXT, result, tweak):
         raise Rejected(Code.MALFORMED, "the tweak leads outside the group")
     return SecretKey(bytes(ffi.buffer(result)))
+
+
+def exchange(secret: SecretKey, public_key: PublicKey) -> Hash32:
+    """Return what two key holders share and nobody else: SHA-256 of the common point, compressed (ECDH).
+
+    Raises:
+        Rejected: MALFORMED when the public key is no point.
+    """
+    point = _parse_point(public_key)
+    if point is None:
+        raise Rejected(Code.MALFORMED, "not a public key")
+    shared = ffi.new(_BYTES_32)
+    assert lib.secp256k1_ecdh(_CONTEXT, shared, point, secret.reveal(), ffi.NULL, ffi.NULL) == 1
+    return Hash32(bytes(ffi.buffer(shared)))
 
 
 def _parse_point(data: bytes) -> Any:

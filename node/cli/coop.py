@@ -20,6 +20,7 @@ from node.cli.epoch_chain import EpochChain, Fork, Seal
 from node.cli.member_home import Connection, MemberHome
 from node.cli.member_session import session
 from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
+from node.cli.memos import memo_app, seal_for
 from node.cli.payments import (
     Asset,
     build_transfer,
@@ -53,7 +54,7 @@ verify_app = App(name="verify", help="Check on this machine, trusting no node.")
 contacts_app = App(name="contacts", help="Names for addresses.")
 for group in (key_app, tx_app, verify_app, contacts_app):
     app.command(group)
-for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app):
+for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app, memo_app):
     app.command(group)
 app.command(call_contract, name="call")
 app.command(query_contract, name="query")
@@ -123,6 +124,8 @@ def pay(
     /,
     *,
     memo: str = "",
+    private: bool = False,
+    auditor: str = "",
     currency: str | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -131,7 +134,9 @@ def pay(
     Args:
         who: Contact, address, or coop:... payment request.
         amount: As in 25 or 25.50 or 25CNY.
-        memo: For the receiver; everybody can read it.
+        memo: For the receiver; everybody can read it, unless it is private.
+        private: Seal the memo, so that only payer and payee read it: coop memo read.
+        auditor: Contact or address of somebody else who may read the private memo.
         currency: Which one, when there are several.
         dry_run: Sign and send nothing; show what would happen.
     """
@@ -146,7 +151,11 @@ def pay(
     text = format_address(payee, chain.hrp)
     terminal.note(f"Pay {shown} to {home.name_of(payee)} ({text})" + (f', memo "{memo}"' if memo else ""))
     now = read_clock(client, chain.genesis)
-    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, memo, now)
+    note = memo.encode()
+    if private and memo:
+        own = home.keyring.load(name, session.passphrase(name))
+        note = seal_for(client, own, memo, payer, payee, auditor)
+    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, note, now)
     if dry_run:
         _show_trial(client.call("tx_simulate", tx="0x" + tx.encode().hex()), asset)
         return

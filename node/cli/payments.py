@@ -87,11 +87,11 @@ def build_transfer(
     payee: Address,
     asset: int,
     amount: int,
-    memo: str = "",
+    memo: bytes = b"",
     now: int | None = None,
 ) -> Transaction:
     """Build the transaction that pays another account."""
-    call: Value = (assets.CONTRACT.id, TRANSFER, 0, (payer, payee, asset, amount, memo.encode() or None))
+    call: Value = (assets.CONTRACT.id, TRANSFER, 0, (payer, payee, asset, amount, memo or None))
     return build_transaction(genesis, payer, (call,), now=now)
 
 

@@ -57,7 +57,7 @@ class SmallChain:
 
     def pay(self, payer: str, payee: str, amount: int, memo: str = "") -> SignedTransaction:
         tx = build_transfer(
-            self.genesis, demo_address(payer), demo_address(payee), CURRENCY_NUMBER, amount, memo
+            self.genesis, demo_address(payer), demo_address(payee), CURRENCY_NUMBER, amount, memo.encode()
         )
         return sign_transaction(self.genesis, tx, demo_key(payer))
 

@@ -55,7 +55,8 @@ def write_journal(
     for account, minor in sorted(closings.items()):
         asset = place.asset(asset_of(account))
         amount = write_amount(minor, asset.decimals)
-        lines.append(f"{end} balance {names[account]}  {amount} {name_asset(asset_of(account), place)}")
+        # `~ 0`: without it the reader lets one minor unit pass.
+        lines.append(f"{end} balance {names[account]}  {amount} ~ 0 {name_asset(asset_of(account), place)}")
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from protocol.contracts.members import contract as members
 from protocol.contracts.registry import contract as registry
 from protocol.contracts.registry.pauses import paused_until
 from protocol.contracts.retirement import find_holding
+from protocol.contracts.savings import contract as savings
 from protocol.contracts.shares import contract as shares
 from protocol.contracts.treasury import contract as treasury
 from protocol.contracts.voting import contract as voting
@@ -30,6 +31,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     shares.CONTRACT,
     treasury.CONTRACT,
     voting.CONTRACT,
+    savings.CONTRACT,
     documents.CONTRACT,
 )
 

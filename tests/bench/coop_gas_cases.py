@@ -1,4 +1,4 @@
-"""Calibration cases of the contracts that make a co-op: members, shares, treasury and voting.
+"""Calibration cases of the contracts that make a co-op: members, shares, treasury, voting and savings.
 
 One hall with five members, an election behind it, a proposal in every state that a method takes, a fund with
 payments and a queue of shares. Cases run after it, by the seconds that each names.
@@ -25,6 +25,7 @@ from tests.protocol.contracts.coop_world import (
     tag_of,
 )
 from tests.protocol.contracts.test_elections import Assembly, election, held, rank, stand
+from tests.protocol.contracts.test_savings import SAVINGS, call, product
 from tests.protocol.contracts.test_shares import create
 from tests.protocol.contracts.test_voting import PEOPLE, SECRET, VOTING, propose, set_policy, vote
 from tests.protocol.contracts.test_voting import make_auditor as program
@@ -55,6 +56,7 @@ def make_coop_world(hall: Assembly | None = None) -> Assembly:
     _found_shares(hall)
     _found_treasury(hall)
     _found_votes(hall)
+    _found_savings(hall)
     return hall
 
 
@@ -130,6 +132,33 @@ def _found_votes(hall: Assembly) -> None:
     assert hall.call(2) == OFFICE
     for who in PEOPLE[1:]:
         hall.do(who, stand(who, OFFICE))
+
+
+def _found_savings(hall: Assembly) -> None:
+    """Carol saves on demand (account 1), with notice (2) and for a term (3)."""
+    hall.gov(
+        product((10_000, 20_000, 30_000), floors=(0, 50, 80), reserve_bp=100),
+        product(kind=2, notice_days=1),
+        product(kind=3, term_days=30, break_bp=5_000),
+    )
+    for number in (1, 2, 3):
+        hall.do(CAROL, call(3, CAROL, number, 100))
+
+
+def _savings_cases() -> Cases:
+    return {
+        1: gov(product()),
+        2: gov((SAVINGS, 2, NONE, (1, (0, 5, 6, 7)))),
+        3: by(CAROL, call(3, CAROL, 1, 10)),
+        4: by(CAROL, call(4, CAROL, 1, 10), after=DAY),
+        5: by(CAROL, call(5, CAROL, 1, 10), after=DAY),
+        6: by(CAROL, call(6, CAROL, 2, 10)),
+        7: by(CAROL, call(7, CAROL, 3), after=DAY),
+        8: by(CAROL, call(8, CAROL, 1), after=DAY),
+        9: by(CAROL, call(9, CAROL, 1, 10)),
+        12: Case(((SAVINGS, 12, NONE, (1,)),), (), "sched:savings", DAY),
+        13: Case(((SAVINGS, 13, NONE, (1, 0)),), (), "sched:savings", 40 * DAY),
+    }
 
 
 def _members_cases(hall: Assembly) -> Cases:
@@ -252,6 +281,7 @@ def make_coop_cases(hall: Assembly) -> dict[tuple[int, int], Case]:
         (SHARES, _shares_cases(hall)),
         (TREASURY, _treasury_cases()),
         (VOTING, _voting_cases()),
+        (SAVINGS, _savings_cases()),
     ):
         cases |= {(contract, method): case for method, case in found.items()}
     return cases

@@ -1,0 +1,373 @@
+"""Products, deposits, withdrawals, notice and terms, and crediting interest.
+
+What waits because too little is liquid is `exits.py`.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts import sched
+from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
+from protocol.contracts.ledger.legs import leg
+from protocol.contracts.members.records import ACTIVE, EXITING, MEMBER, PROBATION, SUSPENDED, get_by_account
+from protocol.contracts.members.standing import bind, unbind
+from protocol.contracts.periods import DAYS
+from protocol.contracts.savings.exits import check_liquid, count_waiting, pay_exits, use_notice
+from protocol.contracts.savings.interest import change_balance, credit, settle, settle_total
+from protocol.contracts.savings.records import (
+    ACCOUNT,
+    ACCOUNTS,
+    ACCOUNTS_MAX,
+    BELOW_MINIMUM,
+    BY_MEMBER,
+    BY_PRODUCT,
+    COUNTER,
+    DAY_LAST,
+    ID,
+    KIND,
+    NO_ACCOUNT,
+    NOT_FREE,
+    NOTICE,
+    PRODUCT,
+    PRODUCTS,
+    RATE_HISTORY,
+    STANDING,
+    TERM,
+    TERMS,
+    TOTALS,
+    Account,
+    Product,
+    find_balance,
+    get_product,
+    get_savings,
+    ledger_key,
+    pack,
+    pack_exact,
+    put_savings,
+    read_exact,
+)
+from protocol.elections.decision import WHOLE_BP
+from protocol.money import SECONDS_PER_DAY, Rounding, date_from_days, mul_div
+from protocol.types import Address
+from protocol.vm.context import Context, fail
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import AMOUNT, Field
+from protocol.vm.tables import SCHEMA
+
+CODE_DEPOSIT: Final = 3010
+CODE_WITHDRAW: Final = 3012
+
+DAILY_METHOD: Final = 12
+CREDIT_METHOD: Final = 13
+CREDIT_ITEMS: Final = 40
+"""Accounts that one run credits."""
+
+_OF_ACCOUNT: Final = (Field("account", ACCOUNT), Field("member", MEMBER))
+PRODUCT_MADE: Final = EventType(
+    ID, 1, "product_made", (Field("product", PRODUCT),), "Members can save in a new way."
+)
+OPENED: Final = EventType(
+    ID, 2, "opened", (*_OF_ACCOUNT, Field("product", PRODUCT)), "A member has a savings account."
+)
+MOVED: Final = EventType(
+    ID,
+    3,
+    "moved",
+    (*_OF_ACCOUNT, Field("paid_in", AMOUNT), Field("paid_out", AMOUNT)),
+    "Money was put aside, or taken back.",
+)
+CREDITED: Final = EventType(
+    ID, 4, "credited", (*_OF_ACCOUNT, Field("amount", AMOUNT, "after tax")), "Interest was credited."
+)
+
+
+# --- products
+
+
+def create_product(ctx: Context, rates: tuple[int, ...], *values: Value) -> Value:
+    """Create a product with its rates; returns its number."""
+    view, environment = ctx.view, ctx.environment
+    product = Product(*values)  # type: ignore[arg-type]
+    floors = product.floors
+    if floors[0] != 0 or list(floors) != sorted(set(floors)):
+        fail(TERMS, "savings.floors", 0, floors[0])
+    if (product.kind == TERM) != (product.term_days > 0) or (product.kind == NOTICE) != (
+        product.notice_days > 0
+    ):
+        fail(TERMS, "savings.kind", product.kind, product.term_days or product.notice_days)
+    if product.reserve_bp >= WHOLE_BP:
+        fail(TERMS, "savings.reserve_bp", WHOLE_BP - 1, product.reserve_bp)
+    _, products, accounts = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
+    number = products + 1
+    COUNTER.put(view, COUNTER.key(), (SCHEMA, number, accounts))
+    PRODUCTS.put(view, PRODUCTS.key(number), pack(product))
+    TOTALS.put(view, TOTALS.key(number), (SCHEMA, (0,) * len(floors), pack_exact(0), environment.day, 0))
+    set_rates(ctx, number, rates)
+    midnight = (environment.day + 1) * SECONDS_PER_DAY - environment.utc_offset_seconds
+    daily = (((ID, 1),), ((ID, DAILY_METHOD, 0, (number,)),))
+    sched.schedule(ctx, daily, (), midnight + 60, (DAYS, 1), catches_up=False)
+    ctx.emit(PRODUCT_MADE, number)
+    return number
+
+
+def set_rates(ctx: Context, number: int, rates: tuple[int, ...]) -> Value:
+    """Set what a product earns from today on; what was earned stays."""
+    product = get_product(ctx.view, number)
+    if len(rates) != len(product.floors):
+        fail(TERMS, "savings.rates", len(product.floors), len(rates))
+    key = RATE_HISTORY.key(number, DAY_LAST - ctx.environment.day)
+    RATE_HISTORY.put(ctx.view, key, (SCHEMA, rates))
+    return True
+
+
+# --- accounts
+
+
+def open_savings(ctx: Context, owner: Address, number: int, amount: int) -> Value:
+    """Open an account with a first deposit; returns its number."""
+    view, today = ctx.view, ctx.environment.day
+    product = get_product(view, number)
+    member, record = get_by_account(view, owner)
+    if record.status not in (ACTIVE, PROBATION):
+        fail(STANDING, "savings.open", ACTIVE, record.status)
+    count = sum([1 for _ in ACCOUNTS.scan_index(view, BY_MEMBER, member)])
+    if count >= ACCOUNTS_MAX:
+        fail(TERMS, "savings.accounts", ACCOUNTS_MAX, count + 1)
+    if amount < max(product.minimum, 1):
+        fail(BELOW_MINIMUM, "savings.minimum", max(product.minimum, 1), amount)
+    _, products, accounts = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
+    new = accounts + 1
+    COUNTER.put(view, COUNTER.key(), (SCHEMA, products, new))
+    matures = today + product.term_days if product.kind == TERM else 0
+    account = Account(member, number, pack_exact(0), today, 0, 0, 0, today, matures)
+    put_savings(view, new, account)
+    open_account(view, ledger_key(new, product))
+    bind(view, member, ID)
+    ctx.emit(OPENED, new, member, number)
+    _pay_in(ctx, owner, new, account, product, amount)
+    return new
+
+
+def deposit(ctx: Context, owner: Address, number: int, amount: int) -> Value:
+    """Put more into an account that is not for a term; returns the balance."""
+    account, product = _find(ctx, owner, number)
+    if product.kind == TERM:
+        fail(KIND, "savings.term", None, number)
+    _, record = get_by_account(ctx.view, owner)
+    if record.status not in (ACTIVE, PROBATION, SUSPENDED):
+        fail(STANDING, "savings.deposit", ACTIVE, record.status)
+    _pay_in(ctx, owner, number, account, product, amount)
+    return find_balance(ctx.view, number, product)
+
+
+def withdraw(ctx: Context, owner: Address, number: int, amount: int) -> Value:
+    """Take money back; returns the balance.
+
+    Rules: 1. what is locked or waits in the queue stays. 2. the minimum stays, unless all is taken. 3. with
+        notice only what notice was given for, from its day on. 4. when too little is liquid, or others wait,
+        only what is always free in a day.
+    """
+    view = ctx.view
+    account, product = _find(ctx, owner, number)
+    balance = find_balance(view, number, product)
+    if product.kind == TERM:
+        fail(KIND, "savings.term", account.matures, ctx.environment.day)
+    _check_free(ctx, number, account, product, balance, amount)
+    account = use_notice(ctx, account, product, amount)
+    check_liquid(ctx, number, product, amount)
+    _pay_out(ctx, number, account, product, owner, amount)
+    return balance - amount
+
+
+def give_notice(ctx: Context, owner: Address, number: int, amount: int) -> Value:
+    """Give notice of a withdrawal, in place of an older one; returns the first day of it."""
+    account, product = _find(ctx, owner, number)
+    if product.kind != NOTICE:
+        fail(KIND, "savings.notice", NOTICE, product.kind)
+    day = ctx.environment.day + product.notice_days
+    put_savings(ctx.view, number, replace(account, notice=amount, notice_day=day))
+    return day
+
+
+def end_term(ctx: Context, owner: Address, number: int) -> Value:
+    """Take a term deposit back, with all its interest at the end, or less a part of it before; returns it.
+
+    Rules: 1. interest that was credited already stays.
+    """
+    view, today = ctx.view, ctx.environment.day
+    account, product = _find(ctx, owner, number)
+    if product.kind != TERM:
+        fail(KIND, "savings.term", TERM, product.kind)
+    if account.locked:
+        fail(NOT_FREE, "savings.locked", 0, account.locked)
+    account = settle(ctx, number, account, product)
+    if today < account.matures:
+        kept = mul_div(
+            max(read_exact(account.earned), 0), WHOLE_BP - product.break_bp, WHOLE_BP, Rounding.FLOOR
+        )
+        lost = read_exact(account.earned) - kept
+        account = replace(account, earned=pack_exact(kept))
+        _forget_earned(ctx, account.product, lost)
+    account, _ = credit(ctx, number, account, product)
+    balance = find_balance(view, number, product)
+    check_liquid(ctx, number, product, balance)
+    _pay_out(ctx, number, account, product, owner, balance)
+    _end(ctx, number)
+    return balance
+
+
+def close(ctx: Context, owner: Address, number: int) -> Value:
+    """Close an account: its interest is credited and all of it paid out; returns the amount."""
+    view = ctx.view
+    account, product = _find(ctx, owner, number)
+    if product.kind == TERM and find_balance(view, number, product):
+        fail(KIND, "savings.term", account.matures, ctx.environment.day)
+    account = settle(ctx, number, account, product)
+    put_savings(view, number, account)
+    account, _ = credit(ctx, number, account, product)
+    balance = find_balance(view, number, product)
+    if balance:
+        _check_free(ctx, number, account, product, balance, balance)
+        account = use_notice(ctx, account, product, balance)
+        check_liquid(ctx, number, product, balance)
+        _pay_out(ctx, number, account, product, owner, balance)
+    _end(ctx, number)
+    return balance
+
+
+def _end(ctx: Context, number: int) -> None:
+    """Forget an account that is empty, with the part of a unit that it has earned."""
+    account = get_savings(ctx.view, number)
+    _forget_earned(ctx, account.product, read_exact(account.earned))
+    ACCOUNTS.delete(ctx.view, ACCOUNTS.key(number))
+    unbind(ctx.view, account.member, ID)
+
+
+def _find(ctx: Context, owner: Address, number: int) -> tuple[Account, Product]:
+    account = get_savings(ctx.view, number)
+    member, record = get_by_account(ctx.view, owner)
+    if account.member != member:
+        fail(NO_ACCOUNT, "savings.account_of_member", None, number)
+    if record.status not in (ACTIVE, PROBATION, SUSPENDED, EXITING):
+        fail(STANDING, "savings.owner", ACTIVE, record.status)
+    return account, get_product(ctx.view, account.product)
+
+
+def _check_free(
+    ctx: Context, number: int, account: Account, product: Product, balance: int, amount: int
+) -> None:
+    waiting = count_waiting(ctx.view, product.asset, number)
+    free = balance - account.locked - waiting
+    if amount > free:
+        fail(NOT_FREE, "savings.free", max(free, 0), amount)
+    left = balance - amount
+    if 0 < left < product.minimum:
+        fail(BELOW_MINIMUM, "savings.minimum", product.minimum, left)
+
+
+def _pay_in(
+    ctx: Context, owner: Address, number: int, account: Account, product: Product, amount: int
+) -> None:
+    view = ctx.view
+    before = find_balance(view, number, product)
+    put_savings(view, number, settle(ctx, number, account, product))
+    change_balance(ctx, account.product, product, before, before + amount)
+    source = account_key(owner, MEMBER_FREE, product.asset)
+    leg(ctx, source, ledger_key(number, product), amount, CODE_DEPOSIT)
+    ctx.emit(MOVED, number, account.member, amount, 0)
+
+
+def _pay_out(
+    ctx: Context, number: int, account: Account, product: Product, owner: Address, amount: int
+) -> None:
+    view = ctx.view
+    before = find_balance(view, number, product)
+    put_savings(view, number, settle(ctx, number, account, product))
+    change_balance(ctx, account.product, product, before, before - amount)
+    target = account_key(owner, MEMBER_FREE, product.asset)
+    open_account(view, target)
+    leg(ctx, ledger_key(number, product), target, amount, CODE_WITHDRAW)
+    ctx.emit(MOVED, number, account.member, 0, amount)
+
+
+def _forget_earned(ctx: Context, number: int, lost: int) -> None:
+    """Take exact interest that nobody will get from the sum of a product."""
+    view = ctx.view
+    product = get_product(view, number)
+    settle_total(ctx, number, product)
+    row = TOTALS.get(view, TOTALS.key(number))
+    assert row is not None, "a product has its sum"
+    TOTALS.put(view, TOTALS.key(number), (*row[:2], pack_exact(read_exact(row[2]) - lost), *row[3:]))
+    settle_total(ctx, number, product)
+
+
+# --- by the chain itself
+
+
+def run_day(ctx: Context, number: int) -> Value:
+    """Bring the books of a product up to today, pay who waits, and begin to credit when it is time."""
+    view, today = ctx.view, ctx.environment.day
+    product = get_product(view, number)
+    settle_total(ctx, number, product)
+    pay_exits(ctx, product)
+    year, month, day = date_from_days(today)
+    if day == 1 and (year * 12 + month - 1) % product.posting_months == 0:
+        _credit_later(ctx, number, 0)
+    return True
+
+
+def credit_some(ctx: Context, number: int, after: int) -> Value:
+    """Credit the interest of some accounts of a product, and come again for the rest; returns how many.
+
+    Rules: 1. a term deposit is credited when it ends.
+    """
+    view = ctx.view
+    product = get_product(view, number)
+    found = []
+    for _, account_number in ACCOUNTS.scan_index(view, BY_PRODUCT, number):
+        assert type(account_number) is int
+        if account_number > after:
+            found.append(account_number)
+        if len(found) == CREDIT_ITEMS:
+            break
+    for account_number in found:
+        account = settle(ctx, account_number, get_savings(view, account_number), product)
+        put_savings(view, account_number, account)
+        if product.kind == TERM:
+            continue
+        account, amount = credit(ctx, account_number, account, product)
+        if amount:
+            ctx.emit(CREDITED, account_number, account.member, amount)
+    if len(found) == CREDIT_ITEMS:
+        _credit_later(ctx, number, found[-1])
+    return len(found)
+
+
+def _credit_later(ctx: Context, number: int, after: int) -> None:
+    program = (((ID, 1),), ((ID, CREDIT_METHOD, 0, (number, after)),))
+    sched.schedule(ctx, program, (), int(ctx.environment.time) + 1)
+
+
+# --- doors for the contracts above
+
+
+def lock(ctx: Context, number: int, amount: int) -> None:
+    """Hold so much more of an account for a guarantee.
+
+    Raises:
+        CallFailed: NOT_FREE.
+    """
+    account = get_savings(ctx.view, number)
+    product = get_product(ctx.view, account.product)
+    free = find_balance(ctx.view, number, product) - account.locked
+    if amount > free:
+        fail(NOT_FREE, "savings.lock", free, amount)
+    put_savings(ctx.view, number, replace(account, locked=account.locked + amount))
+
+
+def unlock(ctx: Context, number: int, amount: int) -> None:
+    """Free what was held."""
+    account = get_savings(ctx.view, number)
+    assert amount <= account.locked, "who frees has locked"
+    put_savings(ctx.view, number, replace(account, locked=account.locked - amount))

@@ -1,0 +1,275 @@
+"""What savings keeps: products with their rates, accounts, what all of them have earned, and the exit queue.
+
+Knows no movement (`methods.py`, `exits.py`).
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final, TypeAlias
+
+from protocol.codec import Value
+from protocol.contracts.ledger.accounts import account_key, get_account
+from protocol.contracts.members.records import MEMBER
+from protocol.elections.decision import WHOLE_BP
+from protocol.finance.day_count import RATE_UNIT, DayCount
+from protocol.types import Address, ContractId
+from protocol.vm.context import fail
+from protocol.vm.contract import compute_contract_address
+from protocol.vm.keys import KeyPart, uint_key
+from protocol.vm.kinds import (
+    AMOUNT,
+    ASSET,
+    U16,
+    U32,
+    Data,
+    Field,
+    Integer,
+    Many,
+    Text,
+)
+from protocol.vm.tables import SCHEMA, Index, Table
+from protocol.vm.view import Row, View
+
+ID: Final = ContractId(30)
+ADDRESS_OF: Final[Address] = compute_contract_address("savings")
+
+SAVINGS: Final = 2020
+TERM_DEPOSIT: Final = 2030
+INTEREST_PAYABLE: Final = 2060
+TAX_PAYABLE: Final = 2090
+INTEREST_COST: Final = 5010
+
+DEMAND: Final = 1
+NOTICE: Final = 2
+TERM: Final = 3
+
+NO_PRODUCT: Final = 3001
+NO_ACCOUNT: Final = 3002
+TERMS: Final = 3003
+STANDING: Final = 3004
+BELOW_MINIMUM: Final = 3005
+NOT_FREE: Final = 3006
+NO_NOTICE: Final = 3007
+LIQUIDITY: Final = 3008
+KIND: Final = 3009
+QUEUED: Final = 3010
+
+BANDS_MAX: Final = 6
+RATE_MAX_PPM: Final = 10 * RATE_UNIT
+TERM_DAYS_MAX: Final = 3_660
+NOTICE_DAYS_MAX: Final = 366
+ACCOUNTS_MAX: Final = 16
+"""Accounts of one member in one product."""
+EXACT_BYTES: Final = 24
+"""An exact accumulator: amount * rate * parts over a century, and of all accounts together."""
+DAY_LAST: Final = (1 << 32) - 1
+
+PRODUCT: Final = Integer("savings product", 1, (1 << 16) - 1)
+ACCOUNT: Final = Integer("savings account", 1, (1 << 32) - 1)
+PRODUCT_KIND: Final = Integer("product kind", DEMAND, TERM)
+RATE: Final = Integer("rate in ppm a year", 0, RATE_MAX_PPM)
+RATES: Final = Many(RATE, BANDS_MAX, 1)
+EXACT: Final = Data("exact interest", EXACT_BYTES, EXACT_BYTES)
+BASIS_POINTS: Final = Integer("basis points", 0, WHOLE_BP)
+DAY_COUNT: Final = Integer("day count", min(DayCount), max(DayCount))
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What members can put money into, in the order of its record."""
+
+    name: str
+    asset: int
+    kind: int
+    day_count: int
+    floors: tuple[int, ...]
+    minimum: int
+    notice_days: int
+    term_days: int
+    break_bp: int
+    posting_months: int
+    withholding_bp: int
+    reserve_bp: int
+    daily_free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A member's account, in the order of its record.
+
+    Args:
+        earned: exact interest since it was last credited; below zero by less than half a unit after rounding.
+        as_of: day up to which it has earned.
+        locked: what a guarantee holds; it stays and earns.
+        notice: amount that notice was given for.
+    """
+
+    member: int
+    product: int
+    earned: bytes
+    as_of: int
+    locked: int
+    notice: int
+    notice_day: int
+    opened: int
+    matures: int
+
+
+def pack(record: Product | Account) -> tuple[Value, ...]:
+    """Return the row of a record."""
+    return (SCHEMA, *[getattr(record, field.name) for field in fields(record)])
+
+
+def pack_exact(value: int) -> bytes:
+    """Return an accumulator as the bytes that are kept."""
+    return value.to_bytes(EXACT_BYTES, "big", signed=True)
+
+
+def read_exact(data: bytes) -> int:
+    """Return an accumulator."""
+    return int.from_bytes(data, "big", signed=True)
+
+
+PRODUCT_FIELDS: Final = (
+    Field("name", Text("name", 64)),
+    Field("asset", ASSET),
+    Field("kind", PRODUCT_KIND, "1 on demand, 2 with notice, 3 for a term"),
+    Field("day_count", DAY_COUNT, "1 30/360, 2 30E/360, 3 ACT/360, 4 ACT/365F, 5 ACT/364, 6 ACT/ACT"),
+    Field("floors", Many(AMOUNT, BANDS_MAX, 1), "where each band begins; the first at 0"),
+    Field("minimum", AMOUNT, "kept as long as the account is open"),
+    Field("notice_days", Integer("days", 0, NOTICE_DAYS_MAX)),
+    Field("term_days", Integer("days", 0, TERM_DAYS_MAX)),
+    Field("break_bp", BASIS_POINTS, "of the interest that is lost when a term is broken"),
+    Field("posting_months", Integer("months", 1, 12), "how often interest is credited"),
+    Field("withholding_bp", BASIS_POINTS, "of the interest, kept back as tax"),
+    Field("reserve_bp", BASIS_POINTS, "liquid assets for deposits, below which withdrawals wait"),
+    Field("daily_free", AMOUNT, "that a member may always withdraw in a day"),
+)
+PRODUCTS: Final[Table[Row]] = Table(
+    ID, 1, "product", (uint_key("product", 16),), PRODUCT_FIELDS, doc="What members can save in."
+)
+
+RatesRow: TypeAlias = tuple[int, tuple[int, ...]]
+RATE_HISTORY: Final[Table[RatesRow]] = Table(
+    ID,
+    2,
+    "rates",
+    (uint_key("product", 16), uint_key("day_from_end", 32)),
+    (Field("rates", RATES, "one for each band"),),
+    doc="Rates from a day on, newest first.",
+)
+
+TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int]
+"""(schema, sums of the bands, earned, as of, booked)"""
+TOTALS: Final[Table[TotalRow]] = Table(
+    ID,
+    3,
+    "total",
+    (uint_key("product", 16),),
+    (
+        Field("bands", Many(AMOUNT, BANDS_MAX, 1), "sum over all accounts of what lies in each band"),
+        Field("earned", EXACT, "of all accounts, not credited yet"),
+        Field("as_of", U32),
+        Field("booked", AMOUNT, "of it, in class 2060"),
+    ),
+    doc="What all accounts of a product have earned.",
+)
+
+
+def _select_member(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
+    member = row[1]
+    assert type(member) is int
+    return (member,)
+
+
+def _select_product(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
+    product = row[2]
+    assert type(product) is int
+    return (product,)
+
+
+BY_MEMBER: Final = Index(5, "by_member", (uint_key("member", 32),), _select_member)
+BY_PRODUCT: Final = Index(6, "by_product", (uint_key("product", 16),), _select_product)
+ACCOUNT_FIELDS: Final = (
+    Field("member", MEMBER),
+    Field("product", PRODUCT),
+    Field("earned", EXACT, "since interest was last credited, in ppm * parts of a year"),
+    Field("as_of", U32, "day up to which it has earned"),
+    Field("locked", AMOUNT, "held by guarantees"),
+    Field("notice", AMOUNT, "that may be withdrawn from the day of notice on"),
+    Field("notice_day", U32),
+    Field("opened", U32),
+    Field("matures", U32, "of a term deposit; 0: none"),
+)
+ACCOUNTS: Final[Table[Row]] = Table(
+    ID,
+    4,
+    "account",
+    (uint_key("account", 32),),
+    ACCOUNT_FIELDS,
+    (BY_MEMBER, BY_PRODUCT),
+    doc="Savings accounts.",
+)
+
+ExitRow: TypeAlias = tuple[int, int]
+EXITS: Final[Table[ExitRow]] = Table(
+    ID,
+    7,
+    "exit",
+    (uint_key("asset", 32), uint_key("account", 32)),
+    (Field("amount", AMOUNT),),
+    doc="Withdrawals that wait for liquidity.",
+)
+FreeRow: TypeAlias = tuple[int, int, int]
+FREE_USED: Final[Table[FreeRow]] = Table(
+    ID,
+    8,
+    "free_used",
+    (uint_key("account", 32),),
+    (Field("day", U32), Field("amount", AMOUNT)),
+    doc="What was withdrawn on a day although liquidity was short.",
+)
+CounterRow: TypeAlias = tuple[int, int, int]
+COUNTER: Final[Table[CounterRow]] = Table(
+    ID, 9, "counter", (), (Field("products", U16), Field("accounts", U32)), doc="Newest numbers."
+)
+
+
+def get_product(view: View, number: int) -> Product:
+    """Return a product.
+
+    Raises:
+        CallFailed: NO_PRODUCT.
+    """
+    row = PRODUCTS.get(view, PRODUCTS.key(number))
+    if row is None:
+        fail(NO_PRODUCT, "savings.product", None, number)
+    return Product(*row[1:])  # type: ignore[arg-type]
+
+
+def get_savings(view: View, number: int) -> Account:
+    """Return an account.
+
+    Raises:
+        CallFailed: NO_ACCOUNT.
+    """
+    row = ACCOUNTS.get(view, ACCOUNTS.key(number))
+    if row is None:
+        fail(NO_ACCOUNT, "savings.account", None, number)
+    return Account(*row[1:])  # type: ignore[arg-type]
+
+
+def put_savings(view: View, number: int, account: Account) -> None:
+    """Write an account."""
+    ACCOUNTS.put(view, ACCOUNTS.key(number), pack(account))
+
+
+def ledger_key(number: int, product: Product) -> bytes:
+    """Return the ledger account in which the money of an account lies."""
+    account_class = TERM_DEPOSIT if product.kind == TERM else SAVINGS
+    return account_key(ADDRESS_OF, account_class, product.asset, number)
+
+
+def find_balance(view: View, number: int, product: Product) -> int:
+    """Return the balance of an account, minor units."""
+    row = get_account(view, ledger_key(number, product))
+    return 0 if row is None else row[5] - row[3]

@@ -1,0 +1,402 @@
+"""savings: deposits, notice, terms, the exit queue, and interest that is exact to the last part."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocol.codec import Value
+from protocol.contracts.ledger.accounts import account_key, get_account
+from protocol.contracts.members import records as m
+from protocol.contracts.savings import records as s
+from protocol.contracts.savings.exits import compute_budget
+from protocol.contracts.savings.interest import compute_earned, list_bands
+from protocol.contracts.savings.methods import CREDIT_ITEMS, lock, unlock
+from protocol.errors import CallFailed, Code
+from protocol.finance.day_count import ACCRUAL_UNIT, DayCount
+from protocol.vm.context import Context, Environment
+from protocol.vm.program import literal
+from protocol.vm.view import View
+from tests.protocol.contracts.coop_world import DAY, Coop, check_books
+from tests.protocol.ledger_world import ALICE, BOB, CAROL, COOP, NONE, TILL, Person, person
+
+SAVINGS = 30
+YEAR = 365
+PRODUCT: dict[str, Any] = {
+    "name": "Savings book",
+    "asset": COOP,
+    "kind": s.DEMAND,
+    "day_count": int(DayCount.ACT_365F),
+    "floors": (0,),
+    "minimum": 0,
+    "notice_days": 0,
+    "term_days": 0,
+    "break_bp": 0,
+    "posting_months": 12,
+    "withholding_bp": 0,
+    "reserve_bp": 0,
+    "daily_free": 0,
+}
+
+
+def product(rates: tuple[int, ...] = (100_000,), **changes: Any) -> Value:
+    terms = {**PRODUCT, **changes}
+    return (SAVINGS, 1, NONE, (literal(rates), *[literal(term) for term in terms.values()]))
+
+
+class Bank(Coop):
+    """A co-op with three savers and one product."""
+
+    def __init__(self, rates: tuple[int, ...] = (100_000,), money: int = 900_000, **changes: Any) -> None:
+        super().__init__()
+        self.numbers = {who: self.join(who, money) for who in (ALICE, BOB, CAROL)}
+        self.gov(product(rates, **changes))
+        self.run()
+
+    def open(self, who: Person, amount: int, number: int = 1) -> int:
+        (account,) = self.do(who, call(3, who, number, amount))
+        assert type(account) is int
+        return account
+
+    def days(self, count: int, step: int = 1) -> None:
+        """Let days pass, with a block at least every so many of them, so that jobs run."""
+        for _ in range(0, count, step):
+            self.run(seconds=step * DAY - 2)
+            self.run(seconds=2)  # what a job has scheduled for the next second
+
+    def account(self, number: int) -> s.Account:
+        return s.get_savings(View(self.state), number)
+
+    def balance(self, number: int) -> int:
+        view = View(self.state)
+        return s.find_balance(view, number, s.get_product(view, s.get_savings(view, number).product))
+
+    def exact(self, number: int) -> Fraction:
+        """Return what an account has earned up to its product's day, in minor units."""
+        view = View(self.state)
+        account = s.get_savings(view, number)
+        kept = s.get_product(view, account.product)
+        total = s.TOTALS.get(view, s.TOTALS.key(account.product))
+        assert total is not None
+        bands = list_bands(kept.floors, self.balance(number))
+        more = compute_earned(view, account.product, kept, bands, account.as_of, total[3])
+        return Fraction(s.read_exact(account.earned) + more, ACCRUAL_UNIT)
+
+    def exact_total(self, number: int = 1) -> Fraction:
+        total = s.TOTALS.get(View(self.state), s.TOTALS.key(number))
+        assert total is not None
+        return Fraction(s.read_exact(total[2]), ACCRUAL_UNIT)
+
+    def context(self) -> Context:
+        from protocol.contracts import REGISTRY
+        from protocol.types import Height
+
+        environment = Environment(self.time, int(self.time) // DAY, Height(self.height + 1), 0, bytes(32), ())
+        return Context(View(self.state), REGISTRY, environment, REGISTRY.by_name["savings"], None)
+
+
+def call(method: int, who: Person, *arguments: Value) -> Value:
+    return (SAVINGS, method, 0, (who.address, *arguments))
+
+
+# --- money in and out
+
+
+def test_money_goes_in_and_comes_back() -> None:
+    bank = Bank()
+    account = bank.open(ALICE, 300)
+    assert bank.do(ALICE, call(4, ALICE, account, 200)) == (500,)
+    assert bank.do(ALICE, call(5, ALICE, account, 100)) == (400,)
+    assert bank.free(ALICE) == 900_000 - 400
+    assert bank.code(ALICE, call(5, ALICE, account, 401)) == s.NOT_FREE
+    assert bank.code(BOB, call(5, BOB, account, 1)) == s.NO_ACCOUNT
+    assert bank.code(ALICE, call(5, ALICE, account + 1, 1)) == s.NO_ACCOUNT
+    assert bank.do(ALICE, call(8, ALICE, account)) == (400,)
+    assert bank.ask("savings", "account", account) is None
+    check_books(bank)
+
+
+def test_who_saves_cannot_leave_before_the_account_is_closed() -> None:
+    bank = Bank()
+    account = bank.open(ALICE, 300)
+    bank.do(ALICE, (17, 13, 0, (ALICE.address,)))
+    assert bank.code(BOB, (17, 14, 0, (bank.numbers[ALICE],))) == m.OBLIGED
+    bank.do(ALICE, call(8, ALICE, account))
+    bank.do(BOB, (17, 14, 0, (bank.numbers[ALICE],)))
+
+
+def test_the_minimum_stays_unless_all_is_taken() -> None:
+    bank = Bank(minimum=100)
+    assert bank.code(ALICE, call(3, ALICE, 1, 99)) == s.BELOW_MINIMUM
+    account = bank.open(ALICE, 100)
+    bank.do(ALICE, call(4, ALICE, account, 1))
+    assert bank.code(ALICE, call(5, ALICE, account, 2)) == s.BELOW_MINIMUM
+    assert bank.do(ALICE, call(5, ALICE, account, 1)) == (100,)
+    assert bank.do(ALICE, call(5, ALICE, account, 100)) == (0,)
+
+
+def test_notice_is_given_waited_for_and_used_up() -> None:
+    bank = Bank(kind=s.NOTICE, notice_days=30)
+    account = bank.open(ALICE, 1_000)
+    assert bank.code(ALICE, call(5, ALICE, account, 1)) == s.NO_NOTICE
+    (day,) = bank.do(ALICE, call(6, ALICE, account, 400))
+    bank.run(seconds=28 * DAY)
+    assert bank.code(ALICE, call(5, ALICE, account, 400)) == s.NO_NOTICE
+    bank.run(seconds=DAY)
+    bank.run(seconds=DAY)
+    assert type(day) is int and int(bank.time) // DAY >= day
+    assert bank.code(ALICE, call(5, ALICE, account, 401)) == s.NO_NOTICE
+    assert bank.do(ALICE, call(5, ALICE, account, 300)) == (700,)
+    assert bank.code(ALICE, call(5, ALICE, account, 101)) == s.NO_NOTICE
+    demand = Bank()
+    assert demand.code(ALICE, call(6, ALICE, demand.open(ALICE, 5), 1)) == s.KIND
+
+
+def test_what_is_locked_stays_and_earns() -> None:
+    bank = Bank()
+    account = bank.open(ALICE, 1_000)
+    ctx = bank.context()
+    lock(ctx, account, 600)
+    with pytest.raises(CallFailed) as caught:
+        lock(ctx, account, 401)
+    assert caught.value.code == s.NOT_FREE
+    bank.state.apply(ctx.view.collect_writes())
+    assert bank.code(ALICE, call(5, ALICE, account, 401)) == s.NOT_FREE
+    assert bank.do(ALICE, call(5, ALICE, account, 400)) == (600,)
+    ctx = bank.context()
+    unlock(ctx, account, 600)
+    bank.state.apply(ctx.view.collect_writes())
+    assert bank.do(ALICE, call(5, ALICE, account, 600)) == (0,)
+
+
+def test_accounts_of_a_member_at_the_limit_and_one_beyond() -> None:
+    bank = Bank()
+    for _ in range(s.ACCOUNTS_MAX):
+        bank.open(ALICE, 1)
+    assert bank.code(ALICE, call(3, ALICE, 1, 1)) == s.TERMS
+    assert len(bank.ask("savings", "accounts", bank.numbers[ALICE])) == s.ACCOUNTS_MAX  # type: ignore[arg-type]
+
+
+def test_an_applicant_does_not_save() -> None:
+    bank = Bank()
+    stranger = person("applicant")
+    assert bank.code(ALICE, call(3, ALICE, 9, 1)) == s.NO_PRODUCT
+    bank.ok(bank.cash_in(stranger, 100))
+    assert bank.code(stranger, call(3, stranger, 1, 1)) == m.UNKNOWN_MEMBER
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"floors": (1,)},
+        {"floors": (0, 10, 10)},
+        {"kind": s.TERM},
+        {"term_days": 5},
+        {"kind": s.NOTICE},
+        {"reserve_bp": 10_000},
+    ],
+)
+def test_products_that_contradict_themselves(changes: dict[str, Any]) -> None:
+    bank = Bank()
+    rates = (1,) * len(changes.get("floors", (0,)))
+    assert bank.gov_outcome(product(rates, **changes)).code == s.TERMS
+
+
+def test_a_rate_for_each_band() -> None:
+    bank = Bank()
+    assert bank.gov_outcome((SAVINGS, 2, NONE, (1, (0, 1, 2)))).code == s.TERMS
+
+
+# --- interest
+
+
+def test_a_year_at_ten_per_cent() -> None:
+    bank = Bank(day_count=int(DayCount.ACT_365F))
+    account = bank.open(ALICE, 365_000)
+    start = bank.account(account).opened
+    bank.days(20, 5)
+    assert bank.exact(account) == (int(bank.time - 1) // DAY - start) * 100
+    bank.days(YEAR, 5)
+    assert bank.balance(account) > 365_000  # credited on the first of January
+    (back,) = bank.do(ALICE, call(8, ALICE, account))
+    held = int(bank.time - 1) // DAY - start
+    assert type(back) is int and back > 365_000 + held * 100  # interest on interest since January
+    assert bank.free(ALICE) == 900_000 - 365_000 + back
+    check_books(bank)
+
+
+def test_bands_earn_each_their_own_rate_from_the_day_it_is_set() -> None:
+    bank = Bank((10_000, 100_000), floors=(0, 1_000), day_count=int(DayCount.ACT_360), posting_months=12)
+    account = bank.open(ALICE, 3_000)
+    bank.days(10)
+    bank.gov((SAVINGS, 2, NONE, (1, (0, 20_000, 0))))
+    bank.days(10)
+    days = bank.account(account).as_of
+    total = s.TOTALS.get(View(bank.state), s.TOTALS.key(1))
+    assert total is not None and days < total[3]
+    passed = total[3] - days
+    old = passed - 10
+    expected = Fraction(1_000 * 10_000 + 2_000 * 100_000, 10**6) * old / 360
+    expected += Fraction(1_000 * 20_000, 10**6) * 10 / 360
+    assert bank.exact(account) == expected == bank.exact_total()
+
+
+def test_tax_is_kept_back_and_rounding_is_half_even() -> None:
+    bank = Bank((100_000,), withholding_bp=2_500, posting_months=1, day_count=int(DayCount.THIRTY_E_360))
+    account = bank.open(ALICE, 100_000)
+    bank.days(35)
+    # The first of January to the first of February: 833.33 at the cent, a quarter of it kept back.
+    tax = get_account(View(bank.state), account_key(s.ADDRESS_OF, s.TAX_PAYABLE, COOP))
+    assert tax is not None and tax[5] == 208
+    assert bank.balance(account) == 100_000 + 833 - 208
+    check_books(bank)
+
+
+def test_more_accounts_than_one_run_credits() -> None:
+    bank = Bank(posting_months=1)
+    crowd = [person(f"saver {n}") for n in range(CREDIT_ITEMS + 3)]
+    accounts = []
+    for who in crowd:
+        bank.join(who, 100_000)
+        accounts.append(bank.open(who, 100_000))
+    bank.days(40)
+    bank.run(seconds=5)
+    assert all(bank.balance(account) > 100_000 for account in accounts)
+    assert sum((bank.exact(account) for account in accounts), Fraction()) == bank.exact_total()
+    check_books(bank)
+
+
+def test_a_term_deposit_earns_to_its_end_and_loses_a_part_when_broken() -> None:
+    bank = Bank(kind=s.TERM, term_days=90, break_bp=5_000, day_count=int(DayCount.ACT_360))
+    kept, broken = bank.open(ALICE, 360_000), bank.open(BOB, 360_000)
+    assert bank.code(ALICE, call(4, ALICE, kept, 1)) == s.KIND
+    assert bank.code(ALICE, call(5, ALICE, kept, 1)) == s.KIND
+    assert bank.code(ALICE, call(8, ALICE, kept)) == s.KIND
+    start = bank.account(kept).opened
+    bank.days(50)
+    (back,) = bank.do(BOB, call(7, BOB, broken))
+    held = int(bank.time - 1) // DAY - start
+    assert back == 360_000 + held * 100 // 2
+    bank.days(45)
+    (back,) = bank.do(ALICE, call(7, ALICE, kept))
+    held = int(bank.time - 1) // DAY - start
+    assert held >= 90 and back == 360_000 + held * 100
+    assert bank.exact_total() == 0
+    demand = Bank()
+    assert demand.code(ALICE, call(7, ALICE, demand.open(ALICE, 5))) == s.KIND
+    check_books(bank)
+
+
+moves = st.lists(
+    st.tuples(st.sampled_from((ALICE, BOB, CAROL)), st.integers(-60_000, 60_000), st.integers(0, 40)),
+    max_size=8,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(moves, st.sampled_from(list(DayCount)), st.sampled_from([1, 3, 12]))
+def test_the_sum_is_what_all_accounts_have_earned_whatever_happens(
+    steps: list[tuple[Person, int, int]], convention: DayCount, months: int
+) -> None:
+    bank = Bank(
+        (20_000, 70_000, 5_000), floors=(0, 10_000, 50_000), day_count=int(convention), posting_months=months
+    )
+    accounts = {who: bank.open(who, 20_000) for who in (ALICE, BOB, CAROL)}
+    for who, amount, days in steps:
+        bank.days(days, 7)
+        method = 4 if amount > 0 else 5
+        bank.code(who, call(method, who, accounts[who], abs(amount) or 1))
+    bank.run(seconds=2 * DAY)
+    bank.run(seconds=2 * DAY)
+    assert sum((bank.exact(a) for a in accounts.values()), Fraction()) == bank.exact_total()
+    bands = [0, 0, 0]
+    for account in accounts.values():
+        for at, amount in enumerate(list_bands((0, 10_000, 50_000), bank.balance(account))):
+            bands[at] += amount
+    total = s.TOTALS.get(View(bank.state), s.TOTALS.key(1))
+    assert total is not None and total[1] == tuple(bands)
+    check_books(bank)
+
+
+@given(
+    st.lists(st.integers(1, 10**6), min_size=0, max_size=5, unique=True).map(lambda f: (0, *sorted(f))),
+    st.integers(0, 10**7),
+)
+def test_bands_are_the_whole_balance(floors: tuple[int, ...], balance: int) -> None:
+    bands = list_bands(floors, balance)
+    assert sum(bands) == balance and min(bands) >= 0
+
+
+# --- the exit queue
+
+
+def short_bank() -> tuple[Bank, dict[Person, int]]:
+    """A bank whose members have saved all and whose cash is mostly out."""
+    bank = Bank(money=1_000, reserve_bp=2_000, daily_free=50)
+    accounts = {who: bank.open(who, 1_000) for who in (ALICE, BOB, CAROL)}
+    # Two thirds of the cash leave as an expense: what is liquid falls to about a third of savings.
+    out: Value = ((0, TILL.address, 5020, COOP, 0), None)
+    bank.gov((1, 1, NONE, out))
+    held = bank.ask("assets", "cashier", TILL.address, COOP)
+    assert type(held) is tuple and type(held[-1]) is int
+    spend: Value = (
+        (0, TILL.address, 5020, COOP, 0),
+        (0, TILL.address, 1020, COOP, 0),
+        held[-1] - 700,
+        0,
+        1,
+        b"",
+    )
+    bank.gov((1, 2, NONE, spend))
+    return bank, accounts
+
+
+def test_short_of_cash_a_little_is_free_and_the_rest_waits_in_equal_parts() -> None:
+    bank, accounts = short_bank()
+    budget = compute_budget(View(bank.state), COOP, 2_000)
+    assert budget == (10_000 * 700 - 2_000 * 3_000) // 8_000 == 125
+    assert bank.code(ALICE, call(5, ALICE, accounts[ALICE], 126)) == s.LIQUIDITY
+    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 600))
+    bank.do(BOB, call(9, BOB, accounts[BOB], 300))
+    assert bank.code(ALICE, call(5, ALICE, accounts[ALICE], 401)) == s.NOT_FREE
+    # While others wait, Carol has what is free in a day, and no more.
+    assert bank.code(CAROL, call(5, CAROL, accounts[CAROL], 51)) == s.LIQUIDITY
+    bank.do(CAROL, call(5, CAROL, accounts[CAROL], 50))
+    assert bank.code(CAROL, call(5, CAROL, accounts[CAROL], 1)) == s.LIQUIDITY
+    before = {who: bank.free(who) for who in (ALICE, BOB)}
+    bank.run(seconds=DAY)
+    bank.run(seconds=DAY)
+    paid = {who: bank.free(who) - before[who] for who in (ALICE, BOB)}
+    assert paid[ALICE] > 0 and paid[ALICE] // 2 == paid[BOB]
+    assert compute_budget(View(bank.state), COOP, 2_000) <= 1
+    check_books(bank)
+
+
+def test_who_waits_is_paid_whole_when_enough_is_liquid_again() -> None:
+    bank, accounts = short_bank()
+    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 600))
+    bank.gov(
+        (1, 2, NONE, ((0, TILL.address, 1020, COOP, 0), (0, TILL.address, 5020, COOP, 0), 2_000, 0, 1, b""))
+    )
+    bank.run(seconds=2 * DAY)
+    bank.run(seconds=DAY)
+    assert bank.balance(accounts[ALICE]) == 400 + (bank.balance(accounts[ALICE]) - 400)
+    assert bank.free(ALICE) == 600
+    assert bank.ask("savings", "liquidity", 1)[1] == 0  # type: ignore[index]
+
+
+def test_waiting_is_taken_back_and_never_more_than_there_is() -> None:
+    bank, accounts = short_bank()
+    assert bank.code(ALICE, call(9, ALICE, accounts[ALICE], 1_001)) == s.NOT_FREE
+    assert bank.code(ALICE, call(9, ALICE, accounts[ALICE], 0)) == s.QUEUED
+    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 1_000))
+    assert bank.do(ALICE, call(9, ALICE, accounts[ALICE], 0)) == (0,)
+    assert bank.code(BOB, call(9, BOB, accounts[ALICE], 1)) == s.NO_ACCOUNT
+
+
+def test_only_the_chain_credits_and_runs_the_day() -> None:
+    bank = Bank()
+    for method, arguments in ((12, (1,)), (13, (1, 0))):
+        assert bank.code(ALICE, (SAVINGS, method, 0, arguments)) == Code.ROLE

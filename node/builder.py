@@ -80,6 +80,10 @@ class Builder:
         self._window_began = math.inf
         self.last_build_seconds = 0.0
 
+    def sign_as(self, me: PublicKey) -> None:
+        """Build as another key from now on."""
+        self._me = me
+
     def wake(self) -> None:
         """Say that transactions or evidence are waiting."""
         self._pending.set()

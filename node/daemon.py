@@ -18,7 +18,7 @@ import trio
 
 from node.builder import Builder, Pace
 from node.clock import Clock, SystemClock
-from node.config import CONSENSUS_KEY, NODE_KEY, Config
+from node.config import NODE_KEY, Config
 from node.driver import Driver
 from node.errors import OperationError
 from node.evidence import EvidencePool
@@ -26,6 +26,7 @@ from node.executor import Executor
 from node.handlers import NodeHandlers, Parts
 from node.intake import Intake
 from node.ipc.server import IpcServer
+from node.keychain import Keychain, OwnKeys
 from node.log import get_logger
 from node.mempool import Mempool
 from node.net.connection import Keepalive
@@ -34,6 +35,7 @@ from node.net.links import Links
 from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offences, Rate
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
+from node.retirement import Retirement
 from node.scrubber import Scrubber
 from node.signer import Signer
 from node.snapshot.folder import SnapshotFolder
@@ -98,8 +100,9 @@ HAND_OVER_SECONDS: Final = 1.0
 class Daemon:
     """One node: everything it is made of."""
 
-    def __init__(self, config: Config, clock: Clock, keys: tuple[SecretKey, SecretKey], store: Store) -> None:
-        node_key, consensus_key = keys
+    def __init__(
+        self, config: Config, clock: Clock, node_key: SecretKey, own_keys: OwnKeys, store: Store
+    ) -> None:
         self.config = config
         self.store = store
         self.log = get_logger("daemon")
@@ -128,26 +131,27 @@ class Daemon:
             self._on_pending,
         )
         pace = Pace(config.batch_window_ms, BLOCK_INTERVAL_MS_MIN, config.block_txs_max)
-        self.builder = Builder(
-            self.executor, self.mempool, self.evidence, clock, consensus_key.public_key, pace
-        )
-        self.signer = _open_signer(config, consensus_key)
+        self.keys = Keychain.open(own_keys, self.executor.record)
+        me = self.signer.public_key
+        self.builder = Builder(self.executor, self.mempool, self.evidence, clock, me, pace)
         self.driver = Driver(
-            self._machine(consensus_key.public_key),
+            self._machine(me),
             self.executor,
             self.builder,
             self.intake,
             self.mempool,
             self.evidence,
             store,
-            self.signer,
+            self.keys,
             self.network,
             clock,
             self._on_committed,
             lambda peer, height: self.sync.ask(peer, height),
+            lambda signer: self.vigil.take(signer),
         )
         self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
+        self.retirement = Retirement(own_keys, store, self.executor)
         self.sync = BlockSync(store, self.executor, self.driver, self.network, self.snapshots.holds_blocks)
         self.vigil = self._vigil()
         self.clock = clock
@@ -169,11 +173,12 @@ class Daemon:
             nursery.start_soon(self.intake.run)
             nursery.start_soon(self.sync.run)
             nursery.start_soon(self.scrubber.run)
+            nursery.start_soon(self.retirement.run)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)
             nursery.start_soon(self.snapshots.run)
-            nursery.start_soon(self.vigil.run)
+            nursery.start_soon(self.vigil.watch)
             nursery.start_soon(self._listen)
             nursery.start_soon(self.intake.accept_waiting)
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
@@ -182,6 +187,11 @@ class Daemon:
             await self._hand_over()
             nursery.cancel_scope.cancel()
         self.log.info("node.stopped", height=self.executor.head.height)
+
+    @property
+    def signer(self) -> Signer:
+        """Return who signs for us at the next height."""
+        return self.keys.signer(self.executor.record.number)
 
     def stop(self) -> None:
         """Ask for an orderly end."""
@@ -361,20 +371,23 @@ async def run_node(
     gc.set_threshold(*COLLECT_THRESHOLDS)
     keyring = Keyring(config.keys_path)
     passphrase = _read_passphrase(config)
-    keys = (keyring.load(NODE_KEY, passphrase), keyring.load(CONSENSUS_KEY, passphrase))
-    while (fetched := await _run_daemon(config, clock or SystemClock(), keys, beside)) is not None:
+    node_key, own_keys = keyring.load(NODE_KEY, passphrase), OwnKeys(config, passphrase)
+    while (
+        fetched := await _run_daemon(config, clock or SystemClock(), node_key, own_keys, beside)
+    ) is not None:
         await trio.to_thread.run_sync(_begin_anew, config, *fetched)
 
 
 async def _run_daemon(
     config: Config,
     clock: Clock,
-    keys: tuple[SecretKey, SecretKey],
+    node_key: SecretKey,
+    own_keys: OwnKeys,
     beside: Callable[[], Awaitable[None]] | None,
 ) -> tuple[Manifest, Anchor] | None:
     """Run one daemon to its end; return the snapshot with which to begin anew, if it fetched one."""
     store = open_store(config)
-    daemon = Daemon(config, clock, keys, store)
+    daemon = Daemon(config, clock, node_key, own_keys, store)
     gc.collect()
     gc.freeze()  # Modules, keys and the state tree stay; nobody needs to look at them again.
     failure: OperationError | None = None
@@ -392,7 +405,7 @@ async def _run_daemon(
         raise
     finally:
         store.close()
-        daemon.signer.close()
+        daemon.keys.close()
     if failure is not None:
         daemon.log.critical("node.failed", slug=failure.slug, why=failure.why)
         raise failure
@@ -419,17 +432,6 @@ async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
             if daemon.stopping.is_set():
                 scope.cancel()
             daemon.stop()
-
-
-def _open_signer(config: Config, consensus_key: SecretKey) -> Signer:
-    """Open the signing record; without one the node only follows, as `Vigil` says."""
-    try:
-        return Signer.open(config.guard_path, consensus_key)
-    except OperationError as failure:
-        if failure.slug != "sign_state.missing":
-            raise
-        get_logger("daemon").critical("sign_state.missing", why=failure.why, do=failure.do)
-        return Signer.mute(config.guard_path, consensus_key)
 
 
 def _first_of(group: BaseExceptionGroup[OperationError]) -> OperationError:

@@ -26,6 +26,7 @@ from node.fairness import Fairness
 from node.held import Held, Read
 from node.inbox import Inbox
 from node.intake import Intake
+from node.keychain import Keychain
 from node.log import get_logger
 from node.mempool import Mempool
 from node.net.transport import Channel, PeerId
@@ -65,6 +66,7 @@ from protocol.consensus.inputs import (
     BlockChecked,
     BlockCommitted,
     Input,
+    OwnKey,
     Received,
     TimerFired,
     Verdict,
@@ -86,7 +88,7 @@ from protocol.consensus.messages import (
 from protocol.consensus.timeouts import TimerKey, TimerKind
 from protocol.errors import Code, Rejected
 from protocol.params import CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_PROPOSE_MS_MAX
-from protocol.types import Hash32, Height, View
+from protocol.types import EpochNumber, Hash32, Height, View
 
 TRACE_INPUTS: Final = 512
 """Inputs kept for the record of a broken invariant."""
@@ -136,6 +138,7 @@ class Driver:
         machine: not yet started.
         on_committed: called after a block is durable and is the head.
         on_sync: called when blocks up to a height should be fetched from a validator.
+        on_own_key: called when another key is ours from the next height on; tells whether it is held.
     """
 
     def __init__(
@@ -147,11 +150,12 @@ class Driver:
         mempool: Mempool,
         evidence: EvidencePool,
         store: Store,
-        signer: Signer,
+        keys: Keychain,
         network: Network,
         clock: Clock,
         on_committed: Callable[[Block, Certificate], None],
         on_sync: Callable[[PeerId, Height], None],
+        on_own_key: Callable[[Signer], bool] = lambda signer: False,
     ) -> None:
         self._machine = machine
         self._executor = executor
@@ -160,18 +164,21 @@ class Driver:
         self._mempool = mempool
         self.evidence = evidence
         self._store = store
-        self._signer = signer
+        self._keys = keys
         self._network = network
         self._clock = clock
         self._on_committed = on_committed
         self._on_sync = on_sync
+        self._on_own_key = on_own_key
         self._genesis_hash: Hash32 = executor.rules.genesis_hash
         self._inbox = Inbox()
         self._held = Held()
         self.gathering = Gathering(intake.find, intake.decode)
         self._gathering_begun = trio.Event()
         self._bodies = Bodies()
-        self.fairness = Fairness(executor, mempool, network, signer.attest)
+        self.fairness = Fairness(
+            executor, mempool, network, lambda digest: keys.signer(executor.record.number).attest(digest)
+        )
         self._timers: dict[TimerKind, _Timer] = {}
         self._waits: dict[tuple[Height, View], float] = {}
         self._serve_after: dict[int, float] = {}
@@ -346,6 +353,7 @@ class Driver:
                 for effect in self._machine.step(event):
                     await self._perform(effect, nursery)
                 if self._machine.record.number != epoch:
+                    self._keys.leave_before(self._machine.record.number)
                     self._release()
                 self._note_leader()
 
@@ -433,7 +441,9 @@ class Driver:
         digest = compute_sign_digest(message, self._genesis_hash)
         if digest is not None:
             try:
-                message = attach_signature(message, await self._signer.sign(message, digest))
+                message = attach_signature(
+                    message, await self._keys.signer(record.number).sign(message, digest)
+                )
             except OperationError as refusal:
                 if refusal.slug not in ("sign_state.double_sign", "sign_state.elsewhere"):
                     raise
@@ -571,23 +581,35 @@ class Driver:
                         f"certified block {block.height} is invalid here: {refusal}"
                     ) from refusal
                 await trio.lowlevel.checkpoint()
-            await self._write("write", lambda: self._executor.write(ahead.blocks))
             last, certificate = ahead.blocks[-1]
+            following = last.execution.next_record
+            if following is not None:
+                # Before the seal is stored: whoever crosses can sign at once, or not at all.
+                await trio.to_thread.run_sync(self._keys.prepare, following)
+            await self._write("write", lambda: self._executor.write(ahead.blocks))
             self._executor.advance(last)
         for block, proof in fresh:
             self._let_go(block)
             self._on_committed(block, proof)
         self._mempool.prune(last.block.header.time_ms // 1_000)
+        own = None if following is None else self._take_key(following)
         if len(fresh) == 1 and self._machine.is_validating:
-            own = self._executor.record.index_of(self._signer.public_key)
-            self.fairness.note_committed(last.block, own)
+            me = self._keys.signer(self._executor.record.number).public_key
+            self.fairness.note_committed(last.block, self._executor.record.index_of(me))
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
         head = self._executor.head
-        self.feed(
-            BlockCommitted(head.height, head.block_id, head.time_ms, certificate, last.execution.next_record)
-        )
+        self.feed(BlockCommitted(head.height, head.block_id, head.time_ms, certificate, following, own))
         if len(self._mempool) or len(self.evidence):
             self.feed(WorkWaiting())
+
+    def _take_key(self, following: EpochRecord) -> OwnKey | None:
+        """Let another key be ours from the next height on, if one stands in the epoch that follows."""
+        signer = self._keys.signer(following.number)
+        if signer is self._keys.signer(EpochNumber(following.number - 1)):
+            return None
+        self._builder.sign_as(signer.public_key)
+        self._log.info("key.taken", key=signer.public_key.hex(), epoch=following.number)
+        return OwnKey(signer.public_key, self._on_own_key(signer))
 
     def _let_go(self, block: Block) -> None:
         """Forget what waited for a block that is final now."""

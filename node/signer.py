@@ -332,6 +332,28 @@ class Signer:
         self._state = state
 
 
+def has_signed(path: Path) -> bool:
+    """Tell whether a key has signed anything, by its signing record; so it is taken when nobody can know."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        state = _load(file, path)
+    except OperationError:
+        return True
+    finally:
+        os.close(file)
+    return state.after_height > 0 or any(last is not None for last in state.lasts)
+
+
+def remove_record(path: Path) -> None:
+    """Forget what a key has signed; for one that is destroyed."""
+    for one in (path, _lease_path(path)):
+        with suppress(FileNotFoundError):
+            one.unlink()
+
+
 def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -69,6 +69,7 @@ class Vigil:
         self._quiet_until = math.inf
         self._heights = 0
         self.is_holding = True
+        self._taken = trio.Event()
         self._log = get_logger("vigil")
 
     @property
@@ -77,7 +78,7 @@ class Vigil:
         if self._signer.is_mute:
             return (
                 "this key has no signing record, so the node follows and does not sign: give the validator a "
-                "new key and let it be ready (coopd validator ready); or, if no other copy of the key runs "
+                "new key (coopd validator rotate); or, if no other copy of the key runs "
                 "anywhere: coopd keys adopt --after HEIGHT"
             )
         if self._heard:
@@ -89,6 +90,16 @@ class Vigil:
         if not self._has_listened:
             return "it listens whether its key is in use elsewhere"
         return ""
+
+    def take(self, signer: Signer) -> bool:
+        """Watch over another key from now on; tells whether it is held. What held the one before back says
+        nothing of this one."""
+        self._signer, self._sign_from, self._heard = signer, Height(0), ""
+        self._has_listened = signer.is_at_home
+        self._quiet_until, self._heights = math.inf, 0
+        self.is_holding = bool(self.why)
+        self._taken.set()
+        return self.is_holding
 
     def note(self, header: Header, certificate: Certificate, record: EpochRecord) -> None:
         """Take note of a block that was committed under a record."""
@@ -127,6 +138,13 @@ class Vigil:
             )
             signer.silence(self._heard)
             self._log.critical("key.elsewhere", height=height, why=self._heard)
+
+    async def watch(self) -> None:
+        """Hold every key back until it may sign; for ever."""
+        while True:
+            self._taken = trio.Event()
+            await self.run()
+            await self._taken.wait()
 
     async def run(self) -> None:
         """Release the validator when it may sign."""

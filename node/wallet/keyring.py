@@ -34,6 +34,7 @@ NAME_CHARS_MAX: Final = 32
 
 _NAME: Final = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{NAME_CHARS_MAX - 1}}}")
 _SUFFIX: Final = ".json"
+_DESTROYED: Final = ".destroyed"
 _WARNING: Final = "UNENCRYPTED SECRET KEY: whoever reads this file can sign"
 
 
@@ -75,7 +76,7 @@ class Keyring:
         Raises:
             OperationError: key.exists, key.name, key.passphrase, key.mode, key.disk.
         """
-        return self._save(name, SecretKey(secrets.token_bytes(32)), passphrase)
+        return self.save(name, SecretKey(secrets.token_bytes(32)), passphrase)
 
     def recover(self, name: str, phrase: Phrase | str, passphrase: str | None) -> KeyEntry:
         """Save the first member key of a recovery phrase.
@@ -85,7 +86,7 @@ class Keyring:
         """
         if isinstance(phrase, str):
             phrase = read_phrase(phrase)
-        return self._save(name, compute_member_key(phrase.seed()), passphrase)
+        return self.save(name, compute_member_key(phrase.seed()), passphrase)
 
     def names(self) -> tuple[str, ...]:
         """List the keys of the folder, sorted; none when there is no folder."""
@@ -128,7 +129,42 @@ class Keyring:
             raise _malformed("its public key is not that of its secret key")
         return secret
 
-    def _save(self, name: str, secret: SecretKey, passphrase: str | None) -> KeyEntry:
+    def destroy(self, name: str) -> None:
+        """Destroy a key: first its name, then its content, as far as the disk really writes over it.
+
+        Raises:
+            OperationError: key.missing, key.name, key.disk.
+        """
+        path = self._file(name)
+        with _disk_errors(f"destroy the key {name}"):
+            try:
+                path.rename(path.with_suffix(_DESTROYED))
+            except FileNotFoundError:
+                why = f"{path} is missing."
+                raise _refused("missing", "No key was destroyed.", why, "see: coopd keys show") from None
+            _sync_folder(self._path)
+        self.finish_destroying()
+
+    def finish_destroying(self) -> None:
+        """Destroy what has lost its name already.
+
+        Raises:
+            OperationError: key.disk.
+        """
+        with _disk_errors("destroy a key"):
+            for path in self._path.glob(f"*{_DESTROYED}"):
+                with open(path, "r+b", buffering=0) as file:
+                    file.write(bytes(path.stat().st_size))
+                    os.fsync(file.fileno())
+                path.unlink()
+                _sync_folder(self._path)
+
+    def save(self, name: str, secret: SecretKey, passphrase: str | None) -> KeyEntry:
+        """Save a key that was made elsewhere.
+
+        Raises:
+            OperationError: as `create`.
+        """
         path = self._file(name)
         public_key = public_key_of(secret)
         if passphrase == "":
@@ -197,7 +233,11 @@ def _write_new(path: Path, document: bytes) -> None:
         os.link(temporary, path)  # unlike a rename, fails when the name is taken
     finally:
         os.unlink(temporary)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

@@ -21,6 +21,7 @@ from node.driver import Driver
 from node.evidence import EvidencePool
 from node.executor import Executor
 from node.intake import Intake
+from node.keychain import Keychain
 from node.mempool import Mempool
 from node.net.transport import Channel, PeerId
 from node.signer import Signer
@@ -86,7 +87,7 @@ def make_node(folder: Path, chain: SmallChain, executor: Executor, index: int, w
         mempool,
         evidence,
         store,
-        Signer.open(folder / f"guard{index}", secret),
+        Keychain(Signer.open(folder / f"guard{index}", secret), executor.record),
         wire,
         SystemClock(),
         advance,

@@ -39,6 +39,7 @@ from protocol.consensus.messages import (
     encode_message,
     statement_of,
 )
+from protocol.crypto import SecretKey
 from protocol.types import BlockId, Hash32, Signature, TimeMs, View
 
 FORGED: Final = Signature(bytes([1]) * 64)
@@ -47,11 +48,15 @@ FORGED: Final = Signature(bytes([1]) * 64)
 class _Liar(Driver):
     """A driver that signs what it likes, and tells its own machine what that wanted to say."""
 
+    @property
+    def _secret(self) -> SecretKey:
+        return self._keys.signer(self._machine.record.number)._secret
+
     def sign(self, message: Message) -> Message:
         digest = compute_sign_digest(message, self._genesis_hash)
         if digest is None:
             return message
-        return attach_signature(message, crypto.sign(self._signer._secret, digest))
+        return attach_signature(message, crypto.sign(self._secret, digest))
 
     async def _say(self, message: Message, receivers: tuple[int, ...] | None) -> None:
         await trio.lowlevel.checkpoint()
@@ -114,7 +119,7 @@ class _Forger(_Liar):
 
     def _slander(self, proposal: Proposal) -> bytes:
         record = self._machine.record
-        accused = next(v for v in record.validators if v.consensus_key != self._signer._secret.public_key)
+        accused = next(v for v in record.validators if v.consensus_key != self._secret.public_key)
         statements = [
             replace(statement_of(replace(proposal, valid_view=view)), signature=FORGED)
             for view in (None, View(0))

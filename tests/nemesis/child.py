@@ -154,12 +154,12 @@ def _enter(run: Callable[..., None], seat: Seat, *arguments: Path) -> None:
 def _run_daemon(seat: Seat, clock: Path, signed: Path) -> None:
     import trio
 
-    from node import daemon
+    from node import daemon, keychain
 
     config = load(seat.home, environ={})
     set_up(config.log_level, config.log_format)
     _RecordingSigner.record = os.open(signed, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    vars(daemon)["Signer"] = _RecordingSigner
+    vars(keychain)["Signer"] = _RecordingSigner
     trio.run(daemon.run_node, config, ClockFile(clock))
 
 

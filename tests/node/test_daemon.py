@@ -16,6 +16,7 @@ from node.clock import SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
 from node.daemon import FRAME_RATES, REFUSALS_LOG_SECONDS, Daemon, run_node
 from node.errors import OperationError
+from node.keychain import OwnKeys
 from node.net.offences import BAN_SECONDS, FORGIVEN_A_SECOND, POINTS_MAX
 from node.net.transport import Channel, Frame, PeerId
 from node.signer import Signer
@@ -37,6 +38,7 @@ from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_
 from protocol.codec import Value
 from protocol.consensus.safety import RaftSafety
 from protocol.contracts.policies import address_of_key
+from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.contracts.registry.records import COUNCIL
 from protocol.crypto import SecretKey
 from protocol.errors import Code
@@ -90,7 +92,8 @@ class Cluster:
 
     async def start(self, index: int) -> Daemon:
         store = open_store(self.configs[index])
-        daemon = Daemon(self.configs[index], SystemClock(), self.keys[index], store)
+        config = self.configs[index]
+        daemon = Daemon(config, SystemClock(), self.keys[index][0], OwnKeys(config, None), store)
         scope, ended = trio.CancelScope(), trio.Event()
 
         async def run(task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:  # type: ignore[name-defined]
@@ -99,7 +102,7 @@ class Cluster:
                     await daemon.run(task_status=task_status)
             finally:
                 store.close()
-                daemon.signer.close()
+                daemon.keys.close()
                 ended.set()
 
         await self.nursery.start(run)
@@ -187,7 +190,7 @@ async def cluster(
     )
     now = SystemClock().wall_ms() - 1_000
     record = EpochRecord(EpochNumber(0), engine, Height(1), validators)
-    programs = founding(*[consensus for _, consensus in keys])
+    programs = founding(*[node for node, _ in keys])
     genesis = Genesis("test-1", TimeMs(now), record, 8, 0, True, programs)
     ports = _free_ports(len(keys))
     peers = tuple(
@@ -200,6 +203,7 @@ async def cluster(
         others = tuple(peer for place, peer in enumerate(peers) if place != index)
         config = Config(home, operator=f"n{index}", listen_port=port, batch_window_ms=5, peers=others)
         config.genesis_path.write_bytes(genesis.encode())
+        Keyring(config.keys_path).save(CONSENSUS_KEY, keys[index][1], None)
         Signer.create(config.guard_path, crypto.public_key_of(keys[index][1]))
         configs.append(config)
     async with trio.open_nursery() as nursery:
@@ -305,14 +309,51 @@ async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:
         assert len(net.roots()) == 1
 
 
+def say_ready(net: Cluster, index: int, node: SecretKey, consensus: SecretKey) -> SignedTransaction:
+    """Say on a node that it could take part in the next epoch under a consensus key."""
+    proof = crypto.sign(consensus, compute_ready_digest(node.public_key, consensus.public_key))
+    keys = (address_of(node), node.public_key, consensus.public_key, proof)
+    return net.sign(node, call(REGISTRY, 1, 0, *keys, f"n{index}", "1", 3, 0), sequence=index)
+
+
+async def test_a_fresh_key_signs_from_the_seal_on_without_a_restart(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as net:
+        await net.has_leader()
+        fresh = OwnKeys(net.configs[0], None).create()
+        secrets = [OwnKeys(net.configs[0], None).load(fresh), *[consensus for _, consensus in net.keys[1:]]]
+        ready = [say_ready(net, i, net.keys[i][0], secret) for i, secret in enumerate(secrets)]
+        for index, signed in enumerate(ready):
+            [outcome] = await net.nodes[index].intake.submit([signed.raw])
+            assert outcome.refusal is None
+        await net.committed(*[signed.id for signed in ready])
+        old = net.nodes[0].signer.public_key
+        keys: Value = (0, *sorted(secret.public_key for secret in secrets))
+        change = net.sign(CASHIER, call(REGISTRY, 2, 0, int(EngineKind.RAFT), keys, 0, 0), sequence=9)
+        await net.nodes[0].intake.submit([change.raw])
+        await net.until(lambda: all(node.driver.machine.record.number == 1 for node in net.nodes.values()))
+        assert net.nodes[0].signer.public_key == fresh.public_key != old
+        await net.until(lambda: net.nodes[0].driver.machine.is_validating)
+        await net.kill(2)
+        pay = net.sign(
+            CASHIER, call(ASSETS, 4, 0, address_of(CASHIER), address_of(ADA), ASSET, 5, b"r"), sequence=10
+        )
+        await net.nodes[0].intake.submit([pay.raw])
+        await net.committed(pay.id)
+        certificate = net.nodes[1].store.certificate(net.nodes[1].executor.head.height)
+        place = net.nodes[1].executor.record.index_of(fresh.public_key)
+        assert certificate is not None and place in certificate.signer_indexes(), "one of two that are left"
+        await net.kill(0)
+        again = await net.start(0)
+        assert again.signer.public_key == fresh.public_key and not again.vigil.is_holding
+        assert [key.public_key for key in OwnKeys(net.configs[0], None).list()] == [old, fresh.public_key]
+
+
 async def test_an_epoch_ends_without_waiting_and_who_left_follows(tmp_path: Path) -> None:
     async with cluster(tmp_path) as net:
         await net.has_leader()
         ready = []
         for index, (node, consensus) in enumerate(net.keys):
-            key, node_key = crypto.public_key_of(consensus), crypto.public_key_of(node)
-            said = call(REGISTRY, 1, 0, address_of(consensus), key, node_key, f"n{index}", "1", 3, 0)
-            ready.append(net.sign(consensus, said, sequence=index))
+            ready.append(say_ready(net, index, node, consensus))
         for index in (0, 1, 2):
             [outcome] = await net.nodes[index].intake.submit([ready[index].raw])
             assert outcome.refusal is None
@@ -460,9 +501,8 @@ async def test_a_flood_of_nonsense_leaves_the_node_its_time_and_its_disk(
 ) -> None:
     config = lone_node(tmp_path)
     ring = Keyring(config.keys_path)
-    keys = (ring.load(NODE_KEY, None), ring.load(CONSENSUS_KEY, None))
     store = open_store(config)
-    daemon = Daemon(config, SystemClock(), keys, store)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, None), store)
     flood = Flood(b"\xff nonsense", 1_000)
     said: list[str] = []
     daemon.network = flood  # type: ignore[assignment]
@@ -482,15 +522,14 @@ async def test_a_flood_of_nonsense_leaves_the_node_its_time_and_its_disk(
         assert said == ["peer.refused", "peer.banned", "peer.refused"]
         nursery.cancel_scope.cancel()
     store.close()
-    daemon.signer.close()
+    daemon.keys.close()
 
 
 async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = lone_node(tmp_path)
     ring = Keyring(config.keys_path)
     store = open_store(config)
-    keys = (ring.load(NODE_KEY, None), ring.load(CONSENSUS_KEY, None))
-    daemon = Daemon(config, SystemClock(), keys, store)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, None), store)
     newcomer = crypto.public_key_of(_key(10, 7))
     validators = (
         *daemon.executor.record.validators,
@@ -510,7 +549,7 @@ async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.
         daemon._on_committed(block, None)  # type: ignore[arg-type]
     assert rosters == [own | {newcomer}]
     store.close()
-    daemon.signer.close()
+    daemon.keys.close()
 
 
 @pytest.mark.parametrize("kind", list(FrameKind))
@@ -521,8 +560,7 @@ async def test_ten_times_the_rate_of_any_kind_costs_its_sender_the_connection(
     config = lone_node(tmp_path)
     ring = Keyring(config.keys_path)
     store = open_store(config)
-    keys = (ring.load(NODE_KEY, None), ring.load(CONSENSUS_KEY, None))
-    daemon = Daemon(config, SystemClock(), keys, store)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, None), store)
     flooder, honest = PeerId(b"\2" * 33), PeerId(b"\3" * 33)
     read: dict[PeerId, int] = {flooder: 0, honest: 0}
     banned: list[PeerId] = []
@@ -543,4 +581,4 @@ async def test_ten_times_the_rate_of_any_kind_costs_its_sender_the_connection(
     assert read[honest] == seconds * rate.frames_a_second
     assert read[flooder] <= rate.burst_frames + seconds * rate.frames_a_second
     store.close()
-    daemon.signer.close()
+    daemon.keys.close()

@@ -30,6 +30,7 @@ from node.errors import OperationError
 from node.evidence import EvidencePool
 from node.inbox import PEER_MESSAGES_MAX
 from node.intake import Intake
+from node.keychain import Keychain
 from node.mempool import Mempool
 from node.net.transport import Channel, PeerId
 from node.signer import Signer
@@ -166,7 +167,7 @@ def make_stage(folder: Path, validators: int) -> Stage:
         mempool,
         evidence,
         chain.store,
-        Signer.open(folder / "guard", secret),
+        Keychain(Signer.open(folder / "guard", secret), executor.record),
         stage,
         clock,
         lambda block, _: stage.committed.append(block.height),
@@ -399,7 +400,7 @@ async def test_a_refused_signature_is_silence_and_the_node_goes_on(
         rival = replace(claim, candidate=2)
         digest = compute_sign_digest(Grant(rival, 0), stage.chain.genesis_hash)
         assert digest is not None
-        await stage.driver._signer.sign(Grant(rival, 0), digest)
+        await stage.driver._keys.signer(rival.epoch).sign(Grant(rival, 0), digest)
         stage.hear(1, stage.sign(1, VoteRequest(claim)))
         stage.hear(1, Beat(EPOCH, Height(1), View(1), 7, False))
         await stage.until(lambda: stage.said(Status))
@@ -613,6 +614,7 @@ async def test_what_is_of_the_next_epoch_waits_for_the_crossing_and_is_verified_
         await stage.settle()
         assert Received(1, request, EpochNumber(1)) not in stage.driver.trace
         block = stage.chain.build()
+        stage.driver._keys.prepare(following)
         stage.driver.feed(
             BlockCommitted(Height(1), block.id, block.header.time_ms, stage.chain.certify(block), following)
         )

@@ -93,7 +93,7 @@ def test_a_key_without_its_record_is_silent(chain: SmallChain, tmp_path: Path) -
     signer = Signer.mute(tmp_path / "none", chain.secret(0))
     vigil = Vigil(signer, Height(1), lambda: False, lambda: None)
     vigil.begin(chain.store, None)
-    assert vigil.is_holding and "coopd keys adopt" in vigil.why and "validator ready" in vigil.why
+    assert vigil.is_holding and "coopd keys adopt" in vigil.why and "validator rotate" in vigil.why
     with pytest.raises(OperationError):
         vote(signer, 2)
 

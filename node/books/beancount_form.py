@@ -7,10 +7,10 @@ they are balanced among themselves. Debits are positive, as beancount writes the
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from node.books.export import Place, show_ref, write_amount
+from node.books.export import AccountExport, Place, show_ref, write_amount
 from node.books.postings import Posting, asset_of, format_day
 from protocol.addresses import format_address
-from protocol.contracts.ledger.accounts import read_account_key
+from protocol.contracts.ledger.accounts import compute_balance, read_account_key
 from protocol.money import compute_day
 
 _ROOTS: Final = {1: "Assets", 2: "Liabilities", 3: "Equity", 4: "Income", 5: "Expenses", 9: "Equity"}
@@ -58,6 +58,14 @@ def write_journal(
         # `~ 0`: without it the reader lets one minor unit pass.
         lines.append(f"{end} balance {names[account]}  {amount} ~ 0 {name_asset(asset_of(account), place)}")
     return "\n".join(lines) + "\n"
+
+
+def write_account(export: AccountExport, place: Place) -> str:
+    """Write the postings of one account, with its balances before and after."""
+    account = export.account
+    sign = compute_balance(account, 1, 0)
+    openings, closings = {account: sign * export.opening}, {account: sign * export.closing}
+    return write_journal(export.postings, place, openings, closings)
 
 
 def name_account(account: bytes, place: Place) -> str:

@@ -4,10 +4,11 @@ from typing import Any
 
 from cyclopts import App
 
-from node.cli.acting import act, act_and_show, ask, describe_receipt, open_actor
+from node.cli.acting import act, act_and_show, ask, describe_receipt, name_of, open_actor, open_words
 from node.cli.member_session import session
+from node.cli.statements import verify_statement
 from node.cli.terminal import Exit, Failure
-from node.cli.typed import NOTHING, Words, find_method, pin_program
+from node.cli.typed import NOTHING, find_method, pin_program
 from node.rpc.amounts import format_amount
 from protocol import codec
 from protocol.addresses import format_address, parse_address
@@ -21,7 +22,7 @@ order_app = App(name="order", help="Standing orders: payments that the chain mak
 JOB_GAS = 100_000
 NO_PARAMETERS = codec.encode(())
 DEBIT = 0
-UNITS = {"once": 0, "days": 1, "weeks": 2, "months": 3}
+UNITS = {"once": 0, "day": 1, "week": 2, "month": 3}
 STATES = {0: "waits", 1: "in quarantine"}
 
 
@@ -99,7 +100,7 @@ def refund(hold: int, /, *, dry_run: bool = False) -> None:
 
 @order_app.command(name="create")
 def create_order(
-    payee: str, amount: str, first: str, /, *, every: str = "months", until: str = "", memo: str = NOTHING,
+    payee: str, amount: str, first: str, /, *, every: str = "month", until: str = "", memo: str = NOTHING,
     currency: str = "CNY",
 ) -> None:  # fmt: skip
     """Let the chain pay somebody again and again: a grant to yourself says how much, a job says when.
@@ -108,7 +109,7 @@ def create_order(
         payee: Contact or address.
         amount: Of each payment.
         first: Date of the first one, as in 2030-01-31T09:00; the 31st of shorter months is their last day.
-        every: once, days, weeks or months.
+        every: once, day, week or month.
         until: Date of the last one; without end if not said.
         memo: For the payee; everybody can read it.
         currency: Its symbol.
@@ -118,7 +119,7 @@ def create_order(
     if every not in UNITS:
         raise Failure(
             "No order was made.",
-            f"{every!r} is not once, days, weeks or months.",
+            f"{every!r} is not once, day, week or month.",
             "choose one",
             "cli.usage",
             Exit.USAGE,
@@ -142,7 +143,7 @@ def create_order(
         0,
     ]
     grant_call = (create[0].id, create[1].id, 0, tuple([literal(value) for value in terms]))
-    session.terminal.note(f"Pay {amount} {currency} to {payee} every {every}, first on {first}")
+    session.terminal.note(f"Pay {amount} {currency} to {payee} each {every}, first on {first}")
     granted = act(actor, (grant_call,))
     grant = int(granted["results"][0])
     transfer = (contract.id, method.id, (0, grant), (me, to, asset, minor, arguments["memo"]))
@@ -186,15 +187,23 @@ def cancel_order(order: int, /, *, dry_run: bool = False) -> None:
     act_and_show([("sched.cancel", [str(order)])], dry_run=dry_run)
 
 
-def show_statement(*, currency: str = "", limit: int = 20) -> None:
+def show_statement(
+    *, currency: str = "", limit: int = 20, verify: bool = False, from_day: str = "", to_day: str = ""
+) -> None:
     """Show what was posted to your balance, newest first, with the balance after it.
 
     Args:
         currency: Its symbol; the first currency of the chain without it.
         limit: Most lines.
+        verify: Fetch the whole statement and check it on this machine; oldest first, by days.
+        from_day: With --verify: first day to show, such as 2026-07-01.
+        to_day: With --verify: last day to show.
     """
+    if verify:
+        verify_statement(currency=currency, from_day=from_day, to_day=to_day)
+        return
     client, chain = session.client(), session.home.chain()
-    words = Words(client, session.home, 0, chain.genesis.utc_offset_seconds)
+    words = open_words(client, chain.genesis)
     asset = words.find_asset(currency)
     account = format_address(session.me()[1], chain.hrp)
     rows = client.call("assets_statement", address=account, asset=asset.number, limit=min(limit, 200))[
@@ -222,5 +231,5 @@ def _contra(row: dict[str, Any]) -> str:
     }
     known = names.get(row["contraClass"])
     if known in ("bank", None, "cashier"):
-        return session.home.name_of(parse_address(row["contraOwner"])[1])
+        return name_of(parse_address(row["contraOwner"])[1])
     return known

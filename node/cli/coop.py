@@ -32,6 +32,7 @@ from node.cli.payments import (
 from node.cli.proving import prove, verify
 from node.cli.receipts import decode_bundle, explain
 from node.cli.rpc_client import RpcClient
+from node.cli.statements import export_statement
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
 from node.cli.votes import docs_app, vote_commands
 from node.config import VERSION
@@ -63,6 +64,7 @@ app.command(join_co_op, name="join")
 app.command(attest_member, name="attest")
 app.command(show_member, name="member")
 app.command(show_statement, name="statement")
+app.command(export_statement, name="export")
 for command_name, command in vote_commands.items():
     app.command(command, name=command_name)
 
@@ -151,10 +153,7 @@ def pay(
     text = format_address(payee, chain.hrp)
     terminal.note(f"Pay {shown} to {home.name_of(payee)} ({text})" + (f', memo "{memo}"' if memo else ""))
     now = read_clock(client, chain.genesis)
-    note = memo.encode()
-    if private and memo:
-        own = home.keyring.load(name, session.passphrase(name))
-        note = seal_for(client, own, memo, payer, payee, auditor)
+    note = seal_for(client, name, memo, payer, payee, auditor) if private else memo.encode()
     tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, note, now)
     if dry_run:
         _show_trial(client.call("tx_simulate", tx="0x" + tx.encode().hex()), asset)

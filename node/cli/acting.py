@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from node.catalog import fill
 from node.cli.member_session import session
-from node.cli.payments import build_transaction, read_clock, send, sign_transaction
+from node.cli.payments import build_transaction, compute_clock, read_time, send, sign_transaction
 from node.cli.proving import prove
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
@@ -29,11 +29,14 @@ from protocol.vm.contract import EventType
 from protocol.vm.kinds import Data, Kind, Maybe
 from protocol.vm.program import TAG_LIST
 
+BOOKS: Final = "ledger"
+"""Whose events say in accounts what the other contracts say in words."""
 TRIAL_GAS_MIN: Final = 20_000
 GAS_SPARE_PERCENT: Final = 30
 """A program that runs a block later may meet more records than in the trial."""
 GAS_SPARE: Final = 5_000
 
+DIGESTS: Final = frozenset({"hash", "public key", "tag"})
 MONEY_RULES: Final = frozenset(
     {
         *("assets.cap", "assets.daily_limit", "assets.float_limit", "grants.per_call", "grants.per_period"),
@@ -69,8 +72,12 @@ def open_actor() -> Actor:
     """
     name, address = session.me()
     client, genesis = session.client(), session.home.chain().genesis
-    now = read_clock(client, genesis)
-    return Actor(name, address, client, genesis, Words(client, session.home, now, genesis.utc_offset_seconds))
+    return Actor(name, address, client, genesis, open_words(client, genesis))
+
+
+def open_words(client: RpcClient, genesis: Genesis) -> Words:
+    """Return what reads and writes names, amounts and times of a chain."""
+    return Words(client, session.home, read_time(client, genesis), genesis.utc_offset_seconds)
 
 
 def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dict[str, Any]:
@@ -79,7 +86,7 @@ def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dic
     Raises:
         Failure: refused with rule, limit and actual value; or the outcome is unknown.
     """
-    client, genesis, now = actor.client, actor.genesis, actor.words.now
+    client, genesis, now = actor.client, actor.genesis, compute_clock(actor.words.now)
     tried = build_transaction(genesis, actor.address, calls, _find_trial_gas(actor), now)
     trial = client.call("tx_simulate", tx="0x" + tried.encode().hex())
     if not trial["ok"]:
@@ -121,7 +128,7 @@ def show_receipt(receipt: dict[str, Any], words: Words) -> None:
 
 def describe_receipt(receipt: dict[str, Any], words: Words) -> list[str]:
     """Say in words what a program has done, or would do: its events, then where it stands."""
-    lines = [describe_event(event, words) for event in receipt["events"]]
+    lines = [describe_event(event, words) for event in receipt["events"] if event["contract"] != BOOKS]
     if not receipt["proven"]:
         return [*lines, f"It would be applied, for {receipt['gas']:,} gas. Nothing was signed or sent."]
     returned = [value for value in receipt["results"] if value not in (True, None)]
@@ -199,14 +206,20 @@ def show_value(kind: Kind, value: Any, words: Words, asset_number: Value = None)
         asset = words.asset(asset_number)
         return format_amount(int(value), asset.decimals, asset.symbol)
     if isinstance(kind, Data) and kind.name == "address":
-        return session.home.name_of(parse_address(str(value))[1])
+        return name_of(parse_address(str(value))[1])
     if kind.name == "asset":
         return words.asset(value).symbol
     if kind.name == "seconds" and isinstance(value, int) and value > 10**9:
         return words.show_time(value)
     if isinstance(value, str) and value.startswith("0x"):
-        return _show_bytes(value)
+        return f"{value[:10]}..." if kind.name in DIGESTS else _show_bytes(value)
     return f"{value:,}" if type(value) is int else str(value)
+
+
+def name_of(address: Address) -> str:
+    """Return what to call an address: a contact, a contract, or the short form."""
+    contract = next((known.name for known in REGISTRY.contracts if known.address == address), None)
+    return session.home.name_of(address) if contract is None else f"the contract {contract}"
 
 
 def _show_bytes(text: str) -> str:
@@ -234,7 +247,7 @@ def failure_of(receipt: dict[str, Any], words: Words) -> Failure:
 
 def _show_bound(value: int | str | bytes | None, words: Words, *, is_money: bool) -> str:
     if isinstance(value, bytes) and len(value) == len(Address(bytes(20))):
-        return session.home.name_of(Address(value))
+        return name_of(Address(value))
     if isinstance(value, bytes):
         return _show_bytes("0x" + value.hex())
     if is_money and isinstance(value, int):

@@ -1,17 +1,22 @@
 """What a board does: payments of the treasury, and programs that wait for the signers of an account."""
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from cyclopts import App
 
-from node.cli.acting import act_and_show, ask, describe_program, open_actor
+from node.cli.acting import act_and_show, ask, describe_program, open_actor, open_words
 from node.cli.calls import show_answer
+from node.cli.council import Account
 from node.cli.member_session import session
-from node.cli.payments import read_clock
 from node.cli.typed import NOTHING, Words
 from node.rpc.amounts import format_amount
 from protocol import crypto
+from protocol.addresses import format_address
+from protocol.codec import Value
 from protocol.contracts import REGISTRY
+from protocol.contracts.policies import compute_address
 
 treasury_app = App(name="treasury", help="The co-op's money: funds, budget, payments.")
 multisig_app = App(name="multisig", help="Decide together: programs that wait for the signers of an account.")
@@ -104,6 +109,34 @@ def report(*, currency: str = "") -> None:
     session.terminal.show(found, "\n".join(lines))
 
 
+@multisig_app.command(name="new")
+def new_account(name: str, threshold: int, /, *keys: str) -> None:
+    """Make an account of several keys: a contact of yours, which the chain knows once somebody opens it.
+
+    Args:
+        name: What to call it.
+        threshold: So many of the keys decide.
+        keys: Names of keys on this machine, or public keys in hex.
+    """
+    ring = session.home.keyring
+    publics = [ring.entry(key).public_key.hex() if key in ring.names() else key for key in keys]
+    address = format_address(compute_address(_policy_of(threshold, publics)), session.home.chain().hrp)
+    session.home.save_contacts({**session.home.contacts(), name: address})
+    account = {"threshold": threshold, "keys": publics}
+    _account_file(name).write_bytes(msgspec.json.encode(account))
+    session.terminal.show(
+        {"name": name, "address": address, **account}, f"{name}   {address}   {threshold} of {len(keys)} keys"
+    )
+
+
+def _account_file(name: str) -> Path:
+    return session.home.path / f"account-{name}.json"
+
+
+def _policy_of(threshold: int, publics: list[str]) -> Value:
+    return (threshold, tuple([(0, bytes.fromhex(key), 1) for key in publics]))
+
+
 @multisig_app.command
 def propose(account: str, program: str, /, *, expires: str = "+7d", dry_run: bool = False) -> None:
     """Propose what an account of several keys shall do, and approve it yourself.
@@ -115,8 +148,20 @@ def propose(account: str, program: str, /, *, expires: str = "+7d", dry_run: boo
         dry_run: Sign and send nothing; show what would happen.
     """
     actor = open_actor()
-    raw = actor.words.read_program(program, session.home.find_address(account))
-    act_and_show([("multisig.propose", [account, "0x" + raw.hex(), expires])], dry_run=dry_run)
+    address = session.home.find_address(account)
+    raw = actor.words.read_program(program, address)
+    calls = [("multisig.propose", [account, "0x" + raw.hex(), expires])]
+    known = actor.client.call("auth_account", address=format_address(address, session.home.chain().hrp))[
+        "value"
+    ]
+    file = _account_file(account)
+    if known is not None and known["policy"] is None and file.exists():
+        saved = msgspec.json.decode(file.read_bytes(), type=Account)
+        leaves = [[0, "0x" + key, 1] for key in saved.keys]
+        calls.insert(
+            0, ("multisig.reveal", [account, msgspec.json.encode([saved.threshold, leaves]).decode()])
+        )
+    act_and_show(calls, dry_run=dry_run)
 
 
 @multisig_app.command(name="approve")
@@ -163,5 +208,5 @@ def _read_pending(number: int) -> tuple[list[str], bytes]:
 
 
 def _open() -> tuple[Any, Words]:
-    client, genesis = session.client(), session.home.chain().genesis
-    return client, Words(client, session.home, read_clock(client, genesis), genesis.utc_offset_seconds)
+    client = session.client()
+    return client, open_words(client, session.home.chain().genesis)

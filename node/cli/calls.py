@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from node.cli.acting import act, open_actor, show_receipt, show_value
+from node.cli.acting import act, open_actor, open_words, show_receipt, show_value
 from node.cli.member_session import session
-from node.cli.payments import read_clock
 from node.cli.terminal import Exit, Failure
 from node.cli.typed import Words, explain_kind, find_contract, find_method
 from node.rpc.values import camel, kind_json
@@ -77,8 +76,7 @@ def query_contract(
         _list_queries(contract)
         return
     client, chain = session.client(), session.home.chain()
-    now = read_clock(client, chain.genesis)
-    words = Words(client, session.home, now, chain.genesis.utc_offset_seconds)
+    words = open_words(client, chain.genesis)
     found = _find_query(contract, query)
     texts = [*arguments, *["-"] * (len(found.arguments) - len(arguments))]
     known: dict[str, Value] = {}

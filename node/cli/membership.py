@@ -7,9 +7,8 @@ from typing import Literal
 
 from cyclopts import App
 
-from node.cli.acting import act_and_show, ask, open_actor
+from node.cli.acting import act_and_show, ask, open_actor, open_words
 from node.cli.member_session import session
-from node.cli.payments import read_clock
 from node.cli.terminal import Failure
 from node.cli.typed import NOTHING, Words
 from node.rpc.amounts import format_amount
@@ -30,7 +29,7 @@ KINDS = {"person": "1", "organisation": "2", "group": "3"}
 def apply_for_membership(
     *,
     kind: Literal["person", "organisation", "group"] = "person",
-    referrer: str = "-",
+    referrer: str = NOTHING,
     papers: Path | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -61,10 +60,10 @@ def attest_member(
 
     Args:
         member: Name or number.
+        tag: Keyed digest of the national number: 0x-hex, or @FILE.
         level: Of the attestation.
         until: Last day on which it counts, as in 2030-01-31; three years without it.
         evidence: Digest of what was seen: 0x-hex, or @FILE.
-        tag: Keyed digest of the national number: 0x-hex, or @FILE.
     """
     actor = open_actor()
     offset = actor.genesis.utc_offset_seconds
@@ -97,7 +96,7 @@ def show_member(who: str = "", /) -> None:
         who: Name, address or number; you without it.
     """
     client, chain = session.client(), session.home.chain()
-    words = Words(client, session.home, read_clock(client, chain.genesis), chain.genesis.utc_offset_seconds)
+    words = open_words(client, chain.genesis)
     number = _number_of(words, who or session.me()[0])
     member = ask(client, "members_member", member=number)
     holdings = client.call("shares_holdings", member=number)["value"]
@@ -155,7 +154,7 @@ def cancel(request: int, /, *, share_class: int = 1, dry_run: bool = False) -> N
 def list_shares() -> None:
     """List your shares, and what waits to be paid back."""
     client, chain = session.client(), session.home.chain()
-    words = Words(client, session.home, 0, chain.genesis.utc_offset_seconds)
+    words = open_words(client, chain.genesis)
     account = format_address(session.me()[1], chain.hrp)
     number = int(ask(client, "members_byAccount", account=account)["member"])
     classes = {c["class"]: c for c in client.call("shares_classes")["value"]}

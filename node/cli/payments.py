@@ -95,17 +95,27 @@ def build_transfer(
     return build_transaction(genesis, payer, (call,), now=now)
 
 
-def read_clock(client: RpcClient, genesis: Genesis) -> int:
-    """Return the time, Unix seconds, from which a transaction's life counts.
+def read_time(client: RpcClient, genesis: Genesis) -> int:
+    """Return what time it is on the chain, Unix seconds.
 
     That of this machine, which no node can change; but on a chain of development, whose clocks can be moved
-    ahead, that of the newest block, which may be as old as the chain idles.
+    ahead, that of the newest block.
     """
     now = int(time.time())
     if not genesis.is_dev:
         return now
-    head = int(client.call("chain_getHeader", block="latest")["time"]) // 1_000
-    return head + HEARTBEAT_BLOCK_SECONDS if head > now + EXPIRY_SECONDS else now
+    return max(now, int(client.call("chain_getHeader", block="latest")["time"]) // 1_000)
+
+
+def read_clock(client: RpcClient, genesis: Genesis) -> int:
+    """Return the time, Unix seconds, from which a transaction's life counts."""
+    return compute_clock(read_time(client, genesis))
+
+
+def compute_clock(now: int) -> int:
+    """Return from when a transaction's life counts: the newest block may be as old as the chain idles."""
+    is_moved = now > time.time() + EXPIRY_SECONDS
+    return now + HEARTBEAT_BLOCK_SECONDS if is_moved else now
 
 
 def build_transaction(

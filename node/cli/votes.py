@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from node.cli.acting import act, act_and_show, ask, describe_program, open_actor, show_receipt
+from node.cli.acting import act, act_and_show, ask, describe_program, open_actor, open_words, show_receipt
 from node.cli.member_session import session
 from node.cli.terminal import Failure
 from node.cli.typed import NOTHING, Words, find_method, read_digest
@@ -91,8 +91,8 @@ def tally(proposal: int, /) -> None:
     Args:
         proposal: Its number.
     """
-    actor = open_actor()
-    client, words = actor.client, actor.words
+    client = session.client()
+    words = open_words(client, session.home.chain().genesis)
     row = ask(client, "voting_proposal", proposal=proposal)
     counts = ask(client, "voting_tally", proposal=proposal)
     raw = client.call("voting_program", proposal=proposal)["value"]
@@ -107,6 +107,8 @@ def tally(proposal: int, /) -> None:
             lines.append(f"  {counts['missingYes']} yes are missing")
     if row["state"] == 3:
         lines.append(f"  runs from {words.show_time(row['ready'])} on")
+    if row["code"]:
+        lines.append(f"  its program failed {row['tries']} times, the last time with code {row['code']}")
     session.terminal.show({"proposal": row, "tally": counts}, "\n".join(lines))
 
 

@@ -70,6 +70,8 @@ CAP: Final = 1 << 62
 STEP: Final = 8
 """Members that one founding program takes in."""
 
+BYLAWS: Final = hashlib.sha256(b"The bylaws of the village: one member, one vote.\n").digest()
+
 RUNNING, EDUCATION = 1, 2
 LINES: Final = (
     (RUNNING, "seeds", 2_500 * YUAN, ""),
@@ -253,8 +255,9 @@ def _offices() -> Value:
     board = compute_address(board_policy())
     dan = demo_address(BOARD[0])
     term = 2 * 365 * DAY
+    founders = tuple(sorted((board, dan)))
     return _program(
-        (dan,),
+        founders,
         *(call("members.define_role", *office) for office in OFFICES),
         *(call("members.grant_role", demo_address(name), "board", term) for name in BOARD),
         *(call("members.grant_role", demo_address(name), "treasurer", term) for name in TREASURERS),
@@ -263,7 +266,8 @@ def _offices() -> Value:
         call("members.grant_role", demo_address("lex"), "compliance", 0),
         call("auth.open", board),
         call("auth.grant_role", board, COUNCIL),
-        call("multisig.reveal", board, board_policy(), actor=0),
+        call("multisig.reveal", board, board_policy(), actor=founders.index(dan)),
+        call("docs.register", board, BYLAWS, "bylaws", 0, actor=founders.index(board)),
     )
 
 

@@ -67,15 +67,13 @@ def _open(event: Event, view: SecretKey) -> str | None:
     return open_memo(memo, view, Address(payer), Address(payee))
 
 
-def seal_for(
-    client: RpcClient, secret: SecretKey, text: str, payer: Address, payee: Address, auditor: str
-) -> bytes:
-    """Seal a memo for payer, payee and an auditor if one is named.
+def seal_for(client: RpcClient, name: str, text: str, payer: Address, payee: Address, auditor: str) -> bytes:
+    """Seal a memo for payee, an auditor if one is named, and the payer, whose key has the name.
 
     Raises:
         Failure: somebody has published no view key.
     """
-    readers = [crypto.public_key_of(derive_view_key(secret)), _find_view_key(client, payee)]
+    readers = [crypto.public_key_of(derive_view_key(_load_secret(name))), _find_view_key(client, payee)]
     if auditor:
         readers.append(_find_view_key(client, session.home.find_address(auditor)))
     return seal(text, payer, payee, tuple(readers))

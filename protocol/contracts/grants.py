@@ -339,13 +339,7 @@ def _query_grant(query: QueryContext, number: int) -> Value:
 
 
 def _list_by(query: QueryContext, index: Index, address: Address) -> Value:
-    found: list[Value] = []
-    for _, number in GRANTS.scan_index(query.view, index, address):
-        assert type(number) is int
-        found.append(number)
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([number for (number,) in GRANTS.page_keys(query.view, index, address)])
 
 
 def _query_by_grantor(query: QueryContext, address: Address) -> Value:

@@ -392,13 +392,7 @@ def _query_program(query: QueryContext, number: int) -> Value:
 
 
 def _query_open(query: QueryContext, account: Address) -> Value:
-    found: list[Value] = []
-    for _, number in PENDINGS.scan_index(query.view, BY_ACCOUNT, account):
-        assert type(number) is int
-        found.append(number)
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([number for (number,) in PENDINGS.page_keys(query.view, BY_ACCOUNT, account)])
 
 
 def _query_settings(query: QueryContext, account: Address) -> Value:

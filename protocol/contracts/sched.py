@@ -15,6 +15,7 @@ index alone says what is next, and a chain of many small blocks is not flooded.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, TypeAlias
 
 from protocol import codec, crypto
@@ -396,23 +397,11 @@ def _query_program(query: QueryContext, number: int) -> Value:
 
 
 def _query_by_owner(query: QueryContext, owner: Address) -> Value:
-    found: list[Value] = []
-    for _, number in JOBS.scan_index(query.view, BY_OWNER, owner):
-        assert type(number) is int
-        found.append(number)
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([number for (number,) in JOBS.page_keys(query.view, BY_OWNER, owner)])
 
 
 def _query_due(query: QueryContext) -> Value:
-    found: list[Value] = []
-    for due, number in JOBS.scan_index(query.view, DUE):
-        assert type(due) is int and type(number) is int
-        found.append((due, number))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple(islice(JOBS.scan_index(query.view, DUE), QUERY_ITEMS_MAX))
 
 
 def _query_history(query: QueryContext) -> Value:

@@ -9,6 +9,7 @@ A row is a plain tuple `(schema version, field...)`, because that is what is che
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Generic, TypeVar, cast
 
 from protocol.params import QUERY_ITEMS_MAX, STATE_VALUE_BYTES_MAX
@@ -127,15 +128,30 @@ class Table(Generic[R]):
         start = pack_key(prefix, layout, (*parts, *after)) + b"\x00" if after else None
         found: list[tuple[tuple[KeyPart, ...], R]] = []
         view.charge(gas.SEEK)
-        for index_key, _ in view.scan(pack_key(prefix, layout, parts), start):
+        for index_key, _ in islice(view.scan(pack_key(prefix, layout, parts), start), QUERY_ITEMS_MAX):
             view.charge(gas.SCAN_ITEM)
             key = unpack_key(index_key, layout)[len(index.fields) :]
             row = self.get(view, self.key(*key))
             assert row is not None, "an index follows its table"
             found.append((key, row))
-            if len(found) == QUERY_ITEMS_MAX:
-                break
         return tuple(found)
+
+    def page_keys(self, view: View, index: Index, *parts: KeyPart) -> tuple[tuple[KeyPart, ...], ...]:
+        """List the keys of the records that an index finds under the parts, `QUERY_ITEMS_MAX` at most."""
+        walk = islice(self.scan_index(view, index, *parts), QUERY_ITEMS_MAX)
+        return tuple([found[len(index.fields) :] for found in walk])
+
+    def page_rows(
+        self, view: View, *parts: KeyPart, after: tuple[KeyPart, ...] = ()
+    ) -> tuple[tuple[tuple[KeyPart, ...], R], ...]:
+        """List records under the parts in the order of their keys: keys and rows, `QUERY_ITEMS_MAX` at most.
+
+        Args:
+            after: what follows the parts in the key of the last record of the page before.
+        """
+        start = self.key(*parts, *after) + b"\x00" if after else None
+        walk = islice(self.scan(view, *parts, start=start), QUERY_ITEMS_MAX)
+        return tuple([(self.parts(key), row) for key, row in walk])
 
     def _reindex(self, view: View, key: bytes, old: Row | None, new: Row | None) -> None:
         parts = self.parts(key)

@@ -87,14 +87,8 @@ def _query_by_symbol(query: QueryContext, symbol: str) -> Value:
 
 
 def _query_assets(query: QueryContext, after: int) -> Value:
-    found: list[Value] = []
-    for key, row in ASSETS.scan(query.view, start=ASSETS.key(min(after + 1, (1 << 32) - 1))):
-        number = ASSETS.parts(key)[0]
-        if type(number) is int and number > after:
-            found.append((number, *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    page = ASSETS.page_rows(query.view, after=(after,) if after else ())
+    return tuple([(*key, *row[1:]) for key, row in page])
 
 
 def _query_balance(query: QueryContext, address: Address, asset: int) -> Value:

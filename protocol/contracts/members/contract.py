@@ -79,15 +79,8 @@ def _query_by_account(query: QueryContext, account: Address) -> Value:
 
 
 def _query_members(query: QueryContext, after: int) -> Value:
-    found: list[Value] = []
-    for key, row in MEMBERS.scan(query.view, start=MEMBERS.key(min(after + 1, (1 << 32) - 1))):
-        number = MEMBERS.parts(key)[0]
-        assert type(number) is int
-        if number > after:
-            found.append((number, row[1], row[2], row[3]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    page = MEMBERS.page_rows(query.view, after=(after,) if after else ())
+    return tuple([(number, *row[1:4]) for (number,), row in page])
 
 
 def _query_standing_at(query: QueryContext, number: int, height: int) -> Value:
@@ -99,12 +92,7 @@ def _query_eligible_at(query: QueryContext, height: int) -> Value:
 
 
 def _query_ties(query: QueryContext, number: int) -> Value:
-    found: list[Value] = []
-    for key, row in TIES.scan(query.view, number):
-        found.append((TIES.parts(key)[1], row[1]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(key[1], row[1]) for key, row in TIES.page_rows(query.view, number)])
 
 
 def _query_rules(query: QueryContext) -> Value:
@@ -123,12 +111,7 @@ def _query_role(query: QueryContext, role: str) -> Value:
 
 
 def _query_offices(query: QueryContext, holder: Address) -> Value:
-    found: list[Value] = []
-    for key, row in OFFICES.scan(query.view, holder):
-        found.append((OFFICES.parts(key)[1], *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(key[1], *row[1:]) for key, row in OFFICES.page_rows(query.view, holder)])
 
 
 _NUMBER: Final = Field("member", MEMBER)

@@ -63,12 +63,7 @@ def _query_class(query: QueryContext, number: int) -> Value:
 
 
 def _query_classes(query: QueryContext) -> Value:
-    found: list[Value] = []
-    for key, row in CLASSES.scan(query.view):
-        found.append((CLASSES.parts(key)[0], *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(*key, *row[1:]) for key, row in CLASSES.page_rows(query.view)])
 
 
 def _query_price(query: QueryContext, number: int) -> Value:
@@ -77,23 +72,11 @@ def _query_price(query: QueryContext, number: int) -> Value:
 
 
 def _query_holdings(query: QueryContext, member: int) -> Value:
-    found: list[Value] = []
-    for key, row in HOLDINGS.scan(query.view, member):
-        found.append((HOLDINGS.parts(key)[1], *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(*key[1:], *row[1:]) for key, row in HOLDINGS.page_rows(query.view, member)])
 
 
 def _query_requests(query: QueryContext, member: int) -> Value:
-    found: list[Value] = []
-    for _, number, request in REQUESTS.scan_index(query.view, BY_MEMBER, member):
-        row = REQUESTS.get(query.view, REQUESTS.key(number, request))
-        assert row is not None, "the index follows the table"
-        found.append((number, request, *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(*key, *row[1:]) for key, row in REQUESTS.page(query.view, BY_MEMBER, member)])
 
 
 def _query_position(query: QueryContext, number: int, request: int) -> Value:
@@ -108,12 +91,7 @@ def _query_position(query: QueryContext, number: int, request: int) -> Value:
 
 
 def _query_pledges(query: QueryContext, member: int) -> Value:
-    found: list[Value] = []
-    for key, row in PLEDGES.scan(query.view, member):
-        found.append((*PLEDGES.parts(key)[1:], row[1]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(*key[1:], row[1]) for key, row in PLEDGES.page_rows(query.view, member)])
 
 
 def _query_year(query: QueryContext, number: int, year: int) -> Value:

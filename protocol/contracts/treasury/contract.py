@@ -90,13 +90,9 @@ def _query_fund(query: QueryContext, number: int) -> Value:
 
 def _query_funds(query: QueryContext, after: int) -> Value:
     found: list[Value] = []
-    for key, row in FUNDS.scan(query.view, start=FUNDS.key(min(after + 1, (1 << 32) - 1))):
-        number = FUNDS.parts(key)[0]
+    for (number,), row in FUNDS.page_rows(query.view, after=(after,) if after else ()):
         assert type(number) is int
-        if number > after:
-            found.append((number, *row[1:], funds.fund_balance(query.view, number, row)))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
+        found.append((number, *row[1:], funds.fund_balance(query.view, number, row)))
     return tuple(found)
 
 
@@ -106,13 +102,7 @@ def _query_line(query: QueryContext, number: int) -> Value:
 
 
 def _query_lines(query: QueryContext, fund: int) -> Value:
-    found: list[Value] = []
-    for _, line in LINES.scan_index(query.view, LINES_OF_FUND, fund):
-        assert type(line) is int
-        found.append(_query_line(query, line))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    return tuple([(line, *row[1:]) for (line,), row in LINES.page(query.view, LINES_OF_FUND, fund)])
 
 
 def _query_payment(query: QueryContext, number: int) -> Value:
@@ -121,13 +111,8 @@ def _query_payment(query: QueryContext, number: int) -> Value:
 
 
 def _query_waiting(query: QueryContext, state: int) -> Value:
-    found: list[Value] = []
-    for _, payment in PAYMENTS.scan_index(query.view, OPEN_PAYMENTS, state):
-        assert type(payment) is int
-        found.append(_query_payment(query, payment))
-        if len(found) == QUERY_ITEMS_MAX // 2:
-            break
-    return tuple(found)
+    page = PAYMENTS.page(query.view, OPEN_PAYMENTS, state)
+    return tuple([(payment, *row[1:]) for (payment,), row in page[: QUERY_ITEMS_MAX // 2]])
 
 
 def _query_stream(query: QueryContext, number: int) -> Value:
@@ -136,13 +121,8 @@ def _query_stream(query: QueryContext, number: int) -> Value:
 
 
 def _query_streams(query: QueryContext, payee: Address) -> Value:
-    found: list[Value] = []
-    for _, stream in STREAMS.scan_index(query.view, STREAMS_OF_PAYEE, payee):
-        assert type(stream) is int
-        found.append(_query_stream(query, stream))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+    page, now = STREAMS.page(query.view, STREAMS_OF_PAYEE, payee), int(query.time)
+    return tuple([(stream, *row[1:], spending.compute_due(row, now)) for (stream,), row in page])
 
 
 def _query_tiers(query: QueryContext, asset: int) -> Value:

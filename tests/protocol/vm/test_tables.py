@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import CallFailed, Code
-from protocol.params import STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
+from protocol.params import QUERY_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from protocol.vm import gas
 from protocol.vm.keys import (
     KeyPart,
@@ -149,3 +149,34 @@ def test_record_size_at_the_limit_and_one_beyond() -> None:
         table(STATE_VALUE_BYTES_MAX - 3)
     with pytest.raises(ValueError):
         Table(9, 1, "t", (data_key("d", 62),), (Field("x", U32),))
+
+
+# --- pages
+
+
+def _select_parity(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
+    value = row[1]
+    assert type(value) is int
+    return (value % 2,)
+
+
+PARITY = Index(31, "parity", (uint_key("parity", 8),), _select_parity)
+NUMBERS: Table[Row] = Table(
+    9, 30, "number", (uint_key("group", 8), uint_key("number", 32)), (Field("value", U32),), (PARITY,)
+)
+
+
+@pytest.mark.parametrize("count", [0, QUERY_ITEMS_MAX, QUERY_ITEMS_MAX + 1])
+def test_pages_end_at_the_limit_and_continue_after_the_last_key(count: int) -> None:
+    view = View(MemoryState())
+    for number in range(count):
+        NUMBERS.put(view, NUMBERS.key(1, number), (1, 2 * number))
+    NUMBERS.put(view, NUMBERS.key(2, 0), (1, 1))
+    first = NUMBERS.page_rows(view, 1)
+    assert [key for key, _ in first] == [(1, n) for n in range(min(count, QUERY_ITEMS_MAX))]
+    assert NUMBERS.page(view, PARITY, 0) == first
+    assert NUMBERS.page_keys(view, PARITY, 0) == tuple(key for key, _ in first)
+    if first:
+        rest = [(1, n) for n in range(QUERY_ITEMS_MAX, count)]
+        assert [key for key, _ in NUMBERS.page_rows(view, 1, after=first[-1][0][1:])] == rest
+        assert [key for key, _ in NUMBERS.page(view, PARITY, 0, after=first[-1][0])] == rest

@@ -2,10 +2,11 @@
 
 A damaged block or certificate is noted in `Store.damaged`; `sync.py` fetches it again from a peer. A damaged
 state ends the node: no node goes on with wrong books. The state is held against the tree in memory, which was
-built from it at start, when its root was that of the head.
+built from it at start, when its root was that of the head. Damaged indexes and journals are reported: what
+members are told of their past may be wrong until the operator fetches the chain anew.
 
 It looks at a little at a time and rests in between, so that it never takes more than its share of a core. It
-does not know who votes, and it reads no history (receipts, journals): `coopd db check` does.
+does not know who votes. Receipts, and what blocks replaced in the state, are left to `coopd db check`.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import trio
 
 from node.executor import Executor
 from node.log import get_logger
+from node.store.derived import CHECKED, find_next_fault
 from node.store.state import state_damaged
 from node.store.store import Store
 from protocol.types import Height
@@ -40,6 +42,8 @@ class Scrubber:
         self._share_pct = share_pct
         self._log = get_logger("scrubber")
         self.passes = 0
+        self.history_faults: frozenset[str] = frozenset()
+        """What the last pass found wrong with indexes and journals."""
 
     async def run(self) -> None:
         """Check everything again and again.
@@ -57,7 +61,7 @@ class Scrubber:
             self._log.debug("pass.done", passes=self.passes, damaged=len(self._store.damaged))
 
     def check_all(self) -> Iterator[None]:
-        """Check the state, then every block up to the head; yields between two pieces."""
+        """Check the state, every block up to the head, indexes and journals; yields between two pieces."""
         yield from self._check_state()
         height = self._store.base()
         while height < self._executor.head.height:
@@ -66,6 +70,21 @@ class Scrubber:
             if self._store.served_block(height) is None and not known and height in self._store.damaged:
                 self._log.error("block.damaged", height=height)
             yield
+        yield from self._check_history()
+
+    def _check_history(self) -> Iterator[None]:
+        """Look at rows one by one; no old page of the database is kept alive while it rests."""
+        found = set[str]()
+        for table in CHECKED:
+            key: bytes | None = b""
+            while key is not None:
+                with self._store.snapshot() as (txn, _):
+                    key, fault = find_next_fault(txn, table, key)
+                if fault is not None:
+                    self._log.error("history.damaged", why=fault)
+                    found.add(fault)
+                yield
+        self.history_faults = frozenset(found)
 
     def _check_state(self) -> Iterator[None]:
         after = b""

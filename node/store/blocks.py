@@ -41,6 +41,9 @@ GENESIS_KEY: Final = b"genesis"
 NO_EVIDENCE: Final = list_root(())
 HEAD_KEY: Final = b"head"
 SAFETY_KEY: Final = b"safety"
+FOUNDED_KEY: Final = b"founded"
+"""Root of the state of genesis; only where a store began with it."""
+
 BASE_KEY: Final = b"base"
 """Height u64 of the snapshot that a store began with: blocks and history are kept above it only."""
 
@@ -59,6 +62,7 @@ def save_genesis(txn: Txn, genesis: Genesis, state_root: Hash32) -> None:
     head = Head(Height(0), BlockId(genesis.compute_hash()), genesis.time_ms, state_root, genesis.epoch.number)
     txn.put(META, GENESIS_KEY, genesis.encode())
     txn.put(META, HEAD_KEY, head.encode())
+    txn.put(META, FOUNDED_KEY, state_root)
     _save_epoch(txn, genesis.epoch)
 
 
@@ -130,6 +134,17 @@ def load_header(txn: Txn, height: int) -> Header | None:
     """Read a header."""
     data = txn.get(HEADERS, height_key(height))
     return None if data is None else decode_header(data)
+
+
+def load_root(txn: Txn, height: int) -> bytes | None:
+    """Read the root of the state after a block, or of genesis; None when it is not here or damaged."""
+    if height == 0:
+        return txn.get(META, FOUNDED_KEY)
+    try:
+        header = load_header(txn, height)
+    except Rejected:
+        header = None
+    return None if header is None else header.state_root
 
 
 def load_certificate(txn: Txn, height: int) -> Certificate | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.job_proof import HISTORY_KEY, NO_RUNS, JobHistory
-from node.store import blocks, history, jobs
+from node.store import blocks, derived, history, jobs
 from node.store.anchor import load_anchor
 from node.store.environment import Txn
 from node.store.journal import find_journal_faults
@@ -101,9 +101,9 @@ def check_store(
             walk.check_height(Height(height))
             if on_height is not None:
                 on_height(Height(height))
-        walk.check_index()
+        walk.check_derived()
         state_keys = walk.check_state(check_state)
-        if books:
+        if books and not walk.findings:
             walk.check_books(store, is_whole=not base)
         return CheckReport(
             view.head.height,
@@ -188,9 +188,14 @@ class _Walk:
         tree = StateTree.build(self._genesis.tree_bits, self._view.items())
         if tree.root != self._view.head.state_root:
             self._find(self._view.height, "state: another root than the head's")
+            fault = None
+        else:
+            fault = derived.find_undo_fault(self._txn, self._view, tree)
         for what in check(self._view) if check is not None else ():
             self._find(self._view.height, f"state: {what}")
-        return tree.size
+        if fault is not None:
+            self._find(self._view.height, fault)
+        return self._view.count()
 
     def check_books(self, store: Store, *, is_whole: bool) -> None:
         """Hold the journal of a moment against the state of the same moment."""
@@ -242,14 +247,13 @@ class _Walk:
         except Rejected:
             return ()
 
-    def check_index(self) -> None:
-        """Compare the entries of the index of transactions with those that the blocks make, in any order."""
-        found = 0
-        are_whole = True
-        for entries, is_whole in history.walk_tx_runs(self._txn):
-            found += sum([_weigh(entry) for entry in entries])
-            are_whole = are_whole and is_whole
-        if found != self._entries or not are_whole:
+    def check_derived(self) -> None:
+        """Check what no header covers; the index of transactions against the blocks, in any order."""
+        for look in (derived.find_table_faults, derived.find_row_faults):
+            for what in look(self._txn):
+                self._find(self._view.height, what)
+        found = sum([_weigh(entry) for entries in history.walk_tx_runs(self._txn) for entry in entries])
+        if found != self._entries:
             self._find(self._view.height, "index of transactions: not the entries that the blocks make")
 
     def _cross(self, header: Header) -> None:

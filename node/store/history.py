@@ -6,6 +6,7 @@ needed to go on with the chain: it can be made again by executing the blocks.
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from struct import error as StructError
 from typing import Final
 
 from node.store.blocks import height_key
@@ -15,6 +16,7 @@ from node.store.packing import pack_list, unpack_item, unpack_list
 from node.store.records import BlockCommit, JournalRow, TxPlace
 from node.store.runs import append_run, find_entries
 from node.store.tables import ACCOUNT_RUNS, JOURNAL, JOURNAL_RUNS, RECEIPTS, TX_IDS, TX_RUNS
+from protocol.crypto import sha256
 from protocol.params import JOB_INDEX_FIRST
 from protocol.transition import Execution
 from protocol.types import Height, TxId
@@ -26,6 +28,9 @@ JOURNAL_ACCOUNT_BYTES: Final = 30
 
 JOURNAL_KEY_BYTES: Final = JOURNAL_ACCOUNT_BYTES + 6
 """The account and the sequence u48 of its row."""
+
+JOURNAL_DIGEST_BYTES: Final = 8
+"""The last item beside the rows of a height: no header covers them."""
 
 PLACE_BYTES: Final = 8
 """Height u48, index u16."""
@@ -69,7 +74,8 @@ def save_journal(txn: Txn, height: Height, journal: Sequence[tuple[bytes, bytes]
     if not journal:
         return
     assert all(len(row_key) == JOURNAL_KEY_BYTES for row_key, _ in journal)
-    txn.append(JOURNAL, height_key(height), pack_list([row for _, row in journal]))
+    key, rows = height_key(height), [row for _, row in journal]
+    txn.append(JOURNAL, key, pack_list([*rows, _digest_journal(key, rows)]))
     where = height.to_bytes(6, "big")
     entries = [row_key + where + index.to_bytes(4, "big") for index, (row_key, _) in enumerate(journal)]
     append_run(txn, JOURNAL_RUNS, JOURNAL_ENTRY_BYTES, height, entries)
@@ -86,12 +92,23 @@ def list_tx_entries(height: Height, ids: Sequence[TxId], runs: Sequence[TxId] = 
     return [run_id[:ID_PREFIX_BYTES] + _place(height, index) for index, run_id in places]
 
 
-def walk_tx_runs(txn: Txn) -> Iterator[tuple[list[bytes], bool]]:
-    """Walk the runs of entries by which transactions are found, each with whether its key belongs to it."""
-    for key, run in txn.ascend(TX_RUNS):
-        entries = [run[at : at + TX_ENTRY_BYTES] for at in range(0, len(run), TX_ENTRY_BYTES)]
-        last = max([entry[ID_PREFIX_BYTES:-2] for entry in entries], default=b"")
-        yield entries, key == b"\0\0" + last + len(run).to_bytes(4, "big")
+def walk_tx_runs(txn: Txn) -> Iterator[list[bytes]]:
+    """Walk the runs of entries by which transactions are found."""
+    for _, run in txn.ascend(TX_RUNS):
+        yield [run[at : at + TX_ENTRY_BYTES] for at in range(0, len(run), TX_ENTRY_BYTES)]
+
+
+def _digest_journal(key: bytes, rows: Sequence[bytes]) -> bytes:
+    return sha256(key + pack_list(rows))[:JOURNAL_DIGEST_BYTES]
+
+
+def is_journal_sound(key: bytes, packed: bytes) -> bool:
+    """Tell whether the journal rows of a height are what was written. Cost: 1 us a row."""
+    try:
+        rows = unpack_list(packed)
+    except StructError:
+        return False
+    return bool(rows) and pack_list(rows) == packed and _digest_journal(key, rows[:-1]) == rows[-1]
 
 
 def _place(height: int, index: int) -> bytes:

@@ -6,6 +6,9 @@ sorted: a *run*. When `RUNS_MERGED` runs of one size class stand at the end, the
 entry is rewritten once per factor of 8 until its run has `RUN_BYTES_DONE`. Lookups go from the newest run to
 the oldest and bisect each.
 
+The key of a run is `height u64 | size u32 | digest`, height of its newest entry and size in bytes: no header
+covers an index, so the digest is all that tells a flipped bit (`is_run_sound`).
+
 An entry is fixed-width bytes: what is searched first, then what is found. Runs cover ascending stretches of
 heights without overlap, so where entries ascend with time behind their prefix, walking back is newest first.
 
@@ -21,8 +24,12 @@ from struct import iter_unpack
 from typing import Final
 
 from node.store.environment import Peek, Txn
+from protocol import crypto
 
 RUNS_MERGED: Final = 8
+RUN_DIGEST_BYTES: Final = 8
+"""Enough against chance: who can write to the disk can write anything."""
+
 RUN_BYTES_DONE: Final = 256 * 1024
 """A run of this size is not merged again: merging must never hold up a block for more than a few ms."""
 
@@ -39,7 +46,7 @@ def append_run(txn: Txn, table: str, entry_bytes: int, height: int, entries: lis
     size = entry_bytes * len(entries)
     merged, peers, peers_bytes = list[bytes](), list[bytes](), 0
     for key in txn.descend_keys(table):
-        older_bytes = int.from_bytes(key[8:], "big")
+        older_bytes = int.from_bytes(key[8:12], "big")
         if max(older_bytes, size) >= RUN_BYTES_DONE or _class_of(older_bytes) > _class_of(size):
             break
         peers.append(key)
@@ -55,7 +62,13 @@ def append_run(txn: Txn, table: str, entry_bytes: int, height: int, entries: lis
         entries += [entry for (entry,) in iter_unpack(form, run)]
         txn.delete(table, key)
     entries.sort()
-    txn.append(table, height.to_bytes(8, "big") + size.to_bytes(4, "big"), b"".join(entries))
+    run = b"".join(entries)
+    txn.append(table, _name_run(height.to_bytes(8, "big"), run), run)
+
+
+def is_run_sound(key: bytes, run: bytes) -> bool:
+    """Tell whether a run and its key are what was written. Cost: 1 us a KiB."""
+    return _name_run(key[:8], run) == key
 
 
 def find_entries(
@@ -79,6 +92,11 @@ def find_entries(
             if not entry.startswith(prefix):
                 break
             yield entry
+
+
+def _name_run(height: bytes, run: bytes) -> bytes:
+    name = height + len(run).to_bytes(4, "big")
+    return name + crypto.sha256(name + crypto.sha256(run))[:RUN_DIGEST_BYTES]
 
 
 def _class_of(size_bytes: int) -> int:

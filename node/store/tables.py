@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 META: Final = "meta"
-"""`schema`, `genesis`, `head`, `safety`, and `base` of a store that began with a snapshot: one row each."""
+"""`schema`, `genesis`, `head`, `safety`, `founded` (the root of the state of genesis), and `base` of a store
+that began with a snapshot: one row each."""
 
 EPOCHS: Final = "epochs"
 """number u32 -> epoch record."""
@@ -45,7 +46,7 @@ JOB_RUNS: Final = "job_runs"
 """height u64 -> the runs of its jobs, packed: their ids together, what proves them, one receipt each."""
 
 JOURNAL: Final = "journal"
-"""height u64 -> its journal rows, packed; those of the founding programs stand at 0."""
+"""height u64 -> its journal rows and their digest, packed; those of the founding programs stand at 0."""
 
 TX_RUNS: Final = "tx_runs"
 """Runs of: first 8 bytes of the id of a transaction or of a job's run | height u48 | index u16; the top bit
@@ -68,7 +69,7 @@ class Schema:
 
 
 SCHEMA: Final = Schema(
-    2,
+    3,
     (
         META,
         EPOCHS,

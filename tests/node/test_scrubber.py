@@ -10,7 +10,17 @@ from trio.testing import MockClock
 from node.errors import OperationError
 from node.executor import Executor
 from node.scrubber import REST_SECONDS_MIN, Scrubber
-from node.store.tables import BLOCKS, CERTIFICATES, HEADERS, STATE
+from node.store.check import check_store
+from node.store.tables import (
+    ACCOUNT_RUNS,
+    BLOCKS,
+    CERTIFICATES,
+    HEADERS,
+    JOURNAL,
+    JOURNAL_RUNS,
+    STATE,
+    TX_RUNS,
+)
 from tests.node.small_chain import SmallChain
 
 
@@ -28,8 +38,10 @@ def scrub(chain: SmallChain) -> None:
 
 def test_a_sound_store_is_left_alone(tmp_path: Path) -> None:
     chain = make_chain(tmp_path)
-    scrub(chain)
-    assert not chain.store.damaged
+    scrubber = Scrubber(chain.store, chain.executor, 2)
+    for _ in scrubber.check_all():
+        pass
+    assert not chain.store.damaged and not scrubber.history_faults
 
 
 @pytest.mark.parametrize("table", [HEADERS, BLOCKS, CERTIFICATES])
@@ -100,3 +112,22 @@ async def test_it_takes_its_share_and_no_more(
             mock_clock.jump(REST_SECONDS_MIN)
         nursery.cancel_scope.cancel()
     assert (5 <= steps <= 20) is is_on and (steps > 0) is is_on
+
+
+@pytest.mark.parametrize("table", [TX_RUNS, ACCOUNT_RUNS, JOURNAL_RUNS, JOURNAL])
+@pytest.mark.parametrize("where", ["first", "middle", "last", "key"])
+def test_every_damaged_row_of_history_is_reported(tmp_path: Path, table: str, where: str) -> None:
+    chain = make_chain(tmp_path)
+    with chain.store.environment.read() as txn:
+        key, row = list(txn.ascend(table))[-1]
+    bad = bytearray(row)
+    bad[{"first": 0, "middle": len(row) // 2, "last": -1, "key": 0}[where]] ^= where != "key"
+    other = key[:7] + b"\x70" + key[8:] if where == "key" else key
+    chain.store.environment.write(lambda txn: txn.delete(table, key))
+    chain.store.environment.write(lambda txn: txn.put(table, other, bytes(bad)))
+    scrubber = Scrubber(chain.store, chain.executor, 2)
+    for _ in scrubber.check_all():
+        pass
+    [fault] = scrubber.history_faults
+    assert fault.startswith(f"{table}: ") and not chain.store.damaged
+    assert not check_store(chain.store).is_sound

@@ -19,6 +19,7 @@ from node.store.tables import (
     RECEIPTS,
     STATE,
     TX_IDS,
+    UNDO,
 )
 from protocol import codec
 from protocol.types import Hash32
@@ -145,3 +146,23 @@ def test_findings_are_bounded(tmp_path: Path) -> None:
     report = check_store(many)
     assert len(report.findings) == FINDINGS_MAX
     many.close()
+
+
+def put(store: Store, table: str, key: bytes, row: bytes) -> None:
+    store.environment.write(lambda txn: txn.put(table, key, row))
+
+
+def test_damage_in_what_blocks_replaced_is_found(store: Store) -> None:
+    for height in (1, SEAL, BLOCKS_MADE):
+        key = height.to_bytes(8, "big")
+        with store.environment.read() as txn:
+            row = txn.get(UNDO, key)
+        assert row is not None
+        for at in range(len(row)):
+            bad = row[:at] + bytes([row[at] ^ 1]) + row[at + 1 :]
+            put(store, UNDO, key, bad)
+            [finding] = check_store(store).findings
+            assert finding.what.startswith(f"undo of height {height}: ")
+        put(store, UNDO, key, row)
+    store.environment.write(lambda txn: txn.delete(UNDO, (SEAL).to_bytes(8, "big")))
+    assert [f.what for f in check_store(store).findings] == ["undo: other heights than the last ones"]

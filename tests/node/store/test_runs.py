@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from node.store import runs
 from node.store.environment import Environment, Txn
-from node.store.runs import RUNS_MERGED, append_run, find_entries
+from node.store.runs import RUNS_MERGED, append_run, find_entries, is_run_sound
 from node.store.tables import SCHEMA, TX_RUNS
 
 WIDTH = 4
@@ -40,7 +40,7 @@ def sizes(env: Environment) -> list[int]:
     """Bytes of the runs, oldest first."""
     with env.read() as txn:
         found = [(key, value) for key, value in txn.ascend(TX_RUNS)]
-    assert all(int.from_bytes(key[8:], "big") == len(value) for key, value in found)
+    assert all(is_run_sound(key, value) for key, value in found)
     return [len(value) for _, value in found]
 
 

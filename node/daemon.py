@@ -371,7 +371,7 @@ async def run_node(
     gc.set_threshold(*COLLECT_THRESHOLDS)
     keyring = Keyring(config.keys_path)
     passphrase = _read_passphrase(config)
-    node_key, own_keys = keyring.load(NODE_KEY, passphrase), OwnKeys(config, passphrase)
+    node_key, own_keys = keyring.load(NODE_KEY, passphrase), OwnKeys(config, lambda: passphrase)
     while (
         fetched := await _run_daemon(config, clock or SystemClock(), node_key, own_keys, beside)
     ) is not None:

@@ -57,12 +57,12 @@ class OwnKeys:
     """The consensus keys of one node.
 
     Args:
-        passphrase: opens sealed keys, and seals new ones; None: they lie open.
+        passphrase: opens sealed keys, and seals new ones; asked for when it is needed. None: they lie open.
     """
 
     __slots__ = ("_first_guard", "_first_ring", "_folder", "_passphrase", "_ring")
 
-    def __init__(self, config: Config, passphrase: str | None) -> None:
+    def __init__(self, config: Config, passphrase: Callable[[], str | None]) -> None:
         self._first_ring, self._first_guard = Keyring(config.keys_path), config.guard_path
         self._folder = config.consensus_path
         self._ring = Keyring(self._folder)
@@ -97,7 +97,7 @@ class OwnKeys:
         name = secret.public_key.hex()[:NAME_DIGITS]
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         Signer.create(self._guard(name), secret.public_key)
-        self._ring.save(name, secret, self._passphrase)
+        self._ring.save(name, secret, self._passphrase())
         return OwnKey(name, secret.public_key, self._ring, self._guard(name))
 
     def load(self, key: OwnKey) -> SecretKey:
@@ -106,7 +106,8 @@ class OwnKeys:
         Raises:
             OperationError: those of `Keyring.load`.
         """
-        return key.ring.load(key.name, self._passphrase)
+        sealed = key.ring.entry(key.name).encrypted
+        return key.ring.load(key.name, self._passphrase() if sealed else None)
 
     def open(self, key: OwnKey) -> Signer:
         """Open a key and its guard; without one it signs nothing.

@@ -15,7 +15,10 @@ from node.cli.session import session
 from node.cli.terminal import Exit, Failure
 
 if TYPE_CHECKING:
+    from node.cli.place import Place
+    from node.cli.rpc_client import RpcClient
     from node.config import Config
+    from node.keychain import OwnKey, OwnKeys
     from protocol.codec import Value
 
 consensus_app = App(name="consensus", help="Which engine and validators certify blocks.")
@@ -72,15 +75,46 @@ def migrate_propose(
         at_height: Last block of the epoch that runs; without it the soonest one.
         board: Folder of the council's keys.
     """
-    from node.cli.council import load_council, send_as_council
     from node.cli.place import find_place
-    from protocol.contracts.registry import contract as registry
 
     place = find_place()
     client = place.client()
     answer = client.call("chain_getMigration")
     not_before = _time_after(answer, delay)
     chosen = choose_validators(answer, engine, add, remove)
+    shown = decide(place, client, answer, engine, chosen, board, at_height, not_before)
+    waits, was, names = (
+        shown["notBefore"],
+        answer["epoch"]["protocol"].upper(),
+        ", ".join(shown["validators"]),
+    )
+    when = f", or the first one from {format_time(waits)} on," if waits else ""
+    session.terminal.show(
+        shown,
+        f"Decided in block {shown['height']:,}: block {shown['sealHeight']:,}{when} is the last one "
+        f"under {was}, the next one the first under {engine.upper()}, certified by {names}.\n"
+        "See it: coopd consensus status. Until the seal: coopd consensus migrate cancel",
+    )
+
+
+def decide(
+    place: "Place",
+    client: "RpcClient",
+    answer: dict[str, Any],
+    engine: str,
+    chosen: list[dict[str, Any]],
+    board: Path | None,
+    at_height: int = 0,
+    not_before: int = 0,
+) -> dict[str, Any]:
+    """Decide the next epoch with the keys of the council, after a look at what is signed.
+
+    Raises:
+        Failure: refused, the keys are not here, or the outcome is unknown.
+    """
+    from node.cli.council import load_council, send_as_council
+    from protocol.contracts.registry import contract as registry
+
     council = load_council(board or place.board)
     was, names = answer["epoch"]["protocol"].upper(), ", ".join(one["operator"] for one in chosen)
     session.terminal.note(f"Change the epoch: from {was} to {engine.upper()}, certified by {names}")
@@ -96,22 +130,15 @@ def migrate_propose(
     receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "propose", arguments)
     seal = int(receipt["results"][0])
     decided = client.call("chain_getMigration")["pending"]
-    waits = 0 if decided is None else decided["notBefore"]
-    when = f", or the first one from {format_time(waits)} on," if waits else ""
-    session.terminal.show(
-        {
-            "id": receipt["id"],
-            "height": receipt["height"],
-            "engine": engine,
-            "sealHeight": seal,
-            "firstHeight": seal + 1,
-            "notBefore": waits,
-            "validators": [one["operator"] for one in chosen],
-        },
-        f"Decided in block {receipt['height']:,}: block {seal:,}{when} is the last one under {was}, "
-        f"the next one the first under {engine.upper()}, certified by {names}.\n"
-        "See it: coopd consensus status. Until the seal: coopd consensus migrate cancel",
-    )
+    return {
+        "id": receipt["id"],
+        "height": receipt["height"],
+        "engine": engine,
+        "sealHeight": seal,
+        "firstHeight": seal + 1,
+        "notBefore": 0 if decided is None else decided["notBefore"],
+        "validators": [one["operator"] for one in chosen],
+    }
 
 
 @migrate_app.command(name="cancel")
@@ -167,7 +194,7 @@ def validator_ready(*, node: Annotated[tuple[str, ...], Parameter(negative=())] 
             "localnet.no_node",
             Exit.USAGE,
         )
-    said = [_say_ready(config) for config in configs if not node or config.operator in node]
+    said = [say_ready(config) for config in configs if not node or config.operator in node]
     session.terminal.show(
         said,
         lambda: "\n".join(f"{one['operator']} is ready, since block {one['height']:,}" for one in said),
@@ -235,11 +262,16 @@ def evidence_lines(answer: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _say_ready(config: "Config") -> dict[str, Any]:
+def say_ready(config: "Config", key: "OwnKey | None" = None) -> dict[str, Any]:
+    """Say that a node could take part in a next epoch, under the key that it signs with, or under another.
+
+    Raises:
+        Failure: it lags, has no key that may sign, or it is refused.
+    """
     from node.cli.council import send_call
     from node.cli.payments import sign_transaction
     from node.cli.place import client_of
-    from node.config import CONSENSUS_KEY, NODE_KEY, VERSION
+    from node.config import NODE_KEY, VERSION
     from node.wallet.keyring import Keyring
     from protocol import crypto
     from protocol.chain.genesis import decode_genesis
@@ -258,15 +290,15 @@ def _say_ready(config: "Config") -> dict[str, Any]:
             "registry.not_synced",
         )
     ring = Keyring(config.keys_path)
-    sealed = ring.entry(CONSENSUS_KEY).encrypted
-    passphrase = _passphrase(config) if sealed else None
-    node, secret = ring.load(NODE_KEY, passphrase), ring.load(CONSENSUS_KEY, passphrase)
-    key = secret.public_key
-    proof = crypto.sign(secret, compute_ready_digest(node.public_key, key))
+    node = ring.load(NODE_KEY, read_passphrase(config))
+    keys = own_keys(config)
+    key = key or _choose_key(config, keys, client)
+    public_key = key.public_key
+    proof = crypto.sign(keys.load(key), compute_ready_digest(node.public_key, public_key))
     genesis = decode_genesis(config.genesis_path.read_bytes())
     address = address_of_key(node.public_key)
     said = (config.operator, f"coopd {VERSION}", sum(ENGINES.values()), int(status["height"]))
-    arguments = (address, node.public_key, key, proof, *said)
+    arguments = (address, node.public_key, public_key, proof, *said)
     receipt = send_call(
         client,
         genesis,
@@ -276,7 +308,22 @@ def _say_ready(config: "Config") -> dict[str, Any]:
         arguments,
         lambda tx: sign_transaction(genesis, tx, node),
     )
-    return {"operator": config.operator, "height": receipt["height"], "consensusKey": "0x" + key.hex()}
+    return {"operator": config.operator, "height": receipt["height"], "consensusKey": "0x" + public_key.hex()}
+
+
+def _choose_key(config: "Config", keys: "OwnKeys", client: "RpcClient") -> "OwnKey":
+    """Return the key with which a node signs now, else the newest one that may sign."""
+    running = {one["consensusKey"] for one in client.call("chain_getMigration")["epoch"]["validators"]}
+    usable = [key for key in keys.list() if key.may_sign]
+    signing = [key for key in usable if "0x" + key.public_key.hex() in running]
+    if not usable:
+        raise Failure(
+            f"{config.operator} did not say that it is ready: it has no consensus key that may sign.",
+            "rule: a key whose signing record is lost signs nothing any more.",
+            "give it a fresh one: coopd validator rotate",
+            "sign_state.missing",
+        )
+    return (signing or usable)[-1]
 
 
 @migrate_app.command(name="dry-run")
@@ -354,10 +401,23 @@ def format_time(time_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time_ms // 1_000))
 
 
-def _passphrase(config: "Config") -> str:
+def own_keys(config: "Config") -> "OwnKeys":
+    """Open the folder of a node's consensus keys; asks for the passphrase when they are sealed."""
+    from node.keychain import OwnKeys
+
+    return OwnKeys(config, lambda: read_passphrase(config))
+
+
+def read_passphrase(config: "Config") -> str | None:
+    """Return the passphrase of a node's keys: of its file, or typed; None when they lie open."""
+    from node.config import NODE_KEY
+    from node.wallet.keyring import Keyring
+
+    if not Keyring(config.keys_path).entry(NODE_KEY).encrypted:
+        return None
     if config.passphrase_file:
         return Path(config.passphrase_file).read_text(encoding="utf-8").rstrip("\n")
-    return session.terminal.secret(f"passphrase of the consensus key of {config.operator}: ")
+    return session.terminal.secret(f"passphrase of the keys of {config.operator}: ")
 
 
 def choose_validators(

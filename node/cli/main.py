@@ -14,6 +14,7 @@ from node.cli.gateway_child import GatewayChild, start_gateway
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
 from node.cli.params import params_app
+from node.cli.rotation import validator_ls, validator_rotate
 from node.cli.session import session
 from node.cli.snapshot import snapshot_app
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
@@ -23,6 +24,8 @@ app = App(name="coopd", help="A node of a financial co-operative's ledger.", ver
 keys_app = App(name="keys", help="Keys of this node.")
 db_app = App(name="db", help="The node's database.")
 config_app = App(name="config", help="Settings of this node.")
+validator_app.command(validator_rotate, name="rotate")
+validator_app.command(validator_ls, name="ls")
 for group in (
     keys_app,
     db_app,

@@ -93,7 +93,7 @@ class Cluster:
     async def start(self, index: int) -> Daemon:
         store = open_store(self.configs[index])
         config = self.configs[index]
-        daemon = Daemon(config, SystemClock(), self.keys[index][0], OwnKeys(config, None), store)
+        daemon = Daemon(config, SystemClock(), self.keys[index][0], OwnKeys(config, lambda: None), store)
         scope, ended = trio.CancelScope(), trio.Event()
 
         async def run(task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:  # type: ignore[name-defined]
@@ -319,8 +319,11 @@ def say_ready(net: Cluster, index: int, node: SecretKey, consensus: SecretKey) -
 async def test_a_fresh_key_signs_from_the_seal_on_without_a_restart(tmp_path: Path) -> None:
     async with cluster(tmp_path) as net:
         await net.has_leader()
-        fresh = OwnKeys(net.configs[0], None).create()
-        secrets = [OwnKeys(net.configs[0], None).load(fresh), *[consensus for _, consensus in net.keys[1:]]]
+        fresh = OwnKeys(net.configs[0], lambda: None).create()
+        secrets = [
+            OwnKeys(net.configs[0], lambda: None).load(fresh),
+            *[consensus for _, consensus in net.keys[1:]],
+        ]
         ready = [say_ready(net, i, net.keys[i][0], secret) for i, secret in enumerate(secrets)]
         for index, signed in enumerate(ready):
             [outcome] = await net.nodes[index].intake.submit([signed.raw])
@@ -345,7 +348,10 @@ async def test_a_fresh_key_signs_from_the_seal_on_without_a_restart(tmp_path: Pa
         await net.kill(0)
         again = await net.start(0)
         assert again.signer.public_key == fresh.public_key and not again.vigil.is_holding
-        assert [key.public_key for key in OwnKeys(net.configs[0], None).list()] == [old, fresh.public_key]
+        assert [key.public_key for key in OwnKeys(net.configs[0], lambda: None).list()] == [
+            old,
+            fresh.public_key,
+        ]
 
 
 async def test_an_epoch_ends_without_waiting_and_who_left_follows(tmp_path: Path) -> None:
@@ -502,7 +508,7 @@ async def test_a_flood_of_nonsense_leaves_the_node_its_time_and_its_disk(
     config = lone_node(tmp_path)
     ring = Keyring(config.keys_path)
     store = open_store(config)
-    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, None), store)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, lambda: None), store)
     flood = Flood(b"\xff nonsense", 1_000)
     said: list[str] = []
     daemon.network = flood  # type: ignore[assignment]
@@ -529,7 +535,7 @@ async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.
     config = lone_node(tmp_path)
     ring = Keyring(config.keys_path)
     store = open_store(config)
-    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, None), store)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, lambda: None), store)
     newcomer = crypto.public_key_of(_key(10, 7))
     validators = (
         *daemon.executor.record.validators,
@@ -560,7 +566,7 @@ async def test_ten_times_the_rate_of_any_kind_costs_its_sender_the_connection(
     config = lone_node(tmp_path)
     ring = Keyring(config.keys_path)
     store = open_store(config)
-    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, None), store)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, lambda: None), store)
     flooder, honest = PeerId(b"\2" * 33), PeerId(b"\3" * 33)
     read: dict[PeerId, int] = {flooder: 0, honest: 0}
     banned: list[PeerId] = []

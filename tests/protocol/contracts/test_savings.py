@@ -19,7 +19,7 @@ from protocol.finance.day_count import ACCRUAL_UNIT, DayCount
 from protocol.vm.context import Context, Environment
 from protocol.vm.program import literal
 from protocol.vm.view import View
-from tests.protocol.contracts.coop_world import DAY, Coop, check_books
+from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, Coop, check_books
 from tests.protocol.ledger_world import ALICE, BOB, CAROL, COOP, NONE, TILL, Person, person
 
 SAVINGS = 30
@@ -185,6 +185,15 @@ def test_an_applicant_does_not_save() -> None:
     assert bank.code(ALICE, call(3, ALICE, 9, 1)) == s.NO_PRODUCT
     bank.ok(bank.cash_in(stranger, 100))
     assert bank.code(stranger, call(3, stranger, 1, 1)) == m.UNKNOWN_MEMBER
+
+
+def test_who_is_suspended_keeps_saving_but_opens_nothing() -> None:
+    bank = Bank()
+    account = bank.open(ALICE, 100)
+    bank.do(BOARD1, (17, 8, 0, (bank.numbers[ALICE], HASH)))
+    assert bank.code(ALICE, call(3, ALICE, 1, 1)) == s.STANDING
+    bank.do(ALICE, call(4, ALICE, account, 10))
+    assert bank.do(ALICE, call(5, ALICE, account, 60)) == (50,)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,13 @@ RECEIPT_BYTES_MAX = 1024 * 1024
 EVENTS_MAX = 4_096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Event:
-    """One typed event: fields are those of the schema of (contract, event)."""
+    """One typed event: fields are those of the schema of (contract, event). Never changed.
+
+    Events and receipts are not frozen only because a frozen dataclass takes four times as long to make, and
+    each program makes both.
+    """
 
     contract: ContractId
     event: int
@@ -29,9 +33,9 @@ class Event:
 Results: TypeAlias = tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Receipt:
-    """Tell what became of a transaction.
+    """Tell what became of a transaction. Never changed.
 
     Args:
         index: position in its block.

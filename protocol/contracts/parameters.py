@@ -97,13 +97,14 @@ JOBS_GAS: Final = Parameter(
 )
 
 PARAMETERS: Final = (EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS, QUOTA, BLOCK_GAS, JOBS_GAS)
+_KEYS: Final = {p.id: VALUES.prefix + p.id.to_bytes(2, "big") for p in PARAMETERS}
 BY_NAME: Final = {parameter.name: parameter for parameter in PARAMETERS}
 
 
 def get_value(view: View, parameter: Parameter) -> int:
     """Return the value that a block uses, without counting gas: it is in memory after the first time."""
-    row = VALUES.peek(view, VALUES.prefix + parameter.id.to_bytes(2, "big"))
-    return parameter.default if row is None else row[1]
+    row = view.get(_KEYS[parameter.id])
+    return parameter.default if row is None else row[1]  # type: ignore[return-value]
 
 
 def settle_values(view: View, height: int) -> None:

@@ -93,10 +93,12 @@ def _find_broken(view: View, registry: Registry, mark: Mark) -> Invariant | None
     """Return an invariant that a program has broken: looked for among the records that it touched."""
     invariants = registry.invariants
     touched: dict[bytes, list[Change]] = {}
-    for key, before in view.list_changes(mark).items():
-        prefix = key[:PREFIX_BYTES]
-        if prefix in invariants:
-            touched.setdefault(prefix, []).append((key, before, view.get(key)))
+    for change in view.list_changes(mark):
+        prefix = change[0][:PREFIX_BYTES]
+        if prefix in touched:
+            touched[prefix].append(change)
+        elif prefix in invariants:
+            touched[prefix] = [change]
     for prefix, changes in touched.items():
         for invariant in invariants[prefix]:
             if not invariant.holds(changes):

@@ -30,6 +30,9 @@ Mark: TypeAlias = tuple[int, int, int]
 INSERTED_ONE_BY_ONE_MAX: Final = 32
 """Keys that are put in their place one by one; more are sorted together with the rest."""
 
+_UNREAD: Final[Row] = ("unread",)
+"""Stands for a row that is not in memory; told by identity."""
+
 _BEYOND: Final = b"\xff" * (STATE_KEY_BYTES_MAX + 1)
 """After a prefix: later than every key with that prefix."""
 
@@ -147,17 +150,18 @@ class View:
 
     def get(self, key: bytes) -> Row | None:
         """Return a row, or None."""
-        try:
-            return self._rows[key]
-        except KeyError:
+        row = self._rows.get(key, _UNREAD)
+        if row is _UNREAD:
             raw = self._reader.get(key)
             row = self._rows[key] = None if raw is None else _decode_row(raw)
-            return row
+        return row
 
     def put(self, key: bytes, row: Row | None) -> None:
         """Replace a row; None deletes it."""
         rows = self._rows
-        old = rows[key] if key in rows else self.get(key)
+        old = rows.get(key, _UNREAD)
+        if old is _UNREAD:
+            old = self.get(key)
         self._undo.append((key, old))
         if key not in self._first:
             self._first[key] = old
@@ -229,12 +233,14 @@ class View:
         del self.events[events:]
         del self.journal[journal:]
 
-    def list_changes(self, mark: Mark) -> dict[bytes, Row | None]:
-        """Return the keys written since the mark, each with its row as it was at the mark."""
+    def list_changes(self, mark: Mark) -> list[tuple[bytes, Row | None, Row | None]]:
+        """Return the keys written since the mark, each with its row as it was at the mark and as it is."""
         before: dict[bytes, Row | None] = {}
         for key, old in self._undo[mark[0] :]:
-            before.setdefault(key, old)
-        return before
+            if key not in before:
+                before[key] = old
+        rows = self._rows
+        return [(key, old, rows[key]) for key, old in before.items()]
 
     def forget_undo(self) -> None:
         """Drop the undo log: nothing before this point will be taken back."""
@@ -243,10 +249,10 @@ class View:
     def collect_writes(self) -> dict[bytes, bytes | None]:
         """Pack what the block changed, ascending by key; None deletes. About 1 us a record."""
         writes: dict[bytes, bytes | None] = {}
-        rows = self._rows
-        for key, first in sorted(self._first.items()):
+        rows, first = self._rows, self._first
+        for key in sorted(first):
             row = rows[key]
-            if row != first:
+            if row != first[key]:
                 writes[key] = None if row is None else codec.encode(row)
         return writes
 

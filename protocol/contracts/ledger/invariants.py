@@ -37,17 +37,21 @@ def are_flags_kept(changes: list[Change]) -> bool:
 
 def are_books_balanced(changes: list[Change]) -> bool:
     """Tell whether as much was debited as credited of each asset, pending and posted."""
-    pending: dict[bytes, int] = {}
-    posted: dict[bytes, int] = {}
+    asset = changes[0][0][25:29]  # prefix 3, owner 20, class 2
+    pending = posted = 0
+    others: list[Change] = []
     old: Any
     new: Any
-    for key, old, new in changes:
+    for change in changes:
+        key, old, new = change
+        if key[25:29] != asset:
+            others.append(change)
+            continue
         _, _, old_dp, old_d, old_cp, old_c, _, _ = old or _NOTHING
         _, _, dp, d, cp, c, _, _ = new or _NOTHING
-        asset = key[25:29]  # prefix 3, owner 20, class 2
-        pending[asset] = pending.get(asset, 0) + dp - old_dp - cp + old_cp
-        posted[asset] = posted.get(asset, 0) + d - old_d - c + old_c
-    return not any(pending.values()) and not any(posted.values())
+        pending += dp - old_dp - cp + old_cp
+        posted += d - old_d - c + old_c
+    return not pending and not posted and (not others or are_books_balanced(others))
 
 
 def are_journals_gapless(changes: list[Change]) -> bool:

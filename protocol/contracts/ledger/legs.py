@@ -4,7 +4,7 @@
 totals and the journal in step with the accounts. Pending money is `holds.py`.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from protocol import codec, crypto
 from protocol.contracts.ledger.accounts import (
@@ -223,7 +223,8 @@ def add_totals(view: View, debit: bytes, credit: bytes, pending: int, posted: in
     """
     prefix, asset = TOTAL.prefix, debit[22:26]
     key = prefix + asset + debit[20:22]
-    schema, dp, d, cp, c = TOTAL.peek(view, key) or _NO_TOTAL
+    row: Any = view.get(key) or _NO_TOTAL
+    schema, dp, d, cp, c = row
     is_one_class = debit[20:22] == credit[20:22]
     dp, d = dp + pending, d + posted
     if d > AMOUNT_MAX:
@@ -231,7 +232,8 @@ def add_totals(view: View, debit: bytes, credit: bytes, pending: int, posted: in
     if not is_one_class:
         view.put(key, (schema, dp, d, cp, c))
         key = prefix + asset + credit[20:22]
-        schema, dp, d, cp, c = TOTAL.peek(view, key) or _NO_TOTAL
+        row = view.get(key) or _NO_TOTAL
+        schema, dp, d, cp, c = row
     cp, c = cp + pending, c + posted
     if c > AMOUNT_MAX:
         c = _begin_again(view, key, c, 0, 1)

@@ -9,7 +9,7 @@ Knows totals, never accounts; what a class means is `books.py` and above.
 difference of two closings and a closing is no sum.
 """
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from protocol.contracts.ledger.accounts import COUNTERS, ID, TOTAL, TURNS
 from protocol.money import date_from_days, days_from_date
@@ -47,7 +47,7 @@ CLOSINGS: Final[Table[ClosingRow]] = Table(
 
 def open_month(view: View, asset: bytes, day: int) -> None:
     """Keep the closings of the month before, when a leg is the first of another one."""
-    row = BOOK.peek(view, BOOK.prefix + asset)
+    row: Any = view.get(BOOK.prefix + asset)
     if row is not None and day <= row[2]:
         return
     if row is not None:

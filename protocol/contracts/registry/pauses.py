@@ -1,5 +1,8 @@
 """Pauses of one method: set, ended before their time, asked for by the kernel before each call."""
 
+from functools import lru_cache
+from typing import Final
+
 from protocol.codec import Value
 from protocol.contracts.registry.records import NOT_PAUSED, PAUSE_TERMS, PAUSED, PAUSES, RESUMED
 from protocol.errors import Code
@@ -7,6 +10,9 @@ from protocol.params import PAUSE_REST_SECONDS, QUERY_ITEMS_MAX
 from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
+
+PAUSE_KEYS_MAX: Final = 4_096
+"""Keys of methods kept in memory: methods are few."""
 
 
 def pause(ctx: Context, contract_id: int, method_id: int, seconds: int) -> Value:
@@ -42,8 +48,13 @@ def resume(ctx: Context, contract_id: int, method_id: int) -> Value:
 
 def paused_until(view: View, contract: int, method: int) -> int:
     """Return the time at which the pause of a method ends; 0 when it has never been paused."""
-    row = PAUSES.peek(view, PAUSES.prefix + (contract << 16 | method).to_bytes(4, "big"))
-    return 0 if row is None else row[1]
+    row = view.get(_pause_key(contract, method))
+    return 0 if row is None else row[1]  # type: ignore[return-value]
+
+
+@lru_cache(PAUSE_KEYS_MAX)
+def _pause_key(contract: int, method: int) -> bytes:
+    return PAUSES.key(contract, method)
 
 
 def query_paused(query: QueryContext) -> Value:

@@ -73,7 +73,7 @@ def _growing(honest: Any) -> Callable[..., int]:
     [
         (legs, "add_totals", _careless, "a total is not its accounts' sum"),
         (holds, "_release_pending", lambda _: lambda *_: None, "what is pending is not what is held"),
-        (View, "rewind", _forgetful, "left a trace|an aborted program wrote"),
+        (View, "rewind", _forgetful, "left a trace|an aborted program wrote|a journal is not"),
         (transition, "compute_envelope_gas", _growing, "simulation differs|a replay differs"),
     ],
 )

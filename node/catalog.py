@@ -447,6 +447,8 @@ OPERATION_NUMBERS: Final = {
     "localnet.exists": 170, "localnet.missing": 171, "localnet.nodes": 172, "localnet.ports": 173,
     "localnet.no_node": 174, "localnet.not_running": 175, "localnet.stuck": 176,
     "upgrade.missing": 177,
+    "plugin.missing": 200, "plugin.version": 201, "plugin.malformed": 202, "plugin.refused": 203,
+    "plugin.clash": 204,
     "load.no_members": 180, "load.no_gateway": 181, "load.stalled": 182,
 }
 """Numbers of what our own machine can fail with; their three lines are written where they are raised."""

@@ -85,6 +85,9 @@ class Config:
     snapshot_lag_blocks: int = _key(
         1_000, "an empty node that is further behind begins with a snapshot, when a peer has one"
     )
+    plugins: tuple[str, ...] = _key(
+        (), "distributions whose contracts this node has, each as name==version; none is loaded by itself"
+    )
     passphrase_file: str = _key("", "file (mode 0600) with the passphrase of sealed keys; none when empty")
     peers: tuple[Peer, ...] = ()
 

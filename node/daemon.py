@@ -36,6 +36,7 @@ from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offen
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.retirement import Retirement
+from node.plugin.loading import install_plugins
 from node.scrubber import Scrubber
 from node.signer import Signer
 from node.snapshot.folder import SnapshotFolder
@@ -367,6 +368,7 @@ async def run_node(
         OperationError: it cannot start, or its disk or network failed.
         BaseExceptionGroup: a bug of ours; `crash.txt` holds the last inputs.
     """
+    install_plugins(config.plugins)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*COLLECT_THRESHOLDS)
     keyring = Keyring(config.keys_path)

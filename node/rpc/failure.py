@@ -36,7 +36,8 @@ def failure_of_receipt(receipt: Receipt, registry: Registry) -> RpcFailure:
     """Return the failure that a receipt tells of; the words for a contract's own code are in its schema."""
     reason = receipt.reason
     rule, limit, actual = ("", None, None) if reason is None else (reason.rule, reason.limit, reason.actual)
-    meaning = next((e.doc for c in registry.contracts for e in c.errors if e.code == receipt.code), "")
+    errors = [error for contract in (*registry.contracts, *registry.newer) for error in contract.errors]
+    meaning = next((e.doc for e in errors if e.code == receipt.code), "")
     return RpcFailure(
         by_code(receipt.code).slug,
         detail=(meaning.rstrip(".") or f"rule {rule}") if rule or meaning else "no rule named",

@@ -17,6 +17,7 @@ from node.config import Config, is_loopback
 from node.errors import OperationError
 from node.ipc.client import DaemonClient
 from node.log import get_logger, set_up
+from node.plugin.loading import install_plugins
 from node.rpc.access import LOCAL_NAMES, Door
 from node.rpc.exposition import Exposition
 from node.rpc.http_protocol import BoundedHttp
@@ -38,6 +39,7 @@ def run_gateway(config: Config) -> None:
     """
     set_up(config.log_level, config.log_format)
     door = open_door(config)
+    install_plugins(config.plugins)
     store = wait_for_store(config.store_path)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -23,12 +23,10 @@ from protocol.vm.view import StateReader
 
 
 def query_methods(registry: Registry) -> tuple[Method[Any], ...]:
-    """Return one method for each query of each contract."""
-    return tuple(
-        _method(contract, query)
-        for contract in sorted(registry.contracts, key=lambda c: c.id)
-        for query in contract.queries
-    )
+    """Return one method for each query of each contract; of a plugin those of the newest version here."""
+    plugins = {plugin.id: plugin for plugin in sorted(registry.newer, key=lambda c: c.version)}
+    known = {contract.id: contract for contract in registry.contracts} | plugins
+    return tuple(_method(known[number], query) for number in sorted(known) for query in known[number].queries)
 
 
 def _method(contract: Contract, query: Query) -> Method[Any]:

@@ -1,0 +1,1 @@
+"""Saving circles: members pay the same every round, and each round one of them gets the pot, once."""

@@ -13,15 +13,16 @@ once.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from protocol import codec, crypto
+from protocol.admission import ChainRules, admit
 from protocol.chain.conviction import Conviction, check_evidence
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis, read_founding
 from protocol.chain.order import check_order, order_transactions
 from protocol.chain.receipt import Event, Receipt
-from protocol.chain.transaction import SignedTransaction, Transaction
+from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
 from protocol.contracts import REGISTRY, auth, conduct, grants, sched
@@ -30,7 +31,6 @@ from protocol.contracts.ledger.holds import expire_holds
 from protocol.contracts.ledger.legs import post
 from protocol.contracts.members.standing import settle_due
 from protocol.contracts.parameters import BLOCK_GAS, JOBS_GAS, get_value, settle_values
-from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry.epochs import find_seal_time, take_seal
 from protocol.contracts.registry.upgrades import get_running, get_versions, settle_upgrades
 from protocol.errors import CallFailed, Code, Reason, Rejected
@@ -44,7 +44,6 @@ from protocol.params import (
     EVIDENCE_BLOCKS_MAX,
     JOB_INDEX_FIRST,
     PROGRAM_STORED_INSTRUCTIONS_MAX,
-    PROGRAMS_TYPED_MAX,
 )
 from protocol.types import (
     Address,
@@ -61,24 +60,13 @@ from protocol.types import (
 from protocol.vm.context import Environment, JobRun, JournalReader, QueryContext
 from protocol.vm.contract import GOV, RETIRED, Registry, Versions
 from protocol.vm.execute import Outcome, run_program, run_stored
-from protocol.vm.gas import compute_envelope_gas
-from protocol.vm.program import Program, parse_program
+from protocol.vm.program import parse_program
 from protocol.vm.view import GAS_UNLIMITED, JournalRow, MemoryState, StateReader, View
 
 TIME_MS_MIN: Final = 7 * 86_400_000
 """A chain is founded after the first week of 1970, so that no offset makes a calendar day negative."""
 TIME_MS_MAX: Final = (1 << 40) * 1_000
 """Block times fit the 48 bits that keys have for seconds, with room for every expiry."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainRules:
-    """What genesis fixes for every block."""
-
-    genesis_hash: Hash32
-    chain_name: str
-    utc_offset_seconds: int
-    is_dev: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +245,7 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
     Cost: about 8 us.
     """
     view = View(state)
-    admitted = _admit(view, _registry_of(view), rules, time, tx)
+    admitted = admit(view, _registry_of(view), rules, time, tx)
     if admitted.fee:
         environment = Environment(time, 0, Height(0), 0, tx.id, tx.tx.actors)
         _charge_fee(view, environment, admitted.payer, admitted.fee_asset, admitted.fee)
@@ -385,96 +373,6 @@ def answer_query(
     answer = found.run(QueryContext(view, time, journal), *arguments)
     assert found.result.holds(answer), f"{contract}.{query} answered what its schema does not allow"
     return answer
-
-
-class _Admitted(NamedTuple):
-    """What admission found out.
-
-    Args:
-        holder: actor whose nonce it uses.
-        grant: by which a sponsor pays; 0: the payer is the holder.
-    """
-
-    holder: Address
-    payer: Address
-    grant: int
-    program: Program
-    envelope_gas: int
-    fee_asset: int
-    fee: int
-
-
-def _admit(
-    view: View,
-    registry: Registry,
-    rules: ChainRules,
-    time: Seconds,
-    signed: SignedTransaction,
-    are_signatures_assumed: bool = False,
-) -> _Admitted:
-    """Check every rule of admission; changes nothing.
-
-    Rules, in this order: chain, expiry, program, intrinsic gas, accounts, nonce, policies, free gas or fee.
-    """
-    tx = signed.tx
-    if tx.chain_name != rules.chain_name:
-        raise Rejected(Code.WRONG_CHAIN, f"for {tx.chain_name}, this is {rules.chain_name}")
-    auth.check_expiry(time, tx.lane, tx.valid_until)
-    program = _type_program(signed, registry)
-    envelope_gas = compute_envelope_gas(len(signed.raw), len(signed.signatures))
-    if envelope_gas > tx.gas_limit:
-        raise Rejected(Code.GAS, f"limit {tx.gas_limit}, the envelope alone takes {envelope_gas}")
-    sponsor = None if isinstance(tx.payer, int) else tx.payer
-    holder = tx.nonce_holder
-    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + holder)
-    if row is None:
-        raise Rejected(Code.NO_ACCOUNT, "the payer does not exist", retry=True)
-    auth.check_nonce(view, row, tx.lane, tx.sequence, tx.valid_until, signed.id)
-    if not are_signatures_assumed and not _is_signed_by_own_key(signed, row):
-        keys = tuple([(s.actor, s.public_key) for s in signed.signatures])
-        auth.check_actors(view, tx.actors, keys, signed.reveals)
-    if sponsor is not None:
-        grant, fee_asset, fee = _check_sponsor(view, rules, time, tx, sponsor)
-        return _Admitted(holder, sponsor, grant, program, envelope_gas, fee_asset, fee)
-    fee_asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
-    return _Admitted(holder, holder, 0, program, envelope_gas, fee_asset, fee)
-
-
-def _check_sponsor(
-    view: View, rules: ChainRules, time: Seconds, tx: Transaction, sponsor: Address
-) -> tuple[int, int, int]:
-    """Check that a sponsor pays for a transaction; returns the grant, asset and amount of the fee."""
-    day = compute_day(time, rules.utc_offset_seconds)
-    grant, terms = grants.find_sponsor(view, time, day, sponsor, tx.actors)
-    row = auth.ACCOUNT.peek(view, auth.ACCOUNT.prefix + sponsor)
-    if row is None:
-        raise Rejected(Code.NO_ACCOUNT, "the sponsor does not exist", retry=True)
-    asset, fee = auth.compute_fee(view, row, tx.gas_limit, tx.gas_price, time)
-    grants.check_sponsor(terms, tx.gas_limit, asset, fee)
-    return grant, asset, fee
-
-
-def _type_program(signed: SignedTransaction, registry: Registry) -> Program:
-    """Type the program of a transaction, or find it typed: admission, building and execution all ask.
-
-    What a registry remembers is a pure function's memory: the id covers the program, and its contracts never
-    change.
-    """
-    program: Program | None = registry.typed.get(signed.id)
-    if program is None:
-        tx = signed.tx
-        program = parse_program(tx.program, registry, len(tx.actors))
-        if len(registry.typed) >= PROGRAMS_TYPED_MAX:
-            registry.typed.clear()
-        registry.typed[signed.id] = program
-    return program
-
-
-def _is_signed_by_own_key(signed: SignedTransaction, row: auth.AccountRow) -> bool:
-    """Tell whether this is the usual case, one account and the one key it was made from: no tree to walk."""
-    if len(signed.signatures) != 1 or len(signed.tx.actors) != 1 or row[1] != 0 or signed.reveals:
-        return False
-    return address_of_key(signed.signatures[0].public_key) == signed.tx.actors[0]
 
 
 class _Block:
@@ -620,7 +518,7 @@ class _Block:
         """
         view, tx, time = self.view, signed.tx, self._time
         view.gas_limit = GAS_UNLIMITED
-        admitted = _admit(view, self.registry, self._rules, time, signed, are_signatures_assumed)
+        admitted = admit(view, self.registry, self._rules, time, signed, are_signatures_assumed)
         holder, payer, grant, program, envelope_gas, fee_asset, fee = admitted
         view.touched = dict.fromkeys(tx.actors)
         index = len(self.receipts)

@@ -31,6 +31,7 @@ from node.wire import (
     split,
 )
 from protocol import codec
+from protocol.admission import ChainRules
 from protocol.chain.block import decode_block
 from protocol.chain.certificate import decode_certificate
 from protocol.chain.genesis import decode_genesis
@@ -44,7 +45,7 @@ from protocol.contracts import REGISTRY
 from protocol.errors import Rejected
 from protocol.sync.messages import decode_sync
 from protocol.sync.snapshot_messages import decode_snapshot_message
-from protocol.transition import ChainRules, check_admission
+from protocol.transition import check_admission
 from protocol.types import EpochNumber, Height, PublicKey, Seconds
 from protocol.vm.view import MemoryState
 from tests.fuzz.corpus import GENESIS_HASH, Corpus, build

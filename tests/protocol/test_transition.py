@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocol import crypto, transition
+from protocol import admission, crypto, transition
 from protocol.chain.order import order_transactions
 from protocol.chain.transaction import SignedTransaction
 from protocol.codec import Value, encode
@@ -200,7 +200,7 @@ def test_ill_typed_program(world: World) -> None:
 
 
 def test_typed_programs_are_kept_up_to_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transition, "PROGRAMS_TYPED_MAX", 2)
+    monkeypatch.setattr(admission, "PROGRAMS_TYPED_MAX", 2)
     monkeypatch.setattr(transition.REGISTRY, "typed", typed := {})
     first, *rest = [world.pay(ALICE, BOB, 1) for _ in range(3)]
     for tx, kept in ((first, 1), (first, 1), (rest[0], 2), (rest[1], 1)):

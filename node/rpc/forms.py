@@ -57,12 +57,16 @@ class CertificateForm(Form):
 
 
 class CallForm(Form):
-    """One instruction of a program: a call with named arguments, or an assertion."""
+    """One instruction of a program: a call with named arguments, or an assertion.
+
+    `grant` is the number of the grant by which the actor uses another one's authority.
+    """
 
     contract: str
     method: str
     actor: str | None
     arguments: Any
+    grant: int | None = None
 
 
 class TxForm(Form):
@@ -245,6 +249,9 @@ def _instruction_form(instruction: Value, actors: list[str], facts: ChainFacts) 
     match instruction:
         case (0, 0, *rest):
             return CallForm("kernel", "assert", None, plain_json(tuple(rest)))
+        case (int(contract_id), int(method_id), (int(actor), int(grant)), tuple(arguments)):
+            plain = _instruction_form((contract_id, method_id, actor, arguments), actors, facts)
+            return msgspec.structs.replace(plain, grant=grant)
         case (int(contract_id), int(method_id), int(actor), tuple(arguments)):
             known = facts.registry.methods.get((contract_id, method_id))
             name = None if actor == NO_ACTOR or actor >= len(actors) else actors[actor]

@@ -174,6 +174,12 @@ def load_receipts(txn: Txn, height: int) -> tuple[bytes, ...]:
     return () if packed is None else unpack_list(packed)
 
 
+def load_journal_rows(txn: Txn, height: int) -> tuple[bytes, ...]:
+    """Read all journal rows of a block."""
+    packed = txn.get(JOURNAL, height_key(height))
+    return () if packed is None else unpack_list(packed)[:-1]
+
+
 def load_tx_ids(txn: Txn, height: int) -> tuple[TxId, ...]:
     """Read the ids of all transactions of a block."""
     ids = txn.get(TX_IDS, height_key(height)) or b""

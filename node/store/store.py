@@ -334,6 +334,11 @@ class Store:
         with self._environment.peek() as peek:
             return history.find_journal(peek, account, before, limit)
 
+    def journal_rows(self, height: int) -> tuple[bytes, ...]:
+        """Return all journal rows of a block in the order in which they were posted."""
+        with self._environment.read() as txn:
+            return history.load_journal_rows(txn, height)
+
     # --- the state
 
     @contextmanager

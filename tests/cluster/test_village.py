@@ -1,0 +1,41 @@
+"""Time travel on real nodes: all of them agree what time it is, also one that was started anew."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.cluster.local import LocalNet
+from tests.cluster.real_cluster import assert_same_chain, coop, coopd, wait_equal, wait_ready
+
+pytestmark = pytest.mark.cluster
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(params=["--raft", "--bft"])
+def village(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalNet]:
+    home = tmp_path / "ln"
+    coopd("localnet", "up", "--detach", "--port", "28000", request.param, home=home)
+    try:
+        yield LocalNet.open(home)
+    finally:
+        LocalNet.open(home).stop()
+
+
+def test_all_nodes_agree_what_time_it_is(village: LocalNet) -> None:
+    began_ms = max(status.time_ms for status in wait_equal(village))
+    coopd("localnet", "pause", "n2", home=village.home)
+    refused = coopd("localnet", "advance", "30d", home=village.home, check=False)
+    assert refused.returncode and "n2 is paused" in refused.stderr
+    coopd("localnet", "resume", "n2", home=village.home)
+    coopd("localnet", "advance", "30d", home=village.home)
+    times = {status.time_ms for status in wait_equal(village)}
+    assert len(times) == 1 and times.pop() >= began_ms + 30 * DAY_MS
+    coopd("localnet", "restart", "n2", home=village.home)
+    wait_ready(village, "n2")
+    coop("--as", "ada", "--yes", "pay", "bo", "25", home=village.member_home)
+    for status in wait_equal(village):
+        assert status.time_ms >= began_ms + 30 * DAY_MS
+        assert any("the clock was moved" in warning for warning in status.warnings)
+    assert_same_chain(village, {})

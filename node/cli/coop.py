@@ -17,6 +17,7 @@ from node.cli.board import multisig_app, treasury_app
 from node.cli.calls import call_contract, query_contract
 from node.cli.cash import cash_app, escrow_app, order_app, show_statement
 from node.cli.epoch_chain import EpochChain, Fork, Seal
+from node.cli.explain import explain_transaction
 from node.cli.member_home import Connection, MemberHome
 from node.cli.member_session import session
 from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
@@ -65,6 +66,7 @@ app.command(attest_member, name="attest")
 app.command(show_member, name="member")
 app.command(show_statement, name="statement")
 app.command(export_statement, name="export")
+app.command(explain_transaction, name="explain")
 for command_name, command in vote_commands.items():
     app.command(command, name=command_name)
 

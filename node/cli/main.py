@@ -260,6 +260,21 @@ def db_check(*, books: bool = False) -> None:
         raise SystemExit(Exit.REFUSED)
 
 
+@app.command(name="export")
+def export_command(form: str, /, *, out: Path, from_day: str = "", to_day: str = "") -> None:
+    """Write the journal of the whole books to a file, from a stopped or running node.
+
+    Args:
+        form: csv or beancount. A statement of one account, as camt.053 too: coop export.
+        out: File to write.
+        from_day: First day, such as 2026-07-01.
+        to_day: Last day.
+    """
+    from node.cli.export import export_books
+
+    export_books(load(session.home).store_path, form, out, from_day, to_day)
+
+
 @config_app.command(name="show")
 def config_show() -> None:
     """Show the settings in force."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from node.cli.explain import describe
 from node.cluster.founding import demo_address
 from protocol.addresses import HRP_TEST, format_address
 from tests.node.job_chain import make_job_chain
@@ -56,6 +57,15 @@ def test_runs_of_jobs_are_explained_with_their_program_and_grant(gateway: Caller
     assert call["authority"] == f"grant 1, used by {ADA}"
     (leg,) = told["legs"]
     assert (leg["debit"], leg["credit"], leg["amount"]) == (f"{ADA}/2010/0", f"{BO}/2010/0", "100")
+
+
+def test_an_explanation_reads_as_lines(gateway: Caller) -> None:
+    (run,) = gateway.call("chain_getBlock", block=5)["jobs"]
+    text = "\n".join(describe(gateway.call("audit_explain", id=run), gateway))  # type: ignore[arg-type]
+    assert "result      failed in call 0" in text and "ledger.nonneg_credit: limit" in text
+    (tx_id,) = gateway.call("chain_getBlock", block=4)["transactions"]
+    text = "\n".join(describe(gateway.call("audit_explain", id=tx_id), gateway))  # type: ignore[arg-type]
+    assert "moved       0.07 CNY" in text and f"  debit     {BO}/2010/0, then 50,000.93" in text
 
 
 def test_what_is_no_longer_kept_is_left_open(gateway: Caller) -> None:

@@ -119,8 +119,9 @@ def _found_votes(hall: Assembly) -> None:
         set_policy(SPONSORED, sponsors=3),
         set_policy(SEALED, sealed=True, quiet=200),
     )
+    hall.gov((VOTING, 20, NONE, (ORDINARY, 5_000)))
     assert hall.propose(BOB, program(), ORDINARY) == PASSED
-    hall.vote(PASSED, *[(who, 1) for who in PEOPLE])
+    hall.vote(PASSED, *[(who, 1) for who in PEOPLE[1:]], (ALICE, 2))
     hall.run(seconds=1_000)
     assert hall.propose(ALICE, program(EVE), ORDINARY) == OPEN
     hall.vote(OPEN, *[(who, 1) for who in (BOB, CAROL, DAN)])
@@ -216,6 +217,7 @@ def _shares_cases(hall: Assembly) -> Cases:
         11: by(FAY, mine(11, FAY, 1)),
         12: by(CAROL, mine(12, CAROL, COOP)),
         13: Case(((SHARES, 13, NONE, (1,)),), (), "sched:shares"),
+        14: gov((SHARES, 14, NONE, (hall.numbers[ALICE],))),
     }
 
 
@@ -268,6 +270,8 @@ def _voting_cases() -> Cases:
         15: by(BOB, (VOTING, 15, 0, (BOB.address, OFFICE))),
         16: by(ALICE, rank(ALICE, OFFICE, 1, 2), after=100),
         17: by(ALICE, (VOTING, 17, 0, (ELECTION, 2))),
+        20: gov((VOTING, 20, NONE, (ORDINARY, 1_000))),
+        21: by(ALICE, (VOTING, 21, 0, (ALICE.address, PASSED))),
         18: by(ALICE, ask),
         19: by(ALICE, ask, (VOTING, 19, 0, (ALICE.address, new, wishes))),
     }

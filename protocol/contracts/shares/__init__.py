@@ -11,7 +11,8 @@ part of losses: when equity, reserves included, is less than share capital, a sh
 What is owed to the co-op comes first through pledges: a pledged share cannot be redeemed.
 
 *Source*: contracts.md 5.7. *Departs*: the redemption period counts from the newest purchase, not by lots; an
-applicant takes share capital back at par and at once, since it never was at risk; ragequit waits for voting.
+applicant takes share capital back at par and at once, since it never was at risk. Who leaves over a vote is
+paid ahead of the queue (`voting/leaving.py`).
 
 Read `records.py`, `methods.py` (buying), `queue.py` (leaving), `contract.py`.
 """

@@ -239,6 +239,16 @@ _LEAVING: Final = (
         queue.redeem_daily,
         "Pay what the limits allow, once a day while anybody waits; returns the shares redeemed.",
     ),
+    Method(
+        queue.REDEEM_ALL_METHOD,
+        "redeem_all",
+        (_MEMBER,),
+        COUNT,
+        (GOV,),
+        200,
+        queue.redeem_all,
+        "Pay all shares of a member at once, ahead of the queue and its cap; returns how many.",
+    ),
 )
 
 CONTRACT: Final = Contract(

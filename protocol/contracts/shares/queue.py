@@ -33,9 +33,11 @@ from protocol.contracts.shares.records import (
     ADDRESS_OF,
     BASIS_POINTS,
     BELOW_MINIMUM,
+    BY_MEMBER,
     CLASS,
     COUNT,
     COUNTER,
+    HOLDINGS,
     ID,
     NO_REQUEST,
     NOTHING,
@@ -71,6 +73,7 @@ CODE_REFUND: Final = 2312
 CODE_CLAIM: Final = 2314
 
 DAILY_METHOD: Final = 13
+REDEEM_ALL_METHOD: Final = 14
 DAILY_ITEMS: Final = 50
 """Requests that one day's run looks at."""
 
@@ -244,6 +247,32 @@ def _pay(ctx: Context, member: int, number: int, share: ClassRow, price: int, co
     if share[4]:
         set_shares_paid(ctx, member, record.shares_paid - count * par)
     ctx.emit(REDEEMED, member, number, count, price * count)
+
+
+def redeem_all(ctx: Context, member: int) -> Value:
+    """Pay all shares of a member that are not pledged, ahead of the queue; returns how many."""
+    view = ctx.view
+    waiting = [key for key, _ in REQUESTS.page(view, BY_MEMBER, member)]
+    total = 0
+    for key, holding in HOLDINGS.page_rows(view, member):
+        number = key[1]
+        assert type(number) is int
+        count = holding[1] - holding[3]
+        if not count:
+            continue
+        share = get_class(view, number)
+        price = compute_price(view, share)
+        if not price or not _is_solvent(view, share, price, count):
+            fail(SOLVENCY, "shares.solvency", 0, count)
+        for request_key in waiting:
+            if request_key[0] == number:
+                REQUESTS.delete(view, REQUESTS.key(*request_key))
+        put_holding(ctx, member, number, holding, (*holding[:4], count, holding[5]))
+        _pay(ctx, member, number, share, price, count)
+        total += count
+    if not total:
+        fail(NOTHING, "shares.redeem_all", 0, 0)
+    return total
 
 
 def _find_payee(view: View, member: int, record: Member, asset: int) -> bytes:

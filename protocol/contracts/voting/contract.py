@@ -5,10 +5,11 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.stored import PROGRAM, load_program
-from protocol.contracts.voting import ballots, elections, policies, priorities, proposals, weights
+from protocol.contracts.voting import ballots, elections, leaving, policies, priorities, proposals, weights
 from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
+    BASIS_POINTS,
     BY_STATE,
     CHOICE,
     COOLDOWN,
@@ -55,7 +56,7 @@ from protocol.contracts.voting.records import (
 )
 from protocol.elections.decision import count_missing_yes
 from protocol.elections.stv import CANDIDATES_MAX
-from protocol.params import QUERY_ITEMS_MAX
+from protocol.params import PAUSE_EXIT_SECONDS_MAX, QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Change, Contract, ErrorType, Invariant, Method, Owner, Query, Signed
 from protocol.vm.kinds import (
@@ -148,6 +149,11 @@ def _query_count(query: QueryContext, number: int) -> Value:
     stages = () if counted is None else counted.stages
     shown = tuple((int(s.action), s.candidate, s.votes, s.non_transferable, s.lost) for s in stages)
     return (0 if counted is None else counted.quota, elected, shown)
+
+
+def _query_leaving(query: QueryContext, number: int) -> Value:
+    row = leaving.LEAVING.get(query.view, leaving.LEAVING.key(number))
+    return None if row is None else row[1:]
 
 
 def _query_ranking(query: QueryContext, number: int) -> Value:
@@ -412,6 +418,34 @@ _RANKING: Final = (
     ),
 )
 
+_LEAVING: Final = (
+    Method(
+        20,
+        "set_retention",
+        (
+            _TYPE,
+            Field("retention_bp", BASIS_POINTS, "of members and of each class; 0: nobody leaves"),
+        ),
+        BOOL,
+        (GOV,),
+        40,
+        leaving.set_retention,
+        "Set how many may leave over decisions of a type before they fail by it.",
+        0,
+    ),
+    Method(
+        21,
+        "leave",
+        (_ACCOUNT, _PROPOSAL),
+        U8,
+        (Owner("account"),),
+        200,
+        proposals.leave,
+        "Leave over what has passed against one's vote, with all free shares; returns the proposal's state.",
+        PAUSE_EXIT_SECONDS_MAX,
+    ),
+)
+
 CONTRACT: Final = Contract(
     ID,
     "voting",
@@ -438,8 +472,11 @@ CONTRACT: Final = Contract(
         priorities.PRIORITIES,
         priorities.OPTIONS,
         priorities.SPREADS,
+        leaving.RETENTIONS,
+        leaving.LEAVING,
+        leaving.LEFT_SHARES,
     ),
-    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING),
+    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING),
     queries=(
         Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), _query_policy, "Return a policy."),
         Query(
@@ -464,6 +501,13 @@ CONTRACT: Final = Contract(
             ),
             _query_by_state,
             "List proposals in a state.",
+        ),
+        Query(
+            "leaving",
+            (_PROPOSAL,),
+            Maybe(Fields(leaving.LEAVING.fields)),
+            _query_leaving,
+            "Return how many may leave over a proposal, and how many have.",
         ),
         Query("program", (_PROPOSAL,), Maybe(PROGRAM), _query_program, "Return what would run."),
         Query(
@@ -550,6 +594,7 @@ CONTRACT: Final = Contract(
         proposals.RUN_FAILED,
         elections.STOOD,
         elections.ELECTED,
+        leaving.LEFT,
     ),
     errors=(
         ErrorType(NO_POLICY, "NO_POLICY", "There is no such type of proposals."),
@@ -574,6 +619,7 @@ CONTRACT: Final = Contract(
         ErrorType(elections.RANKING, "RANKING", "A paper names candidates of this election, each once."),
         ErrorType(elections.IN_OFFICE, "IN_OFFICE", "The seat is not vacant."),
         ErrorType(priorities.NO_PRIORITIES, "NO_PRIORITIES", "This proposal ranks no options."),
+        ErrorType(leaving.NO_LEAVING, "NO_LEAVING", "Nobody leaves over a proposal of this type."),
         ErrorType(priorities.CREDITS, "CREDITS", "More credits than a member has, or not on these options."),
     ),
     invariants=(

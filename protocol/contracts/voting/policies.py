@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts.voting.leaving import set_retention
 from protocol.contracts.voting.records import (
     COUNTER,
     ID,
@@ -56,7 +57,7 @@ def _check(ctx: Context, policy: Policy) -> None:
         fail(POLICY, "voting.method_once")
     for contract, method in policy.methods:
         found = ctx.registry.methods.get((contract, method))
-        if found is None or (contract == ID and found[1].run is not set_policy):
+        if found is None or (contract == ID and found[1].run not in (set_policy, set_retention)):
             fail(POLICY, "voting.method", contract, method)
     if policy.sealed and policy.early:
         fail(POLICY, "voting.sealed_or_early")

@@ -22,6 +22,7 @@ from protocol.contracts.voting.elections import (
     make_successor,
     open_election,
 )
+from protocol.contracts.voting.leaving import begin_leaving, freeze_terms, have_too_many_left
 from protocol.contracts.voting.priorities import open_priorities
 from protocol.contracts.voting.records import (
     ADDRESS_OF,
@@ -240,6 +241,7 @@ def _add(ctx: Context, proposal: Proposal, policy: Policy, program: bytes) -> in
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, running))
     FROZEN.put(view, FROZEN.key(number), pack(policy))
     put_proposal(view, number, proposal)
+    freeze_terms(view, number, proposal.type)
     if program:
         save_program(view, PROGRAMS, number, program)
     return number
@@ -378,6 +380,19 @@ def veto(ctx: Context, account: Address, number: int) -> Value:
         fail(STATE, "voting.veto", PASSED, proposal.state)
     _end(ctx, number, proposal, VETOED)
     return True
+
+
+def leave(ctx: Context, account: Address, number: int) -> Value:
+    """Leave the co-op over a decision, with all free shares; returns the state of the proposal."""
+    member, raw = begin_leaving(ctx, account, number)
+    if raw:
+        outcome = _run_as_coop(ctx, number, raw)
+        if outcome.code != Code.OK:
+            fail(outcome.code, "voting.leave", None, member)
+    proposal = get_proposal(ctx.view, number)
+    if have_too_many_left(ctx.view, number, proposal):
+        return _end(ctx, number, proposal, REJECTED)
+    return PASSED
 
 
 def _end(ctx: Context, number: int, proposal: Proposal, state: int) -> int:

@@ -96,7 +96,7 @@ def main() -> None:
         print(f"  order: to bring it about {sort:.2f}, to check it {order:.2f}")
         print(f"  decode {decode:.1f}; program typing {parse:.1f}; mempool admission {admit:.1f}")
         print(
-            f"  execute + receipt + pack {execute:.1f} us: {1_000_000 / execute:,.0f} programs a second and core "
+            f"  execute + receipt + pack {execute:.1f} us: {1_000_000 / execute:,.0f} programs a second "
             f"(goal 30,000); with decode {decode + execute:.1f} us (goal 10, < 33)"
         )
     call = (ASSETS, 7, 0, (people[0].address, people[1].address, COOP, 5, None))

@@ -243,6 +243,7 @@ def _treasury_cases() -> Cases:
         14: board(14, 1, after=500),
         15: board(15, COOP, YEAR, after=366 * DAY),
         16: Case(((TREASURY, 16, NONE, (2,)),), (), "sched:treasury", 3 * DAY),
+        17: by(ALICE, (TREASURY, 17, 0, (1,)), after=366 * DAY),
     }
 
 

@@ -1,11 +1,14 @@
 """The schema of shares: what a program can call, and what can be asked."""
 
+from collections.abc import Callable
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.members.records import MEMBER
+from protocol.contracts.ledger.accounts import account_key, get_account
+from protocol.contracts.members.records import MEMBER, TIES
 from protocol.contracts.shares import methods, queue
 from protocol.contracts.shares.records import (
+    ADDRESS_OF,
     BELOW_MINIMUM,
     BY_MEMBER,
     CLASS,
@@ -22,6 +25,7 @@ from protocol.contracts.shares.records import (
     NO_PLEDGE,
     NO_REQUEST,
     NOTHING,
+    PAYABLE,
     PLEDGES,
     QUEUE_JOBS,
     REDEEM_ITEMS_MAX,
@@ -37,6 +41,7 @@ from protocol.contracts.shares.records import (
     UNKNOWN_CLASS,
     YEARLY_CAP,
     YEARS,
+    HoldingRow,
 )
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
@@ -47,13 +52,23 @@ from protocol.vm.kinds import (
     ASSET,
     BOOL,
     POSITIVE,
+    U8,
     U16,
+    U32,
     U48,
     Field,
     Fields,
     Integer,
     Many,
     Maybe,
+)
+
+OBLIGATION, PLEDGE, INSTALMENT, REQUEST, WAIT, CLAIM = range(1, 7)
+_STEPS: Final[tuple[tuple[int, Callable[[HoldingRow], int]], ...]] = (
+    (PLEDGE, lambda row: row[3]),
+    (INSTALMENT, lambda row: row[2]),
+    (REQUEST, lambda row: row[1] - row[3] - row[4]),
+    (WAIT, lambda row: row[4]),
 )
 
 
@@ -92,6 +107,23 @@ def _query_position(query: QueryContext, number: int, request: int) -> Value:
 
 def _query_pledges(query: QueryContext, member: int) -> Value:
     return tuple([(*key[1:], row[1]) for key, row in PLEDGES.page_rows(query.view, member)])
+
+
+def _query_exit_plan(query: QueryContext, member: int) -> Value:
+    """List what keeps a member from leaving, in the order in which it is settled."""
+    view, plan = query.view, list[Value]()
+    for key, tie in TIES.page_rows(view, member):
+        if key[1] != ID:
+            plan.append((OBLIGATION, key[1], tie[1]))
+    holdings = HOLDINGS.page_rows(view, member)
+    for step, read in _STEPS:
+        plan += [(step, key[1], read(row)) for key, row in holdings if read(row)]
+    assets = dict.fromkeys([row[2] for _, row in CLASSES.page_rows(view)])
+    for asset in assets:
+        row = get_account(view, account_key(ADDRESS_OF, PAYABLE, asset, member))
+        if row is not None and row[5] > row[3]:
+            plan.append((CLAIM, asset, row[5] - row[3]))
+    return tuple(plan[:QUERY_ITEMS_MAX])
 
 
 def _query_year(query: QueryContext, number: int, year: int) -> Value:
@@ -290,6 +322,27 @@ CONTRACT: Final = Contract(
             Many(Fields((_CLASS, Field("keeper", ADDRESS), Field("shares", COUNT))), QUERY_ITEMS_MAX),
             _query_pledges,
             "List the pledged shares of a member.",
+        ),
+        Query(
+            "exit_plan",
+            (_MEMBER,),
+            Many(
+                Fields(
+                    (
+                        Field(
+                            "step",
+                            U8,
+                            "1 obligations elsewhere, 2 pledges, 3 instalments, 4 shares to request, "
+                            "5 shares that wait, 6 amounts to claim",
+                        ),
+                        Field("of", U32, "contract of step 1, class of 2 to 5, asset of 6"),
+                        Field("what", AMOUNT, "number of obligations or shares, else an amount"),
+                    )
+                ),
+                QUERY_ITEMS_MAX,
+            ),
+            _query_exit_plan,
+            "List what keeps a member from leaving, in the order in which it is settled.",
         ),
         Query(
             "year",

@@ -406,6 +406,16 @@ _SPENDING: Final = (
         spending.pay_due,
         "Pay what is due, by the chain itself; returns the state.",
     ),
+    Method(
+        17,
+        "lapse",
+        (_LINE,),
+        AMOUNT,
+        _ANYBODY,
+        40,
+        funds.lapse,
+        "Give back what a line of a past year has left, unless it carries over; returns it. For anybody.",
+    ),
 )
 
 CONTRACT: Final = Contract(

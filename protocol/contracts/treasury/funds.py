@@ -20,6 +20,7 @@ from protocol.contracts.treasury.records import (
     LINE,
     LINES,
     NO_SURPLUS,
+    NOTHING,
     RESTRICTED,
     SURPLUS,
     TERMS,
@@ -135,6 +136,22 @@ def change_line(ctx: Context, line: int, amount: int, deficit: bool) -> Value:
     _allot(view, row[1], get_fund(view, row[1]), amount - row[3], deficit)
     ctx.emit(ALLOTTED, line, amount)
     return amount
+
+
+def lapse(ctx: Context, line: int) -> Value:
+    """Give a fund back what a line of a past year, which does not carry over, has left; returns how much."""
+    view = ctx.view
+    row = get_line(view, line)
+    this_year = date_from_days(ctx.environment.day)[0]
+    if row[7] or row[6] >= this_year:
+        fail(TOO_EARLY, "treasury.line_year", None if row[7] else row[6] + 1, this_year)
+    left = row[3] - row[4] - row[5]
+    if not left:
+        fail(NOTHING, "treasury.lapse", 0, 0)
+    LINES.put(view, LINES.key(line), (*row[:3], row[3] - left, *row[4:]))
+    _allot(view, row[1], get_fund(view, row[1]), -left, False)
+    ctx.emit(ALLOTTED, line, row[3] - left)
+    return left
 
 
 def _allot(view: View, number: int, fund: FundRow, more: int, deficit: bool) -> None:

@@ -10,6 +10,7 @@ from protocol.codec import Value
 from protocol.contracts.ledger import accounts as ledger
 from protocol.contracts.ledger.books import find_balance, list_balances
 from protocol.contracts.members import records as m
+from protocol.contracts.members.standing import bind, unbind
 from protocol.contracts.shares import records as s
 from protocol.errors import Code, Rejected
 from protocol.params import AMOUNT_MAX, QUERY_ITEMS_MAX
@@ -433,3 +434,32 @@ def check_shares(coop: Coop) -> None:
         assert record.shares_paid == count * PAR and record.status != m.EXITED
         if record.status == m.ACTIVE and count:
             assert count - queued >= 2 or not queued
+
+
+# --- the plan of leaving
+
+
+def test_the_exit_plan_names_what_keeps_a_member_in_the_order_of_settling(coop: Coop) -> None:
+    assert coop.ask("shares", "exit_plan", 1) == ()
+    coop.do(ALICE, call(3, ALICE, 1, 5), call(4, ALICE, 1, 7))
+    coop.do(ALICE, call(6, ALICE, 1, 1, BOB.address), call(8, ALICE, 1, 2))
+    view = View(coop.state)
+    bind(view, 1, 31)
+    coop.state.apply(view.collect_writes())
+    plan = ((1, 31, 1), (2, 1, 1), (3, 1, 7), (4, 1, 2), (5, 1, 2))
+    assert coop.ask("shares", "exit_plan", 1) == plan
+    coop.do(ALICE, (MEMBERS, 13, 0, (ALICE.address,)))
+    assert coop.code(BOB, (MEMBERS, 14, 0, (1,))) == m.OBLIGED
+    view = View(coop.state)
+    unbind(view, 1, 31)
+    coop.state.apply(view.collect_writes())
+    free: Value = (0, ALICE.address, 2010, COOP, 0)
+    coop.do(BOB, (SHARES, 7, 0, (BOB.address, 1, 1, 1)))
+    coop.do(ALICE, call(5, ALICE, 1), call(8, ALICE, 1, 3))
+    coop.gov((LEDGER, 6, NONE, (free, ledger.FROZEN_IN)))
+    coop.do(BOB, redeem())
+    assert coop.ask("shares", "exit_plan", 1) == ((6, COOP, 5 * PAR),)
+    coop.gov((LEDGER, 7, NONE, (free, ledger.FROZEN_IN)))
+    coop.do(ALICE, call(12, ALICE, COOP))
+    assert coop.ask("shares", "exit_plan", 1) == ()
+    assert coop.do(BOB, (MEMBERS, 14, 0, (1,))) == (m.EXITED,)

@@ -433,3 +433,17 @@ def test_lines_stand_against_what_the_books_say(coop: Coop) -> None:
     coop.do(BOARD1, call(15, COOP, YEAR))
     actuals = coop.ask("treasury", "actuals", 1, 0)
     assert type(actuals) is tuple and actuals[0] == (1, "Roof", YEAR, 600, 0, 450, 150)
+
+
+def test_what_a_line_leaves_goes_back_unless_it_carries_over(coop: Coop) -> None:
+    coop.do(BOARD1, call(5, 1, "Wood", 100, YEAR, True, "", False))
+    coop.do(ALICE, request(50, BOB))
+    coop.do(T1, call(9, 1))
+    assert coop.code(CAROL, call(17, 1)) == t.TOO_EARLY
+    coop.run(seconds=365 * DAY - int(coop.time) % DAY - 2)
+    assert coop.code(CAROL, call(17, 1)) == t.TOO_EARLY  # the last second of the year
+    coop.run(seconds=2)
+    assert coop.do(CAROL, call(17, 1)) == (550,) and line(coop) == (50, 50, 0)
+    assert fund(coop) == (100, 950)
+    assert coop.code(CAROL, call(17, 1)) == t.NOTHING
+    assert coop.code(CAROL, call(17, 2)) == t.TOO_EARLY

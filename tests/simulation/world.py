@@ -12,7 +12,7 @@ from typing import assert_never
 
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind
-from protocol.chain.validators import EngineKind
+from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.consensus.effects import (
     Alarm,
     Broadcast,
@@ -34,6 +34,7 @@ from protocol.consensus.inputs import (
     BlockCommitted,
     HandOverAsked,
     Input,
+    OwnKey,
     Received,
     Start,
     TimerFired,
@@ -411,7 +412,12 @@ class World:
         next_record = self.plan.seals.get(block.height)
         time_ms = block.header.time_ms
         self._work_later(node)
-        self.step(node, BlockCommitted(block.height, block.id, time_ms, certificate, next_record))
+        own = None if next_record is None else self.take_key(node, next_record)
+        self.step(node, BlockCommitted(block.height, block.id, time_ms, certificate, next_record, own))
+
+    def take_key(self, node: Node, record: EpochRecord) -> OwnKey | None:
+        """Return the key that a node has in an epoch, if it is another one than before."""
+        return None
 
     def _work_later(self, node: Node) -> None:
         """Let a node hear of a transaction; Raft does not ask."""

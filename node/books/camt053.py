@@ -2,7 +2,7 @@
 
 Rules:
     1. What XML 1.0 cannot hold becomes U+FFFD; texts are cut to the length of their type.
-    2. A currency that is no ISO 4217 code is written XXX, with its symbol beside the account's name.
+    2. A currency that is no ISO 4217 code is written as `NO_CURRENCY`; its symbol is in the account's name.
     3. Amounts have at most 5 decimals (`ActiveOrHistoricCurrencyAndAmount`): other assets are refused.
 
 *Source*: ISO 20022 message definition report, Bank-to-Customer Cash Management, camt.053.001.08.
@@ -19,6 +19,8 @@ from protocol.errors import Code, Rejected
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 DECIMALS_MAX: Final = 5
+NO_CURRENCY: Final = 3 * "X"
+"""The code of ISO 4217 for what is no currency."""
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ISO_CURRENCY: Final = re.compile("[A-Z]{3}", re.ASCII)
 
@@ -34,7 +36,7 @@ def write_account(export: AccountExport, place: Place) -> str:
         raise Rejected(
             Code.LIMIT, f"camt.053 holds {DECIMALS_MAX} decimals, {asset.symbol} has {asset.decimals}"
         )
-    currency = asset.symbol if _ISO_CURRENCY.fullmatch(asset.symbol) else "XXX"
+    currency = asset.symbol if _ISO_CURRENCY.fullmatch(asset.symbol) else NO_CURRENCY
     made = _date_time(place, place.time)
     mark = f"{place.height}-{base64.b32encode(export.account[:10]).decode().lower()}"
     document = ET.Element("Document", xmlns=NAMESPACE)

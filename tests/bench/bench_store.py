@@ -86,6 +86,12 @@ def main(accounts: int, blocks: int) -> None:
     timed("served_block of 1,000, us", lambda n: store.served_block(1 + n % blocks), 20)
     with store.view() as view:
         timed("state get, us", lambda n: view.get(b"\0\1\1" + address(n * 7_919 % accounts)))
+    with store.view_at(0) as past:
+        assert past is not None
+        timed(
+            f"state get, {blocks} blocks back, us",
+            lambda n: past.get(b"\0\1\1" + address(n * 7_919 % accounts)),
+        )
     store.close()
     shutil.rmtree(folder)
 

@@ -174,7 +174,7 @@ def test_camt_holds_balances_and_entries_that_add_up(books: Books) -> None:
 def test_camt_of_other_assets(books: Books) -> None:
     export, place = hostile(books, symbol="RICE")
     root = ET.fromstring(camt053.write_account(export, place))
-    assert root.findtext(".//c:Acct/c:Ccy", None, NS) == "XXX"
+    assert root.findtext(".//c:Acct/c:Ccy", None, NS) == camt053.NO_CURRENCY
     assert (root.findtext(".//c:Acct/c:Nm", None, NS) or "").startswith("RICE ")
     fine = replace(place, assets={1: Asset("FINE", camt053.DECIMALS_MAX)})
     assert camt053.write_account(export, fine)

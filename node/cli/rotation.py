@@ -5,6 +5,7 @@ the council. From the seal on the running node signs with it by itself (`node/ke
 again after any failure: a key that was made and has signed nothing is taken up, not made a second time.
 """
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,10 +17,15 @@ from node.cli.terminal import Exit, Failure
 
 if TYPE_CHECKING:
     from node.cli.place import Place
+    from node.cli.rpc_client import RpcClient
     from node.config import Config
     from node.keychain import OwnKey
 
 SHOWN_DIGITS: Final = 16
+ASK_SECONDS: Final = 0.1
+LAG_SECONDS_MAX: Final = 15.0
+"""How long a node of this machine is waited for that has not heard of the newest blocks."""
+
 READY_LEFT_MIN: Final = 100
 """Whoever is ready for fewer blocks says so again, if its node is here."""
 
@@ -61,8 +67,8 @@ def validator_rotate(
         raise list_obstacles(answer, engine, [])[0]
     made = [(config, _take_fresh(config, answer)) for config in rotating]
     said = [say_ready(config, key) for config, key in made]
-    _renew_others(place, answer, rotating)
-    answer = client.call("chain_getMigration")
+    others = _renew_others(place, answer, rotating)
+    answer = _migration_at(client, max(one["height"] for one in (*said, *others)))
     removed = tuple(names[_node_key(config)]["operator"] for config in rotating)
     added = tuple(key.public_key.hex()[:SHOWN_DIGITS] for _, key in made)
     future = list_chosen(answer, added, removed)
@@ -114,14 +120,26 @@ def _take_fresh(config: "Config", answer: dict[str, Any]) -> "OwnKey":
     return waiting[-1] if waiting else keys.create()
 
 
-def _renew_others(place: "Place", answer: dict[str, Any], rotating: list["Config"]) -> None:
+def _migration_at(client: "RpcClient", height: int) -> dict[str, Any]:
+    """Ask a node that may lag behind those that took the transactions, when it has their blocks."""
+    until = time.monotonic() + LAG_SECONDS_MAX
+    while True:
+        answer: dict[str, Any] = client.call("chain_getMigration")
+        if answer["height"] >= height or time.monotonic() > until:
+            return answer
+        time.sleep(ASK_SECONDS)
+
+
+def _renew_others(place: "Place", answer: dict[str, Any], rotating: list["Config"]) -> list[dict[str, Any]]:
     """Let the other validators whose nodes are here say that they are ready, unless they did not long ago."""
     running = {one["nodeKey"]: one["consensusKey"] for one in answer["epoch"]["validators"]}
     left = {one["consensusKey"]: one["blocksLeft"] for one in answer["ready"]}
+    found = []
     for config in place.configs:
         key = running.get(_node_key(config))
         if key is not None and config not in rotating and left.get(key, 0) < READY_LEFT_MIN:
-            say_ready(config)
+            found.append(say_ready(config))
+    return found
 
 
 def _node_key(config: "Config") -> str:

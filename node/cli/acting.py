@@ -13,7 +13,7 @@ from node.cli.payments import build_transaction, compute_clock, read_time, send,
 from node.cli.proving import prove
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
-from node.cli.typed import Words
+from node.cli.typed import Words, words_of
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
 from node.rpc.values import AMOUNT_NAMES, camel, kind_json, plain_json
@@ -26,7 +26,7 @@ from protocol.contracts import REGISTRY
 from protocol.params import TX_GAS_MAX
 from protocol.types import Address
 from protocol.vm.contract import EventType
-from protocol.vm.kinds import Data, Kind, Maybe
+from protocol.vm.kinds import Data, Integer, Kind, Maybe
 from protocol.vm.program import TAG_LIST
 
 BOOKS: Final = "ledger"
@@ -213,7 +213,12 @@ def show_value(kind: Kind, value: Any, words: Words, asset_number: Value = None)
         return words.show_time(value)
     if isinstance(value, str) and value.startswith("0x"):
         return f"{value[:10]}..." if kind.name in DIGESTS else _show_bytes(value)
-    return f"{value:,}" if type(value) is int else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        word = words_of(kind).get(value) if isinstance(kind, Integer) else None
+        return word or f"{value:,}"
+    return str(value)
 
 
 def name_of(address: Address) -> str:

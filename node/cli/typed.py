@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,14 +27,30 @@ from protocol.contracts import REGISTRY
 from protocol.errors import Rejected
 from protocol.types import Address
 from protocol.vm.contract import Contract, Method
-from protocol.vm.kinds import Anything, Data, Field, Fields, Flag, Integer, Kind, Many, Maybe
+from protocol.vm.kinds import (
+    U8,
+    U16,
+    U32,
+    U48,
+    U63,
+    Anything,
+    Data,
+    Field,
+    Fields,
+    Flag,
+    Integer,
+    Kind,
+    Many,
+    Maybe,
+)
 from protocol.vm.program import NO_ACTOR, literal
 
 NOTHING: Final = "-"
 FILE_BYTES_MAX: Final = 1 << 30
 UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+PLAIN_KINDS: Final = (U8, U16, U32, U48, U63)
 _SPAN: Final = re.compile(r"(\+?)([0-9]{1,9})([smhdw])", re.ASCII)
-_WORDS: Final = re.compile(r"([0-9]+) ([a-z][a-z ]*)")
+_WORDS: Final = re.compile(r"(?:^|, )([0-9]+) ([A-Za-z][A-Za-z ]*)")
 _YES: Final = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -116,8 +133,8 @@ class Words:
 
     def _read(self, field: Field, text: str, known: dict[str, Value]) -> Value:
         match field.kind:
-            case Integer():
-                return self._integer(field, text, known)
+            case Integer() as kind:
+                return self._integer(field, kind, text, known)
             case Flag():
                 return _YES.get(text.lower())
             case Data(name="address"):
@@ -139,8 +156,7 @@ class Words:
             case _:
                 return text
 
-    def _integer(self, field: Field, text: str, known: dict[str, Value]) -> int:
-        kind = field.kind
+    def _integer(self, field: Field, kind: Integer, text: str, known: dict[str, Value]) -> int:
         if kind.name in AMOUNT_NAMES:
             asset = self.asset(known.get("asset"))
             return 0 if text == "0" else parse_amount(text, asset.decimals, asset.symbol)
@@ -156,7 +172,7 @@ class Words:
             contract = known.get("contract")
             name = f"{REGISTRY.by_id[contract].name}.{text}" if isinstance(contract, int) else f"{text}."
             return find_method(name)[1].id if isinstance(contract, int) else find_contract(text).id
-        words = {word.strip(): int(number) for number, word in _WORDS.findall(field.doc)}
+        words = {word: number for number, word in (_read_words(field.doc) or words_of(kind)).items()}
         if text in words:
             return words[text]
         raise ValueError("a whole number" if not words else f"one of {', '.join(words)}")
@@ -204,6 +220,24 @@ class Words:
                 number = int(item["asset"])
                 self._assets[number] = Asset(number, str(item["symbol"]), int(item["decimals"]))
         return self._assets
+
+
+@cache
+def words_of(kind: Integer) -> dict[int, str]:
+    """Return what the numbers of a kind mean, as the contracts say; nothing for plain numbers."""
+    if kind in PLAIN_KINDS:
+        return {}
+    fields: list[Field] = []
+    for contract in REGISTRY.contracts:
+        fields += [field for table in contract.tables for field in table.fields]
+        fields += [field for method in contract.methods for field in method.arguments]
+    found = [words for f in fields if f.kind == kind and (words := _read_words(f.doc))]
+    return found[0] if found and all(words == found[0] for words in found) else {}
+
+
+def _read_words(doc: str) -> dict[int, str]:
+    found = _WORDS.findall(doc)
+    return {int(number): word.strip() for number, word in found} if len(found) > 1 else {}
 
 
 def pin_program(calls: tuple[Value, ...]) -> bytes:

@@ -71,6 +71,7 @@ def field_of(method: str, name: str) -> Field:
         ("registry.pause", "contract", "assets", 16),
         ("voting.vote", "choice", "abstain", 3),
         ("sched.create", "unit", "months", 3),
+        ("members.apply", "kind", "group", 3),
         ("multisig.reveal", "policy", '[1, [[0, "0x02ab", 1]]]', (1, ((0, b"\x02\xab", 1),))),
         ("assets.transfer_many", "payments", "[]", None),
     ],

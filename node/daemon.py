@@ -35,8 +35,8 @@ from node.net.links import Links
 from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offences, Rate
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
-from node.retirement import Retirement
 from node.plugin.loading import install_plugins
+from node.retirement import Retirement
 from node.scrubber import Scrubber
 from node.signer import Signer
 from node.snapshot.folder import SnapshotFolder
@@ -53,7 +53,7 @@ from protocol.chain.certificate import Certificate
 from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.engine import Consensus
-from protocol.consensus.inputs import HandOverAsked, Released, Start, WorkWaiting
+from protocol.consensus.inputs import HandOverAsked, Released, Start
 from protocol.consensus.safety import SafetyRecord, decode_safety
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
@@ -333,7 +333,7 @@ class Daemon:
     def _on_pending(self) -> None:
         """Tell those who make blocks, and those who wait for one, that there is work."""
         self.builder.wake()
-        self.driver.feed(WorkWaiting())
+        self.driver.note_work()
 
     def _on_gossip(self, data: bytes) -> None:
         try:

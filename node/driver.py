@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, Protocol, assert_never
 
 import trio
@@ -98,6 +99,9 @@ LATE_SECONDS: Final = 0.02
 
 GRACE_SECONDS: Final = 0.01
 """Time for what has arrived meanwhile to be read before such a timer counts."""
+
+WORK_LOOKED_AT_MAX: Final = 8
+"""Waiting transactions, each of another payer, that are looked at to see whether a block is due."""
 
 VOTE_CHANNEL_BYTES_MAX: Final = 64 * 1024
 
@@ -190,6 +194,7 @@ class Driver:
         self.blocks_committed = 0
         self.txs_committed = 0
         self.last_commit_ms = 0
+        self._work_told_at: Height | None = None
         self.is_disk_low = False
         self._proposed_at = 0.0
         self._alarmed_at = -math.inf
@@ -599,8 +604,19 @@ class Driver:
         self.last_commit_ms = round((trio.current_time() - self._proposed_at) * 1_000)
         head = self._executor.head
         self.feed(BlockCommitted(head.height, head.block_id, head.time_ms, certificate, following, own))
-        if len(self._mempool) or len(self.evidence):
+        self.note_work()
+
+    def note_work(self) -> None:
+        """Tell consensus, once a height, that something waits which could stand in the next block."""
+        height = self._executor.head.height
+        if self._work_told_at != height and self._has_work():
+            self._work_told_at = height
             self.feed(WorkWaiting())
+
+    def _has_work(self) -> bool:
+        """Look at the first that wait. What cannot run yet may wait for ever: no proposer is late."""
+        waiting = islice(self._mempool.next_of_payers(), WORK_LOOKED_AT_MAX)
+        return bool(len(self.evidence)) or any(self._executor.can_run(signed) for signed in waiting)
 
     def _take_key(self, following: EpochRecord) -> OwnKey | None:
         """Let another key be ours from the next height on, if one stands in the epoch that follows."""

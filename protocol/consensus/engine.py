@@ -172,7 +172,7 @@ class Consensus:
             case HandOverAsked():
                 return engine.ask_hand_over()
             case WorkWaiting():
-                return engine.wake() if isinstance(engine, Bft) else []
+                return engine.wake()
             case _:
                 assert_never(event)
 

@@ -130,9 +130,10 @@ class HandOverAsked:
 class WorkWaiting:
     """Something waits to be put into a block, here and soon everywhere.
 
-    BFT: the wait for a proposal begins; on an idle chain nobody is late, and rounds would pass for nothing.
-    To be told when the first transaction comes, and after a commit that leaves some over. Without it a
-    proposer that is gone is noticed only when even the heartbeat block is overdue.
+    The wait for a proposal begins; on an idle chain nobody is late: rounds of BFT would pass for nothing, and
+    leaders of Raft lose their office. To be told once a height when something comes that could stand in the
+    next block, or is left over by the last one. Without it a proposer of BFT that is gone is noticed only
+    when even the heartbeat block is overdue, and a leader of Raft that beats but makes no blocks, not at all.
     """
 
 

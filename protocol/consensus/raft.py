@@ -9,6 +9,8 @@ The protocol, where it departs from the Raft paper:
       one (epoch, height, term, block), so figure 8 of the paper cannot happen, every block gets a certificate
       of its own, and no empty block is needed after an election.
     - The election is signed too. A follower acknowledges nothing of a leader whose election it has not seen.
+    - Who leads and makes no block although something waits for one is left, as if it were silent: its beats
+      buy no more patience at this height (`_on_work_timer`). The paper knows leaders that crash only.
     - PreVote (thesis 9.6) keeps a node that was cut off from disturbing; CheckQuorum makes a cut-off leader
       step down.
 
@@ -63,7 +65,13 @@ from protocol.consensus.office import Office
 from protocol.consensus.pledges import NO_TERM, Pledges
 from protocol.consensus.proposed import Proposed
 from protocol.consensus.safety import RaftSafety
-from protocol.consensus.timeouts import Timeouts, TimerKey, TimerKind, compute_jitter_ms
+from protocol.consensus.timeouts import (
+    WORK_PERIODS_MAX,
+    Timeouts,
+    TimerKey,
+    TimerKind,
+    compute_jitter_ms,
+)
 from protocol.consensus.timers import Timers
 from protocol.consensus.trust import Trust
 from protocol.consensus.votes import GrantSet, is_decision, is_elected
@@ -86,7 +94,9 @@ class Raft:
 
     __slots__ = (
         "_course",
+        "_expected_term",
         "_grants",
+        "_has_work",
         "_height",
         "_is_decided",
         "_key",
@@ -100,6 +110,7 @@ class Raft:
         "_proposed",
         "_record",
         "_role",
+        "_shunned",
         "_timeouts",
         "_timers",
         "_trust",
@@ -129,6 +140,12 @@ class Raft:
         # This height.
         self._proposed = Proposed(record, height)
         self._is_decided = False
+
+        # A block is due: something waits for it. The timer for that runs for the leader of this term.
+        self._has_work = False
+        self._expected_term = NO_TERM
+        # Who brought none has no grant of ours before we have had our own turn to campaign.
+        self._shunned: int | None = None
 
         # This term.
         self._role = Role.FOLLOWER
@@ -214,6 +231,8 @@ class Raft:
                         self._beat()
                 case TimerKind.QUORUM:
                     self._on_quorum_timer()
+                case TimerKind.WORK:
+                    self._on_work_timer(key)
                 case _:
                     raise AssertionError(f"not a timer of Raft: {key.kind!r}")
         return self._take()
@@ -249,6 +268,7 @@ class Raft:
         self._proposed = Proposed(self._record, height)
         self._is_decided = False
         self._trust.begin_height()
+        self._has_work, self._expected_term = False, NO_TERM
         if self._role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
             # The claim is outdated; the timer that runs will ask again with the new height.
             self._role, self._grants = Role.FOLLOWER, None
@@ -257,6 +277,13 @@ class Raft:
             if is_turn and self._office.hand_over is HandOverState.NONE:
                 self._want_hand_over()
             self._propose_or_build()
+        return self._take()
+
+    def wake(self) -> list[Effect]:
+        """Take note that something waits for a block: who leads and brings none is left in the end."""
+        self._has_work = True
+        if self._leader is not None:
+            self._expect_block()
         return self._take()
 
     def ask_hand_over(self) -> list[Effect]:
@@ -307,7 +334,7 @@ class Raft:
         """Tell whether a candidate has at least what we have; help it along when it lags."""
         if claim.height < self._height:
             self._out.append(ServeDecided(sender, claim.height))
-        return self._pledges.is_worthy(claim)
+        return self._pledges.is_worthy(claim) and sender != self._shunned
 
     def _on_grant(self, grant: Grant) -> None:
         grants = self._grants
@@ -342,13 +369,39 @@ class Raft:
         self._grants = None
         self._lease = True
         self._set_timer(TimerKind.ELECTION, self._timeouts.election_ms_min)
+        self._expect_block()
 
     def _heed(self, leader: int) -> None:
         """Follow a leader of our term unless it proposed what we do not want."""
         if self._trust.has_patience(self.term):
             self._follow(leader)
 
+    def _expect_block(self) -> None:
+        """Begin to wait for a block of a leader, once a height and term, when something waits for it."""
+        if self._has_work and self._expected_term != self.term:
+            self._expected_term = self.term
+            self._set_timer(TimerKind.WORK, WORK_PERIODS_MAX * self._timeouts.election_ms_max)
+
+    def _on_work_timer(self, key: TimerKey) -> None:
+        """Give up a leader that made no block which we could check, as long as it makes none.
+
+        It may be silent on purpose, have a full disk, or send outlines that nobody can complete. Who is still
+        checking is slow itself. It is nobody's fault for certain, so nobody is accused; and one follower that
+        leaves alone, because it lags or knows more, gets no PreVote from those who still follow.
+        """
+        if (key.height, key.view) != (self._height, self.term) or self._role is Role.LEADER:
+            return
+        if self._is_decided or self._pledges.has_accepted:
+            return
+        if self._proposed.is_checking(self.term):
+            self._expected_term = NO_TERM
+            self._expect_block()
+        elif self._trust.doubt(self.term):
+            self._lease, self._shunned = False, self._leader
+            self._await_election()
+
     def _on_election_timer(self) -> None:
+        self._shunned = None
         if self._role is Role.LEADER:
             return
         if self._lease:

@@ -32,6 +32,8 @@ class TimerKind(IntEnum):
     """BFT: the wait for more precommits before the next round."""
     STATUS = 7
     """BFT: the next status, by which lost messages are found."""
+    WORK = 8
+    """Raft: the wait for a block while something waits to be put into one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ LOCAL: Final = Timeouts(50, 250, 500, 250, 200, 100, 100, 200, 1_000)
 
 WAN: Final = Timeouts(250, 1_250, 2_500, 1_000, 500, 500, 250, 1_000, 5_000)
 """Operators in different towns (consensus.md 2.5)."""
+
+WORK_PERIODS_MAX: Final = 4
+"""Longest election timeouts for which a Raft follower waits for a block while something could be in it: 2 s
+and 10 s. A leader that beats and makes none is not followed after that."""
 
 ROUND_MS_MAX: Final = 10_000
 """Timeouts grow by a step a round up to this; doubling ends in waits of an hour."""

@@ -66,6 +66,12 @@ class SmallChain:
         tx = build_transfer(self.genesis, demo_address(payer), demo_address(payee), CURRENCY_NUMBER, 1)
         return sign_transaction(self.genesis, replace(tx, valid_until=Seconds(until)), demo_key(payer))
 
+    def pay_at(self, payer: str, payee: str, sequence: int) -> SignedTransaction:
+        """Pay one minor unit at a place of the payer's first ordered lane."""
+        tx = build_transfer(self.genesis, demo_address(payer), demo_address(payee), CURRENCY_NUMBER, 1)
+        tx = replace(tx, lane=0, sequence=sequence)
+        return sign_transaction(self.genesis, tx, demo_key(payer))
+
     def forge(self, payer: str, payee: str) -> SignedTransaction:
         """Return a payment under the signature of another one: of the right key, and void."""
         right, other = self.pay(payer, payee, 1), self.pay(payer, payee, 2)

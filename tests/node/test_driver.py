@@ -52,6 +52,7 @@ from protocol.consensus.inputs import (
     Start,
     TimerFired,
     Verdict,
+    WorkWaiting,
 )
 from protocol.consensus.messages import (
     Beat,
@@ -246,6 +247,23 @@ async def test_a_height_is_committed_once_whoever_brings_it(
     await stage.until(lambda: not nursery.child_tasks)
     assert stage.committed == [1] and stage.driver.blocks_committed == 1
     assert [type(event) for event in stage.waiting()] == [BlockCommitted]
+
+
+def test_consensus_hears_once_a_height_of_what_could_be_in_a_block(tmp_path: Path) -> None:
+    stage = make_stage(tmp_path, 3)
+    stage.driver.note_work()
+    gap = stage.chain.pay_at("ada", "bo", sequence=9)
+    stage.mempool.add(gap, gap.tx.actors[0], 1)
+    stage.driver.note_work()
+    assert stage.waiting() == [], "nothing, and then what cannot run yet"
+    good = stage.chain.pay("cy", "bo", 1)
+    stage.mempool.add(good, good.tx.actors[0], 1)
+    for _ in range(3):
+        stage.driver.note_work()
+    assert stage.waiting() == [WorkWaiting()]
+    stage.chain.commit()
+    stage.driver.note_work()
+    assert stage.waiting() == [WorkWaiting()] * 2
 
 
 async def test_a_commit_takes_what_it_holds_out_of_the_mempool(tmp_path: Path, mock_clock: MockClock) -> None:

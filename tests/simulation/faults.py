@@ -32,6 +32,7 @@ class Faults:
         liars: nodes whose messages leave them changed (`liar.py`).
         unwelcome: of a check, to find a valid block unwelcome; later it is welcome.
         is_rushing: liars hear every message before it arrives anywhere, and are heard first.
+        mute: nodes that never build a block, also in calm, whatever office they hold.
         rotten: nodes whose disks lose bits when they crash.
         rot: of a crash of such a node, that a stored block is damaged; an eighth of it, the safety record.
     """
@@ -65,6 +66,7 @@ class Faults:
     liars: frozenset[int] = frozenset()
     unwelcome: float = 0.0
     is_rushing: bool = False
+    mute: frozenset[int] = frozenset()
     rotten: frozenset[int] = frozenset()
     rot: float = 0.0
 
@@ -91,7 +93,16 @@ def draw_faults(seed: int, random: Random, nodes: int | None = None, plan: Plan 
             faults = _draw_migration(random)
         case _:
             faults = _with_rot(random, _draw(random, nodes or random.choice((3, 3, 3, 5, 5, 1, 2, 4))))
-    return replace(faults, unwelcome=Random(f"wishes of {seed}").choice((0.0, 0.0, 0.1, 0.5)))
+    faults = replace(faults, unwelcome=Random(f"wishes of {seed}").choice((0.0, 0.0, 0.1, 0.5)))
+    return _with_mute(Random(f"silence of {seed}"), faults)
+
+
+def _with_mute(random: Random, faults: Faults) -> Faults:
+    """Let one node lead without ever making a block, where no other is bad: the others are a quorum."""
+    is_other_bad = faults.bad_builders or faults.twins or faults.silent or faults.liars or faults.rotten
+    if faults.nodes < 3 or len(faults.first) in (1, 2) or is_other_bad or random.random() < 0.8:
+        return faults
+    return replace(faults, mute=frozenset({random.randrange(faults.nodes)}))
 
 
 def _with_rot(random: Random, faults: Faults) -> Faults:

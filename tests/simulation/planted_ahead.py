@@ -5,6 +5,7 @@ The older ones, and the form of all, are in `planted.py`.
 
 from tests.simulation.planted import BFT, PROMISES, RAFT, T_BFT, T_ENGINE, T_RAFT, TRUST, Mutant
 
+T_MUTE = "tests/protocol/consensus/test_raft_mute.py::"
 T_EARLY = "tests/protocol/consensus/test_bft_early.py::"
 
 AHEAD = (
@@ -21,6 +22,27 @@ AHEAD = (
         "return term not in (self._refused_term, self._doubted_term)",
         "return term != self._refused_term",
         T_RAFT + "test_unwelcome_block_is_not_acknowledged_and_its_leader_makes_way",
+    ),
+    Mutant(
+        "raft-mute-leader-is-followed-for-ever",
+        RAFT,
+        "        elif self._trust.doubt(self.term):\n            self._lease, self._shunned",
+        "        elif False:\n            self._lease, self._shunned",
+        T_MUTE + "test_worlds_with_a_mute_leader_go_on",
+    ),
+    Mutant(
+        "raft-mute-leader-first-in-the-next-election",
+        RAFT,
+        " and sender != self._shunned",
+        "",
+        T_MUTE + "test_a_mute_leader_is_not_elected_again_before_the_others_had_their_turn",
+    ),
+    Mutant(
+        "raft-leader-left-over-a-block-under-execution",
+        RAFT,
+        "        if self._proposed.is_checking(self.term):\n            self._expected_term",
+        "        if False:\n            self._expected_term",
+        T_MUTE + "test_a_leader_is_not_left_for_a_block_that_is_here",
     ),
     Mutant(
         "nobody-is-called-to-lead",

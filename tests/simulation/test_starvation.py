@@ -45,7 +45,7 @@ def quiet(seed: int, plan: Plan) -> Faults:
         drawn, loss=min(drawn.loss, 0.05), never_build=0.0, crash=0.0, crash_step=0.0, pause=0.0, cut=0.0,
         cut_one_way=0.0, hand_over=0.0, bad_builders=nobody, bad_block=0.0, seals=0, with_codec=False,
         with_replay=False, twins=nobody, silent=nobody, liars=nobody, unwelcome=0.0, rotten=nobody, rot=0.0,
-        is_rushing=False,
+        is_rushing=False, mute=nobody,
     )  # fmt: skip
 
 

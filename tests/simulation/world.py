@@ -341,6 +341,9 @@ class World:
                 delay_ms = effect.delay_ms * (1_000_000 + node.clock_ppm) // 1_000_000
                 self._push(delay_ms, node, TimerFired(effect.key))
             case BuildBlock():
+                if node.index in self.faults.mute:
+                    self.counts["leader mute"] += 1
+                    return
                 node.build_wanted = effect
                 if self.is_calm or self.random.random() >= self.faults.never_build:
                     delay_ms = self.random.randint(*self.faults.build_ms)
@@ -420,9 +423,8 @@ class World:
         return None
 
     def _work_later(self, node: Node) -> None:
-        """Let a node hear of a transaction; Raft does not ask."""
-        is_bft = self.plan.record_of(len(node.chain) + 1).engine is EngineKind.BFT
-        if is_bft and (self.is_calm or self.random.random() >= self.faults.never_build):
+        """Let a node hear of a transaction."""
+        if self.is_calm or self.random.random() >= self.faults.never_build:
             self._push(self.random.randint(*self.faults.build_ms), node, WorkWaiting())
 
     # --- network

@@ -155,6 +155,10 @@ class Stage:
         if self.nodes[index].role is Role.FOLLOWER:
             self.fire(index)
 
+    def leaders(self) -> list[int]:
+        """Return who leads."""
+        return [node.index for node in self.nodes if node.role is Role.LEADER]
+
     def build(self, index: int) -> Block:
         """Let a builder answer what it was last asked."""
         node = self.nodes[index]

@@ -5,6 +5,11 @@ the hash of the program; the approval that meets the policy runs it at once, wit
 account, as a program of its own inside the approver's transaction: all of it or nothing. A run that fails
 leaves the program open for another try until it expires. When the policy changes, what is open becomes void.
 
+An account may have rules for a method: up to so much, another policy and a delay of its own; the first tier
+that is large enough counts. So "2 of 5 up to 10,000, above 3 of 5 and a day" is an account whose own policy
+asks for all five, and two tiers; its own policy changes them, and is what one envelope needs. A role that
+shall act with a delay only is given to such an account.
+
 A key of the policy is met by the account that this key alone controls, an account by itself, a role by any
 approver who holds it now. Spending limits are grants. This contract does not know what a program does.
 
@@ -41,6 +46,7 @@ from protocol.vm.execute import run_stored
 from protocol.vm.keys import KeyPart, data_key, uint_key
 from protocol.vm.kinds import (
     ADDRESS,
+    AMOUNT,
     BOOL,
     HASH,
     SECONDS,
@@ -54,6 +60,7 @@ from protocol.vm.kinds import (
     Many,
     Maybe,
 )
+from protocol.vm.program import Call, Template
 from protocol.vm.tables import SCHEMA, Index, Table
 from protocol.vm.view import Row, View
 
@@ -75,11 +82,18 @@ NOT_APPROVED: Final = 2107
 TERMS: Final = 2108
 NOT_READY: Final = 2109
 
+TIERS_MAX: Final = 4
+"""Rules of one account for one method."""
+
 PendingRow: TypeAlias = tuple[int, Address, Hash32, int, Address, tuple[Address, ...], int, int, int, int]
 """(schema, account, hash, policy version, proposer, approvals, created, expires, ready at, state)"""
 SettingsRow: TypeAlias = tuple[int, bool, bool, int]
 """(schema, veto, needs another, delay in seconds)"""
 CounterRow: TypeAlias = tuple[int, int]
+RuleRow: TypeAlias = tuple[int, int, int, Value]
+"""(schema, most, delay in seconds, policy)"""
+UnderRow: TypeAlias = tuple[int, int, int, int]
+"""(schema, contract, method, tier)"""
 Result: TypeAlias = tuple[int, int]
 
 PENDING: Final = Integer("pending", 1, (1 << 48) - 1)
@@ -129,6 +143,28 @@ SETTINGS: Final[Table[SettingsRow]] = Table(
     _SETTINGS_FIELDS,
     doc="What an account asks beside its policy.",
 )
+_RULE_FIELDS: Final = (
+    Field("most", AMOUNT, "sum of all amounts of the program"),
+    Field("delay", Integer("delay", 0, PENDING_DELAY_SECONDS_MAX), "seconds between policy met and run"),
+)
+_METHOD: Final = (Field("contract", U16), Field("method", U16))
+_TIER: Final = Field("tier", Integer("tier", 1, TIERS_MAX), "the first one that is large enough counts")
+RULES: Final[Table[RuleRow]] = Table(
+    ID,
+    6,
+    "rule",
+    (data_key("account", 20), uint_key("contract", 16), uint_key("method", 16), uint_key("tier", 8)),
+    (*_RULE_FIELDS, Field("policy", auth.POLICY)),
+    doc="What programs that call one method only need, instead of the account's own policy.",
+)
+UNDER_RULE: Final[Table[UnderRow]] = Table(
+    ID,
+    7,
+    "under_rule",
+    (uint_key("pending", 48),),
+    (*_METHOD, _TIER),
+    doc="By which rule a program is approved.",
+)
 COUNTER: Final[Table[CounterRow]] = Table(
     ID, 5, "counter", (), (Field("pendings", U48),), doc="Number of the newest pending program."
 )
@@ -175,6 +211,36 @@ def _get_policy(view: View, account: Address) -> tuple[Policy, int]:
     return policies.read_policy(kept[1]), row[1]
 
 
+def _find_rule(view: View, number: int, account: Address) -> RuleRow | None:
+    """Return the rule by which a program is approved, if not by the account's own policy."""
+    under = UNDER_RULE.get(view, UNDER_RULE.key(number))
+    return None if under is None else RULES.get(view, RULES.key(account, *under[1:]))
+
+
+def _match_rule(view: View, account: Address, template: Template) -> tuple[UnderRow, RuleRow] | None:
+    """Find the rule for a program that calls one method only, and says every amount."""
+    calls = [step for step in template.program if isinstance(step, Call)]
+    methods = dict.fromkeys([(step.contract.id, step.method.id) for step in calls])
+    if len(methods) != 1:
+        return None
+    amounts = [
+        value
+        for step in calls
+        for field, value in zip(step.method.arguments, step.arguments, strict=True)
+        if "amount" in field.kind.name
+    ]
+    whole = [value for value in amounts if type(value) is int]
+    if len(whole) != len(amounts):
+        return None
+    ((contract, method),) = methods
+    for key, row in RULES.page_rows(view, account, contract, method):
+        if sum(whole) <= row[1]:
+            tier = key[3]
+            assert type(tier) is int
+            return (SCHEMA, contract, method, tier), row
+    return None
+
+
 def _is_signer(ctx: Context, policy: Policy, address: Address) -> bool:
     for leaf in policy.leaves:
         match leaf:
@@ -214,14 +280,20 @@ def _check_signer(ctx: Context, policy: Policy, signer: Address) -> None:
 def _propose(ctx: Context, proposer: Address, account: Address, program: bytes, expires: int) -> Value:
     view, time = ctx.view, int(ctx.environment.time)
     policy, version = _get_policy(view, account)
+    template = read_template(ctx, program, 1)
+    matched = _match_rule(view, account, template)
+    if matched is not None:
+        policy = policies.read_policy(matched[1][3])
     _check_signer(ctx, policy, proposer)
-    if read_template(ctx, program, 1).parameters:
+    if template.parameters:
         fail(TERMS, "multisig.no_parameters")
     if not time < expires <= time + PENDING_SECONDS_MAX:
         fail(TERMS, "multisig.expires", PENDING_SECONDS_MAX, expires - time)
     counter = COUNTER.get(view, COUNTER.prefix)
     number = 1 if counter is None else counter[1] + 1
     COUNTER.put(view, COUNTER.prefix, (SCHEMA, number))
+    if matched is not None:
+        UNDER_RULE.put(view, UNDER_RULE.key(number), matched[0])
     digest = Hash32(crypto.sha256(program))
     save_program(view, PROGRAMS, number, program)
     ctx.emit(PROPOSED, number, account, proposer, digest)
@@ -289,6 +361,37 @@ def _configure(ctx: Context, account: Address, veto: bool, needs_another: bool, 
     return True
 
 
+def _set_rule(
+    ctx: Context,
+    account: Address,
+    contract: int,
+    method: int,
+    tier: int,
+    most: int,
+    delay: int,
+    policy: Value,
+) -> Value:
+    """Set or delete a tier; what is open becomes void, as when the policy changes."""
+    if ctx.grant:
+        fail(NOT_SIGNER, "multisig.signs_itself", None, account)
+    view, key = ctx.view, RULES.key(account, contract, method, tier)
+    kept = auth.POLICIES.get(view, auth.POLICIES.key(account))
+    if kept is None:
+        fail(POLICY_UNKNOWN, "multisig.policy", None, account)
+    if policy is None:
+        RULES.delete(view, key)
+    else:
+        if (contract, method) not in ctx.registry.methods:
+            fail(Code.UNKNOWN_METHOD, "multisig.method", None, method)
+        try:
+            policies.read_policy(policy)
+        except Rejected as rejected:
+            fail(rejected.code, "multisig.policy", None, rejected.detail)
+        RULES.put(view, key, (SCHEMA, most, delay, policy))
+    ctx.emit(auth.POLICY_SET, account, auth.replace_policy(view, account, kept[1]))
+    return True
+
+
 def _reveal(ctx: Context, account: Address, policy: Value) -> Value:
     try:
         policies.read_policy(policy)
@@ -317,7 +420,8 @@ def _find_open(ctx: Context, number: int) -> tuple[PendingRow, Policy | None]:
         return (*row[:9], VOID), None
     if ctx.environment.time > row[7]:
         return (*row[:9], EXPIRED), None
-    return row, policy
+    rule = _find_rule(ctx.view, number, row[1])
+    return row, policy if rule is None else policies.read_policy(rule[3])
 
 
 def _close(ctx: Context, number: int, row: PendingRow) -> Result:
@@ -341,7 +445,9 @@ def _proceed(ctx: Context, number: int, row: PendingRow, policy: Policy) -> Resu
     is_enough = _is_enough(ctx, row, policy)
     if is_enough and row[8] == 0:
         settings = SETTINGS.get(view, SETTINGS.key(row[1]))
-        ready_at = time + (0 if settings is None else settings[3])
+        rule = _find_rule(view, number, row[1])
+        delay = rule[2] if rule is not None else 0 if settings is None else settings[3]
+        ready_at = time + delay
         row = (*row[:8], ready_at, OPEN)
         ctx.emit(MET, number, row[1], ready_at)
     PENDINGS.put(view, PENDINGS.key(number), row)
@@ -400,6 +506,10 @@ def _query_settings(query: QueryContext, account: Address) -> Value:
     return (False, False, 0) if row is None else row[1:]
 
 
+def _query_rules(query: QueryContext, account: Address, contract: int, method: int) -> Value:
+    return tuple([(key[3], *row[1:]) for key, row in RULES.page_rows(query.view, account, contract, method)])
+
+
 _SIGNER: Final = Field("signer", ADDRESS)
 _NUMBER: Final = Field("pending", PENDING)
 _ACCOUNT: Final = Field("account", ADDRESS)
@@ -411,7 +521,7 @@ CONTRACT: Final = Contract(
     layer=2,
     version=1,
     doc="Programs that wait for the signers of an account.",
-    tables=(PENDINGS, PROGRAMS, SETTINGS, COUNTER),
+    tables=(PENDINGS, PROGRAMS, SETTINGS, COUNTER, RULES, UNDER_RULE),
     methods=(
         Method(
             1,
@@ -479,6 +589,22 @@ CONTRACT: Final = Contract(
             _reveal,
             "Show the policy that an address was made from, so that its signers are known.",
         ),
+        Method(
+            8,
+            "set_rule",
+            (
+                _ACCOUNT,
+                *_METHOD,
+                _TIER,
+                *_RULE_FIELDS,
+                Field("policy", Maybe(auth.POLICY), "nil: no such tier any more"),
+            ),
+            BOOL,
+            (Owner("account"),),
+            400,
+            _set_rule,
+            "Set what programs need that call one method only; open ones become void.",
+        ),
     ),
     queries=(
         Query(
@@ -502,6 +628,13 @@ CONTRACT: Final = Contract(
             Fields(_SETTINGS_FIELDS),
             _query_settings,
             "Return what an account asks beside its policy.",
+        ),
+        Query(
+            "rules",
+            (_ACCOUNT, *_METHOD),
+            Many(Fields((_TIER, *RULES.fields)), TIERS_MAX),
+            _query_rules,
+            "List the tiers of an account for a method.",
         ),
     ),
     events=(PROPOSED, APPROVED, REVOKED, CLOSED, RUN_FAILED, MET),

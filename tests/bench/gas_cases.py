@@ -224,6 +224,10 @@ def _multisig_cases(time: int) -> dict[int, Case]:
         5: Case(((MULTISIG, 5, 0, (CAROL.address, 1)),), (CAROL.address,)),
         6: Case(((MULTISIG, 6, 0, (CLUB.address, True, True, 9)),), (CLUB.address,)),
         7: Case(((MULTISIG, 7, 0, (SHY.address, shy)),)),
+        8: Case(
+            ((MULTISIG, 8, 0, (CLUB.address, ASSETS, 7, 1, 10, 60, tagged(TWO))),),
+            (CLUB.address,),
+        ),
     }
 
 

@@ -470,3 +470,75 @@ def test_a_program_runs_at_most_once_and_never_without_two_signers(
             assert STRANGER.address not in signed[number]
     executed = [n for n in range(1, proposed + 1) if state_of(world, n) == EXECUTED]
     assert balance(world, CLUB.address) == 1_000 - 100 * len(executed)
+
+
+# --- rules for a method
+
+ALL_THREE: Value = (3, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
+STRICT = compute_address(ALL_THREE)
+ANY: Value = (1, ((0, ALICE.key, 1), (0, BOB.key, 1), (0, CAROL.key, 1)))
+DAY = 24 * HOUR
+
+
+def set_rule(world: World, tier: int, most: int, delay: int, policy: Value) -> Any:
+    call = (MULTISIG, 8, 0, (STRICT, ASSETS, 7, tier, most, delay, tagged(policy)))
+    tx = world.tx(call, actors=(Person(PublicKey(b""), STRICT),), gas=200_000)
+    return world.sign(tx.tx, (0, ALICE.key), (0, BOB.key), (0, CAROL.key))
+
+
+def strict_world() -> World:
+    """All three for everything; one up to 10, two and a day up to 100, of what `assets.transfer` moves."""
+    world = world_of(ALL_THREE)
+    world.ok(set_rule(world, 1, 10, 0, ANY))
+    world.ok(set_rule(world, 2, 100, DAY, TWO_OF_THREE))
+    return world
+
+
+def spend(*amounts: int) -> bytes:
+    return stored(*[pay(amount, STRANGER, STRICT) for amount in amounts])
+
+
+@pytest.mark.parametrize(
+    ("amounts", "state"), [((10,), EXECUTED), ((4, 6), EXECUTED), ((11,), OPEN), ((5, 6), OPEN)]
+)
+def test_a_small_amount_needs_one_signer(amounts: tuple[int, ...], state: int) -> None:
+    world = strict_world()
+    assert result(world.ok(propose(world, spend(*amounts), account=STRICT))) == (1, state, 0)
+    assert balance(world, STRANGER.address) if state == EXECUTED else state_of(world) == OPEN
+
+
+def test_a_larger_one_needs_two_and_a_day() -> None:
+    world = strict_world()
+    raw = spend(100)
+    world.ok(propose(world, raw, account=STRICT, lasts=3 * DAY))
+    assert result(world.ok(approve(world, BOB, raw=raw))) == (OPEN, 0)
+    world.run(seconds=DAY - 2)
+    assert world.failed(simple(world, 5, ALICE)).code == multisig.NOT_READY
+    assert result(world.ok(simple(world, 5, ALICE))) == (EXECUTED, 0)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [spend(101), stored(pay(1, STRANGER, STRICT), (ASSETS, 8, 0, (STRICT, COOP, (0, (0, BOB.address, 1)))))],
+)
+def test_beyond_every_tier_and_with_other_calls_the_own_policy_counts(raw: bytes) -> None:
+    world = strict_world()
+    world.ok(propose(world, raw, account=STRICT))
+    assert result(world.ok(approve(world, BOB, raw=raw))) == (OPEN, 0)
+    assert result(world.ok(approve(world, CAROL, raw=raw))) == (EXECUTED, 0)
+
+
+def test_another_rule_voids_what_is_open_and_only_the_own_policy_sets_one() -> None:
+    world = strict_world()
+    raw = spend(100)
+    world.ok(propose(world, raw, account=STRICT))
+    world.ok(set_rule(world, 2, 100, 0, ANY))
+    assert result(world.ok(approve(world, BOB, raw=raw))) == (VOID, 0)
+    rules = world.ask("multisig", "rules", STRICT, ASSETS, 7)
+    assert rules == ((1, 10, 0, ANY), (2, 100, 0, ANY))
+    world.ok(set_rule(world, 1, 0, 0, None))
+    assert result(world.ok(propose(world, spend(100), account=STRICT))) == (2, EXECUTED, 0)
+    lone = world.tx((MULTISIG, 8, 0, (STRICT, ASSETS, 7, 1, 999, 0, tagged(ANY))))
+    assert world.failed(lone).code == Code.POLICY_UNMET
+    unmet: Value = (9, ((0, ALICE.key, 1),))
+    assert world.failed(set_rule(world, 1, 9, 0, unmet)).code == Code.MALFORMED

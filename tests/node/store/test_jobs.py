@@ -9,6 +9,8 @@ import pytest
 from node.cluster.founding import demo_address
 from node.executor import Ahead, Executor
 from node.job_proof import decode_job_proof, verify_run
+from node.snapshot.folder import SnapshotFolder
+from node.snapshot.making import create_snapshot, open_snapshot, restore_store
 from node.store.check import check_store
 from node.store.history import JOB_BIT
 from node.store.opening import found_store
@@ -107,6 +109,27 @@ def test_a_node_that_catches_up_has_the_same_rows(chain: SmallChain, tmp_path: P
 
     assert rows(store) == rows(chain.store) and len(rows(store)) == 3
     assert check_store(store).is_sound
+    store.close()
+
+
+def test_a_node_that_begins_with_a_snapshot_has_the_runs_above_it(chain: SmallChain, tmp_path: Path) -> None:
+    folder = SnapshotFolder(tmp_path / "snapshots")
+    create_snapshot(chain.store, folder, 4)
+    restore_store(open_snapshot(folder, 4, chain.genesis), folder, tmp_path / "new")
+    store = Store.open(tmp_path / "new")
+    executor = Executor(store)
+    for height in (5, 6):
+        data, certificate = chain.store.block_bytes(height), chain.store.certificate(height)
+        assert data is not None and certificate is not None
+        block = decode_block(data, lambda raw: decode_signed(raw, chain.genesis_hash))
+        prepared = executor.check(block)
+        executor.write([(prepared, certificate)])
+        executor.advance(prepared)
+    for height in (4, 5, 6):
+        assert store.run_receipts(height) == (chain.store.run_receipts(height) if height > 4 else ())
+        assert store.run_proof(height) == (chain.store.run_proof(height) if height > 4 else None)
+    assert store.receipt(chain.store.run_ids(4)[0]) is None
+    assert check_store(store, books=True).is_sound and store.oldest_state() == 4
     store.close()
 
 

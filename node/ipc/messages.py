@@ -90,8 +90,8 @@ class Admin:
 
     Args:
         command: `handover` (lay down the lead), `shutdown`, `log` (argument: level); on chains of development
-            `cut` (arguments: the node keys in hex whose frames are dropped in both directions; none heals) and
-            `clock` (argument: by how many milliseconds the clock shall be ahead; never less than before).
+            `cut` (arguments: the node keys in hex whose frames are dropped in both directions; none heals)
+            and `clock` (argument: by how many milliseconds the clock shall be ahead; never less than before).
     """
 
     command: str

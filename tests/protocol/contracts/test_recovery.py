@@ -58,8 +58,9 @@ def waiting(coop: Coop) -> Value:
 def test_two_of_three_friends_give_the_account_a_new_key_after_seven_days(coop: Coop) -> None:
     ready_at = begin(coop)
     assert ready_at == int(coop.time) - 1 + r.DELAY_SECONDS
-    coop.run(seconds=ready_at - int(coop.time))
-    assert waiting(coop) is not None
+    coop.run(seconds=ready_at - int(coop.time) - 1)
+    assert coop.code(BOB, call(6, ALICE.address)) == r.TOO_EARLY
+    assert waiting(coop) is not None and coop.time == ready_at
     coop.run(seconds=1)
     assert waiting(coop) is None
     account = coop.ask("auth", "account", ALICE.address)

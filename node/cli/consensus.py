@@ -342,9 +342,11 @@ def migrate_dry_run(
     """
     from node.cli.place import find_place
 
-    answer = find_place().client().call("chain_getMigration")
+    client = find_place().client()
+    answer = client.call("chain_getMigration")
     chosen = list_chosen(answer, add, remove)
     obstacles = list_obstacles(answer, engine, chosen)
+    obstacles += list_suspended(client.call("chain_getEvidence"), chosen)
     ready = {one["consensusKey"]: one for one in answer["ready"]}
     rows = [{**one, **ready.get(one["consensusKey"], {})} for one in chosen]
     seal = answer["height"] + 1 + answer["delayBlocks"]
@@ -502,6 +504,26 @@ def list_obstacles(answer: dict[str, Any], engine: str, chosen: list[dict[str, A
                     f"{', '.join(said['engines'])}.",
                     f"upgrade the node of {one['operator']}, then there: coopd validator ready",
                     "registry.engine_unsupported",
+                )
+            )
+    return found
+
+
+def list_suspended(evidence: dict[str, Any], chosen: list[dict[str, Any]]) -> list[Failure]:
+    """List who of the chosen can be in no next epoch for what it is convicted of: by name, key or node."""
+    names = ("operator", "consensusKey", "nodeKey")
+    found = []
+    for one in chosen:
+        deeds = [item for item in evidence["items"] if item["lifted"] is None]
+        deed = next((item for item in deeds if any(item[name] == one[name] for name in names)), None)
+        if deed is not None:
+            found.append(
+                Failure(
+                    f"Nothing was decided: {one['operator']} is suspended.",
+                    f"rule: nobody against whom evidence stands; {deed['operator']} is convicted of a "
+                    f"{deed['kind'].replace('_', ' ')} at block {deed['height']:,}.",
+                    f"see: coopd validator evidence; lift it: coopd validator lift {deed['operator']}",
+                    "registry.suspended",
                 )
             )
     return found

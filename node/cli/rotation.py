@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from node.cli.consensus import decide, list_chosen, list_obstacles, own_keys, say_ready
+from node.cli.consensus import decide, list_chosen, list_obstacles, list_suspended, own_keys, say_ready
 from node.cli.session import session
 from node.cli.terminal import Exit, Failure
 
@@ -73,6 +73,7 @@ def validator_rotate(
     added = tuple(key.public_key.hex()[:SHOWN_DIGITS] for _, key in made)
     future = list_chosen(answer, added, removed)
     obstacles = list_obstacles(answer, engine, future)
+    obstacles += list_suspended(client.call("chain_getEvidence"), future)
     words = " ".join([f"--remove {name} --add {digits}" for name, digits in zip(removed, added, strict=True)])
     shown: dict[str, Any] = {"keys": said, "decided": None, "reasons": [one.why for one in obstacles]}
     lines = [f"{one['operator']} is ready under the key {one['consensusKey'][2:]}" for one in said]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.consensus import choose_validators
+from node.cli.consensus import choose_validators, list_suspended
 from node.cli.terminal import Failure
 
 
@@ -95,3 +95,23 @@ def test_who_stays_must_be_ready_too() -> None:
     assert (
         refused.value.what == "Nothing was decided: n2 is not ready." and "never said so" in refused.value.why
     )
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "node", "lifted", "is_barred"),
+    [
+        ("n2", "0xff", "0xff", None, True),
+        ("other", "same", "0xff", None, True),
+        ("other", "0xff", "same", None, True),
+        ("n2", "same", "same", 9, False),
+        ("other", "0xff", "0xff", None, False),
+    ],
+)
+def test_whoever_is_suspended_is_told_before(
+    operator: str, key: str, node: str, lifted: int | None, is_barred: bool
+) -> None:
+    chosen = {"operator": "n2", "consensusKey": "same", "nodeKey": "same"}
+    deed = {"operator": operator, "consensusKey": key, "nodeKey": node, "lifted": lifted}
+    evidence = {"items": [{**deed, "kind": "duplicate_vote", "height": 7}]}
+    found = list_suspended(evidence, [chosen])
+    assert [failure.label for failure in found] == ["registry.suspended"] * is_barred

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from node.cli.consensus import consensus_app, validator_app
+from node.cli.contract import contract_app
 from node.cli.gateway_child import GatewayChild, start_gateway
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
@@ -33,6 +34,7 @@ for group in (
     consensus_app,
     validator_app,
     params_app,
+    contract_app,
     snapshot_app,
     localnet_app,
     load_app,

@@ -244,7 +244,7 @@ CONTRACT: Final = contract(
     methods=(
         OPEN,
         Method(
-            2, "join", (MEMBER, CIRCLE), U8, (Owner("member"),), 200, _join, "Take a seat; returns its place."
+            2, "join", (MEMBER, CIRCLE), U8, (Owner("member"),), 400, _join, "Take a seat; returns its place."
         ),
         Method(
             3,
@@ -252,11 +252,11 @@ CONTRACT: Final = contract(
             (MEMBER, CIRCLE),
             U8,
             (Owner("member"),),
-            200,
+            400,
             _pay,
             "Pay this round; returns its number.",
         ),
-        Method(PAY_OUT, "pay_out", (CIRCLE,), POSITIVE, CALLERS, 200, _pay_out, "Pay the pot of this round."),
+        Method(PAY_OUT, "pay_out", (CIRCLE,), POSITIVE, CALLERS, 400, _pay_out, "Pay the pot of this round."),
     ),
     queries=(
         QUERY_CIRCLE,

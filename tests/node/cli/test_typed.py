@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_sent(
 
 def test_the_account_that_acts_need_not_be_typed(words: Words) -> None:
     short = words.read_call("assets.transfer", ["bo", "CNY", "25"], ADA)
-    full = words.read_call("assets.transfer", ["ada", "bo", "CNY", "25", "-"], None)
+    full = words.read_call("assets.transfer", ["ada", "bo", "CNY", "25", "-"], BO)
     assert short == full == (16, 7, 0, (ADA, BO, 1, 2_500, None))
 
 

@@ -8,12 +8,14 @@ from node.cluster.scenarios import SCENARIOS, VILLAGE
 from node.cluster.village import (
     BOARD,
     CAP,
+    CASHIER_START,
     CURRENCY,
     NAMES,
     POLICIES,
     SHARES,
     STAFF,
     TREASURERS,
+    VAULT,
     YUAN,
     board_policy,
     make_village,
@@ -52,6 +54,10 @@ def test_the_books_balance_at_the_founding(state: MemoryState) -> None:
     classes = dict(report[7])  # type: ignore[arg-type]
     assert classes[1010] + classes[1020] == report[0], "all that is owned lies with the bank or the cashiers"
     assert classes[3010] == len(NAMES) * SHARES * 100 * YUAN
+    floats = [
+        ask(state, "assets", "cashier", demo_address(name), CURRENCY) for name in (VAULT, "till", "desk")
+    ]
+    assert [row[5] for row in floats] == [0, CASHIER_START, CASHIER_START]  # type: ignore[index]
     ada, loader = demo_address("ada"), load_openings(LOADERS)[-1]
     assert ask(state, "assets", "balance", ada, CURRENCY) == (50_000 * YUAN, 50_000 * YUAN, 0, 0)
     assert ask(state, "assets", "balance", loader[0], CURRENCY) == (

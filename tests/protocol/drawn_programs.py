@@ -9,6 +9,7 @@ gas case, a program that once succeeded, of which some arguments are drawn again
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ HASHES: Final = (HASH, HASH, bytes(32), sha256(b"another"))
 KEPT_MAX: Final = 24
 """Numbers remembered of each kind: the newest, so that what programs name mostly exists."""
 CASES_EVERY: Final = 16
+OPENING_CASES: Final = 16
 GAS: Final = (400_000, 400_000, 400_000, 60_000, 3_000)
 
 Actor = Address | tuple[Address, int] | None
@@ -119,11 +121,24 @@ class Drawer:
         sponsor = random.choice(TOWNSPEOPLE).address if random.random() < 0.02 else None
         return Draft(tuple(calls), checks, is_gov, random.choice(GAS), sponsor)
 
+    def opening(self) -> list[tuple[Draft, int]]:
+        """Draw some cases as they are, each with the seconds to wait for it: what a new town is ready for."""
+        self.draft()
+        chosen = sorted(self._random.sample(self._cases, OPENING_CASES), key=lambda case: case.after)
+        waits = [max(1, case.after - before.after) for before, case in pairwise([chosen[0], *chosen])]
+        drafts = []
+        for case in chosen:
+            calls: list[Drawn] = []
+            self._add_calls(case, 0.0, calls)
+            drafts.append(Draft(tuple(calls), (), case.system == "gov", GAS[0], None))
+        return list(zip(drafts, waits, strict=True))
+
     def _add_case(self, calls: list[Drawn]) -> None:
         """Add the calls of a case, with references shifted and some arguments drawn again."""
+        self._add_calls(self._random.choice(self._cases), self._random.choice((0.0, 0.1, 0.3)), calls)
+
+    def _add_calls(self, case: Case, rate: float, calls: list[Drawn]) -> None:
         random, before = self._random, len(calls)
-        case = random.choice(self._cases)
-        rate = random.choice((0.0, 0.1, 0.3))
         for call in case.calls:
             if type(call) is not tuple or call[0] == 0:
                 continue
@@ -229,9 +244,9 @@ class Drawer:
         if name == "hash":
             pending: Any = town.ask("multisig", "pending", self._number("pending", 1, 1 << 20))
             return sha256(PAY_OUT) if pending is None else pending[2]
-        if name == "job" and random.random() < 0.5:
-            jobs: Any = town.ask("sched", "by_owner", random.choice(PEOPLE).address)
-            return random.choice(jobs) if jobs else 1
+        if method in ("retry", "cancel") and contract == 3 and random.random() < 0.9:
+            jobs: Any = town.ask("sched", "by_owner", PEOPLE[0].address)
+            return PEOPLE[0].address if name == "owner" else random.choice(jobs) if jobs else 1
         if name == "commitment" and contract == 22:
             proposal, member = self._number("proposal", 1, 99), self._number("member", 0, 99)
             return compute_commitment(proposal, member, 1, SECRET)

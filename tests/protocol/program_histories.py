@@ -103,16 +103,20 @@ class History:
             AssertionError: a rule does not hold.
         """
         report = self.report
+        for draft, seconds in self._drawer.opening()[:programs]:
+            self._run([draft], seconds)
         while report.programs < programs:
             self._step(min(BLOCK_PROGRAMS, programs - report.programs))
         report.roots.append(self.town.replay())
         return report
 
     def _step(self, count: int) -> None:
-        """Draw programs, run those of the board, then a block of the rest."""
-        random, town, report = self.random, self.town, self.report
-        seconds = random.choice(self._pauses)
-        drafts = [self._drawer.draft() for _ in range(random.randint(1, count))]
+        """Draw programs and run them: those of the board, then a block of the rest."""
+        drafts = [self._drawer.draft() for _ in range(self.random.randint(1, count))]
+        self._run(drafts, self.random.choice(self._pauses))
+
+    def _run(self, drafts: list[Draft], seconds: int) -> None:
+        town, report = self.town, self.report
         report.programs += len(drafts)
         for draft in drafts:
             for contract, number, _, _ in draft.calls:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol import transition
+from protocol import admission
 from protocol.contracts.ledger import holds, legs
 from protocol.vm.view import Mark, View
 from tests.protocol.program_histories import History, Report, list_seeds, run_history
@@ -74,7 +74,7 @@ def _growing(honest: Any) -> Callable[..., int]:
         (legs, "add_totals", _careless, "a total is not its accounts' sum"),
         (holds, "_release_pending", lambda _: lambda *_: None, "what is pending is not what is held"),
         (View, "rewind", _forgetful, "left a trace|an aborted program wrote|a journal is not"),
-        (transition, "compute_envelope_gas", _growing, "simulation differs|a replay differs"),
+        (admission, "compute_envelope_gas", _growing, "simulation differs|a replay differs"),
     ],
 )
 def test_a_broken_rule_is_seen(

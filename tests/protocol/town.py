@@ -14,6 +14,7 @@ from protocol.contracts import REGISTRY, auth, sched
 from protocol.contracts.assets.records import AUDITOR
 from protocol.contracts.conduct import CONVICTIONS
 from protocol.contracts.ledger.accounts import CUSTODY
+from protocol.contracts.members.records import BOARD
 from protocol.contracts.policies import list_keys, read_policy
 from protocol.contracts.registry.records import COUNCIL
 from protocol.crypto import sha256
@@ -34,15 +35,29 @@ from tests.bench.gas_cases import (
     NORTH,
     PAY_OUT,
     PINS,
+    RECOVERY,
     REGISTER,
     SCHED,
+    SHY,
     TWO,
     account,
     propose,
     tagged,
 )
 from tests.protocol.contracts.test_elections import Assembly
-from tests.protocol.ledger_world import ALICE, ASSETS, AUTH, BOB, COOP, LEDGER, NONE, STRANGER, person
+from tests.protocol.ledger_world import (
+    ALICE,
+    ASSETS,
+    AUTH,
+    BOB,
+    CAROL,
+    COOP,
+    LEDGER,
+    NONE,
+    STRANGER,
+    TILL,
+    person,
+)
 
 QUOTA_GAS_PER_DAY = 20_000_000
 """The most that the parameter allows: here nobody stands still for want of gas."""
@@ -167,13 +182,16 @@ def found_town() -> Town:
     town.gov((REGISTER, 6, NONE, ("quota_gas_per_day", QUOTA_GAS_PER_DAY, 0)))
     town.gov(
         *[(AUTH, 4, NONE, (ALICE.address, role)) for role in (COUNCIL, sched.SCHEDULER)],
-        *[(AUTH, 1, NONE, (who.address,)) for who in (CLUB, NODE, NORTH, BANK, *NEWCOMERS)],
+        *[(AUTH, 1, NONE, (who.address,)) for who in (CLUB, SHY, NODE, NORTH, BANK, *NEWCOMERS)],
+        *[(AUTH, 4, NONE, (who.address, BOARD)) for who in (BOB, CAROL)],
         (AUTH, 4, NONE, (DAN.address, AUDITOR)),
         (LEDGER, 1, NONE, (account(ALICE, CUSTODY), None)),
         (ASSETS, 9, NONE, (BANK.address, COOP, 5)),
     )
     town.ok(*[town.cash_in(who, 10_000) for who in (ALICE, BOB, CLUB)])
     town.ok(town.tx((MULTISIG, 7, 0, (CLUB.address, tagged(TWO)))))
+    lost = (RECOVERY, 3, 0, (TILL.address, tagged(TWO), bytes(32)))
+    town.ok(town.tx(lost, actors=(BOB,)))
     slow = town.tx((MULTISIG, 6, 0, (CLUB.address, True, False, 2)), actors=(CLUB,))
     town.ok(town.sign(slow.tx, (0, ALICE.key), (0, BOB.key)))
     for _ in range(2):

@@ -130,6 +130,7 @@ async def get_statement(call: Call, params: StatementParams) -> StatementForm:
     low, high = _find_stretch(call, account, record.sequence, params)
     first = max(low, params.first)
     rows = _load(call, account, first, min(high, first + params.limit - 1))
+    _check_begin(call, first, high, rows)
     following = rows[-1][0].sequence + 1 if rows else high + 1
     opening = rows[0][0].balance - rows[0][0].signed if rows else _balance_before(call, account, first)
     asset = place.asset(params.asset)
@@ -161,7 +162,9 @@ async def export(call: Call, params: ExportParams) -> ExportForm:
     low, high = _find_stretch(call, account, record.sequence, params)
     if high - low >= EXPORT_ROWS_MAX:
         raise RpcFailure("rpc.too_large", asked=high - low + 1, unit="rows", limit=EXPORT_ROWS_MAX)
-    postings = [posting for posting, _ in _load(call, account, low, high)]
+    rows = _load(call, account, low, high)
+    _check_begin(call, low, high, rows)
+    postings = [posting for posting, _ in rows]
     opening = postings[0].balance - postings[0].signed if postings else _balance_before(call, account, low)
     text = write(AccountExport(account, opening, postings), place)
     return ExportForm(height, params.format, len(postings), text)
@@ -211,6 +214,16 @@ def _load(call: Call, account: bytes, first: int, last: int) -> list[tuple[Posti
         for row in reversed(found)
         if row.sequence >= first
     ]
+
+
+def _check_begin(call: Call, first: int, last: int, rows: list[tuple[Posting, bytes]]) -> None:
+    """Refuse a stretch whose first rows lie below the snapshot that this node began with.
+
+    Raises:
+        RpcFailure: chain.pruned.
+    """
+    if first <= last and (not rows or rows[0][0].sequence > first):
+        raise RpcFailure("chain.pruned", asked=0, oldest=call.store.base() + 1)
 
 
 def _balance_before(call: Call, account: bytes, sequence: int) -> int:

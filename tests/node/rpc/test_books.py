@@ -16,6 +16,9 @@ from node.cli.epoch_chain import EpochChain
 from node.cli.statements import fetch_statement
 from node.cluster.founding import CURRENCY_NUMBER, demo_address
 from node.rpc.methods import books
+from node.snapshot.folder import SnapshotFolder
+from node.snapshot.making import create_snapshot, open_snapshot, restore_store
+from node.store.store import Store
 from protocol.addresses import HRP_TEST, format_address
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key
 from protocol.errors import Code, Rejected
@@ -128,6 +131,24 @@ def test_an_export_has_a_limit_that_is_told(gateway: Caller, monkeypatch: pytest
     monkeypatch.setattr(books, "EXPORT_ROWS_MAX", total - 1)
     refused = gateway.call("audit_export", format="csv", address=ADA)
     assert refused["code"] == -32003 and str(total) in refused["data"]["why"]
+
+
+def test_a_node_that_began_with_a_snapshot_says_that_it_lacks_the_beginning(
+    gateway: Caller, tmp_path: Path
+) -> None:
+    chain, folder = gateway.chain, SnapshotFolder(tmp_path / "snapshots")
+    create_snapshot(chain.store, folder, 5)
+    restore_store(open_snapshot(folder, 5, chain.genesis), folder, tmp_path / "new")
+    whole, gateway.service.store = gateway.service.store, Store.open(tmp_path / "new")
+    try:
+        for method, more in (("member_getStatement", {}), ("audit_export", {"format": "csv"})):
+            refused = gateway.call(method, address=ADA, **more)
+            assert refused["code"] == 1002 and refused["data"]["params"]["oldest"] == 6
+        total = gateway.call("ledger_accounts", owner=ADA)["value"][0]["sequence"]
+        assert gateway.call("member_getStatement", address=ADA, first=total + 1)["rows"] == []
+    finally:
+        gateway.service.store.close()
+        gateway.service.store = whole
 
 
 def test_a_state_that_is_not_kept_is_told_with_the_oldest_that_is(gateway: Caller) -> None:

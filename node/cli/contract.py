@@ -92,13 +92,40 @@ def contract_decide(number: int, version: int, /, *, from_height: int = 0, board
     )
 
 
+@contract_app.command(name="cancel")
+def contract_cancel(number: int, /, *, board: Path | None = None) -> None:
+    """Cancel a decided version of a contract before it is in force, with the keys of the council.
+
+    Args:
+        number: Of the contract.
+        board: Folder of the council's keys.
+    """
+    from node.cli.council import load_council, send_as_council
+    from node.cli.place import find_place
+    from protocol.contracts.registry import contract as registry
+
+    place = find_place()
+    council = load_council(board or place.board)
+    session.terminal.confirm(
+        f"Cancel the decided version of contract {number}: sign as the council and send?"
+    )
+    arguments = (number,)
+    client, genesis = place.client(), place.genesis
+    receipt = send_as_council(client, genesis, council, registry.CONTRACT, "cancel_upgrade", arguments)
+    session.terminal.show(
+        {"id": receipt["id"], "height": receipt["height"], "cancelled": True},
+        f"Cancelled in block {receipt['height']:,}: contract {number} stays as it is.",
+    )
+
+
 @contract_app.command(name="installed")
 def contract_installed(number: int, version: int, /) -> None:
-    """Say, signed with the consensus key of each node here, that it has a version of a contract."""
+    """Say, signed with the node key of each node here, that it has a version of a contract."""
+    from node.cli.consensus import read_passphrase
     from node.cli.council import send_call
     from node.cli.payments import sign_transaction
     from node.cli.place import client_of, find_place
-    from node.config import CONSENSUS_KEY
+    from node.config import NODE_KEY
     from node.wallet.keyring import Keyring
     from protocol.contracts.policies import address_of_key
     from protocol.contracts.registry import contract as registry
@@ -107,9 +134,7 @@ def contract_installed(number: int, version: int, /) -> None:
     genesis = place.genesis
     for config in place.configs:
         fingerprint, _ = _find(config.plugins, number, version)
-        ring = Keyring(config.keys_path)
-        sealed = ring.entry(CONSENSUS_KEY).encrypted
-        key = ring.load(CONSENSUS_KEY, session.terminal.secret("passphrase: ") if sealed else None)
+        key = Keyring(config.keys_path).load(NODE_KEY, read_passphrase(config))
         address = address_of_key(key.public_key)
         receipt = send_call(
             client_of(config),

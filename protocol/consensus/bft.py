@@ -270,6 +270,11 @@ class Bft:
             self._react()
         return self._take()
 
+    def hear_certificate(self, certificate: Certificate) -> list[Effect]:
+        """Take note of who signed a certificate of this epoch, which holds, wherever it came from."""
+        self._hear_certificates(certificate)
+        return self._take()
+
     def advance(self, height: Height, parent_id: BlockId) -> list[Effect]:
         """Go on to the next undecided height: the one below is final and stored. Locks end with theirs."""
         is_proposed = self._promises.has_early and height == self._height + 1
@@ -569,12 +574,11 @@ class Bft:
         if not is_decision(decided, self._record) or not self._heard.is_next(block):
             self._alarm(f"validator {sender} sent a decision that does not hold at height {self._height}")
             return
-        for vote in list_votes(certificate):
-            self._bear_witness(vote)
         self._decide(block, certificate)
 
     def _decide(self, block: Block, certificate: Certificate) -> None:
         self._is_decided = True
+        self._hear_certificates(block.last_certificate, certificate)
         self._out.append(CommitBlock(block, certificate))
 
     # --- the rest
@@ -583,6 +587,10 @@ class Bft:
         evidence = self._witness.hear(message)
         if evidence is not None:
             self._out.append(ReportEvidence(evidence))
+
+    def _hear_certificates(self, *certificates: Certificate | None) -> None:
+        for certificate in certificates:
+            self._out += map(ReportEvidence, self._witness.hear_certificate(certificate))
 
     def _set_timer(self, kind: TimerKind, delay_ms: int) -> None:
         self._out.append(self._timers.set(kind, self._height, self._view, delay_ms))

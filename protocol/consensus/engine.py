@@ -225,6 +225,10 @@ class Consensus:
         if event.height <= self._height:
             return []
         self._height, self._block_id = event.height, event.block_id
+        heard = [] if self._engine is None else self._engine.hear_certificate(event.certificate)
+        return heard + self._go_on(event)
+
+    def _go_on(self, event: BlockCommitted) -> list[Effect]:
         if event.next_record is not None:
             assert event.next_record.first_height == self.height, "the next epoch starts right after its seal"
             self._record, self._engine = event.next_record, None

@@ -259,6 +259,11 @@ class Raft:
             self._weigh(proposal)
         return self._take()
 
+    def hear_certificate(self, certificate: Certificate) -> list[Effect]:
+        """Take note of who signed a certificate of this epoch, which holds, wherever it came from."""
+        self._hear_certificates(certificate)
+        return self._take()
+
     def advance(self, height: Height, parent_id: BlockId) -> list[Effect]:
         """Go on to the next undecided height: the one below is final and stored."""
         self._height = height
@@ -599,6 +604,7 @@ class Raft:
     def _decide(self, block: Block, certificate: Certificate) -> None:
         self._is_decided = True
         self._proposed.put_away()
+        self._hear_certificates(block.last_certificate, certificate)
         self._out.append(CommitBlock(block, certificate))
 
     # --- the rest
@@ -625,6 +631,10 @@ class Raft:
                 pass
             case _:
                 assert_never(message)
+
+    def _hear_certificates(self, *certificates: Certificate | None) -> None:
+        for certificate in certificates:
+            self._out += map(ReportEvidence, self._witness.hear_certificate(certificate))
 
     def _persist(self) -> None:
         self._out.append(PersistSafety(self._pledges.make_record()))

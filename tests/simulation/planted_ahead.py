@@ -3,7 +3,18 @@
 The older ones, and the form of all, are in `planted.py`.
 """
 
-from tests.simulation.planted import BFT, PROMISES, RAFT, T_BFT, T_ENGINE, T_RAFT, TRUST, Mutant
+from tests.simulation.planted import (
+    BFT,
+    ENGINE,
+    PROMISES,
+    RAFT,
+    T_BFT,
+    T_CONVICTION,
+    T_ENGINE,
+    T_RAFT,
+    TRUST,
+    Mutant,
+)
 
 T_MUTE = "tests/protocol/consensus/test_raft_mute.py::"
 T_EARLY = "tests/protocol/consensus/test_bft_early.py::"
@@ -22,6 +33,27 @@ AHEAD = (
         "return term not in (self._refused_term, self._doubted_term)",
         "return term != self._refused_term",
         T_RAFT + "test_unwelcome_block_is_not_acknowledged_and_its_leader_makes_way",
+    ),
+    Mutant(
+        "certificates-of-sync-convict-nobody",
+        ENGINE,
+        "heard = [] if self._engine is None else self._engine.hear_certificate(event.certificate)",
+        "heard: list[Effect] = []",
+        T_CONVICTION + "test_a_certificate_from_anywhere_meets_what_was_heard_before",
+    ),
+    Mutant(
+        "raft-last-certificate-convicts-nobody",
+        RAFT,
+        "self._hear_certificates(block.last_certificate, certificate)",
+        "self._hear_certificates(certificate)",
+        T_CONVICTION + "test_a_certificate_from_anywhere_meets_what_was_heard_before",
+    ),
+    Mutant(
+        "bft-last-certificate-convicts-nobody",
+        BFT,
+        "self._hear_certificates(block.last_certificate, certificate)",
+        "self._hear_certificates(certificate)",
+        T_CONVICTION + "test_a_certificate_from_anywhere_meets_what_was_heard_before",
     ),
     Mutant(
         "raft-mute-leader-is-followed-for-ever",

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.chain.certificate import Vote, VoteKind
+from protocol.chain.certificate import Vote, VoteKind, certify
 from protocol.chain.claim import Claim
 from protocol.chain.conviction import convict
 from protocol.chain.evidence import EvidenceKind
+from protocol.chain.validators import EngineKind
 from protocol.consensus import conviction
 from protocol.consensus.conviction import STATEMENTS_KEPT, Witness
-from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest
+from protocol.consensus.inputs import BlockCommitted, Received
+from protocol.consensus.messages import Decided, Grant, Proposal, Signed, VoteRequest
 from protocol.types import BlockId, EpochNumber, Height, Signature, View
 from tests.protocol.consensus.stage import Stage
 from tests.simulation import ledger
@@ -104,3 +106,49 @@ def test_memory_is_bounded(between: int, found: bool) -> None:
     for height in range(between):
         witness.hear(replace(ACK, height=Height(10 + height)))
     assert (witness.hear(replace(ACK, block_id=B.id)) is not None) is found
+
+
+def test_two_certificates_of_one_place_convict_who_signed_both() -> None:
+    """And they are all that is needed: nobody has to hear the votes themselves."""
+    halves = [
+        certify(tuple(replace(ACK, block_id=block.id, validator=voter) for voter in voters))
+        for block, voters in ((A, (0, 1)), (B, (1, 2)))
+    ]
+    witness = Witness(RECORD)
+    assert witness.hear_certificate(halves[0]) == [] and witness.hear_certificate(None) == []
+    assert witness.hear_certificate(replace(halves[1], epoch=EpochNumber(1))) == []
+    [evidence] = witness.hear_certificate(halves[1])
+    assert evidence.kind is EvidenceKind.DUPLICATE_VOTE
+    assert evidence.accused == RECORD.validators[1].consensus_key
+
+
+@pytest.mark.parametrize("where", ["last certificate", "decided", "synced"])
+@pytest.mark.parametrize("engine", [EngineKind.RAFT, EngineKind.BFT])
+def test_a_certificate_from_anywhere_meets_what_was_heard_before(where: str, engine: EngineKind) -> None:
+    stage = Stage(4, engines=(engine,))
+    node, record = stage.nodes[0], stage.plan.records[0]
+    kind = VoteKind.ACK if engine is EngineKind.RAFT else VoteKind.PRECOMMIT
+    first = ledger.build(ORIGIN, stage.plan, View(1), record.validators[1].consensus_key, 5)
+    other = BlockId(b"o" * 32)
+    split = stage.sign(3, Vote(record.number, kind, Height(1), View(0), other, None, 3))
+    stage.step(node, Received(3, split, record.number))
+    votes = [Vote(record.number, kind, Height(1), View(0), first.id, None, voter) for voter in (1, 2, 3)]
+    proof = certify(tuple(stage.sign(vote.validator, vote) for vote in votes))
+    match where:
+        case "decided":
+            stage.step(node, Received(1, Decided(first, proof), record.number))
+        case "synced":
+            node.chain.append((first, proof))
+            stage.step(node, BlockCommitted(Height(1), first.id, first.header.time_ms, proof))
+        case _:
+            honest = certify(tuple(stage.sign(v.validator, v) for v in votes[:2]))
+            node.chain.append((first, proof))
+            stage.step(node, BlockCommitted(Height(1), first.id, first.header.time_ms, honest))
+            assert node.evidence == []
+            stage.oracle.on_commit(1, first, proof)
+            second = ledger.build(node.head, stage.plan, View(0), record.validators[1].consensus_key, 9)
+            more = [replace(vote, height=Height(2), block_id=second.id) for vote in votes]
+            signed = certify(tuple(stage.sign(vote.validator, vote) for vote in more))
+            stage.step(node, Received(1, Decided(second, signed), record.number))
+    [evidence] = node.evidence
+    assert evidence.accused == record.validators[3].consensus_key

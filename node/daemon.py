@@ -54,7 +54,7 @@ from protocol.chain.transaction import SignedTransaction
 from protocol.chain.validators import EpochRecord
 from protocol.consensus.engine import Consensus
 from protocol.consensus.inputs import HandOverAsked, Released, Start
-from protocol.consensus.safety import SafetyRecord, decode_safety
+from protocol.consensus.safety import SAFETY_VERSION, SafetyRecord, decode_safety, find_version
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
 from protocol.errors import Code, Rejected
@@ -249,6 +249,13 @@ class Daemon:
         try:
             return None if data is None else decode_safety(data, self.driver.decode_block)
         except Rejected as refusal:
+            if data is not None and find_version(data) not in (None, SAFETY_VERSION):
+                raise OperationError(
+                    "safety.other_version",
+                    "Node did not start: another version of this program wrote what this validator promised.",
+                    f"the record is of version {find_version(data)}, this program reads {SAFETY_VERSION}.",
+                    "run the version that wrote it until its epoch has ended, or give this one a new key.",
+                ) from refusal
             raise OperationError(
                 "safety.damaged",
                 "Node did not start: the record of what this validator promised cannot be read.",

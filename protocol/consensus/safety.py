@@ -148,6 +148,22 @@ def _seal(fields: tuple[Value, ...]) -> bytes:
     return content + crypto.sha256(content)
 
 
+def find_version(data: bytes) -> int | None:
+    """Return the version of the form of an undamaged record, older or newer ones too; None when damaged.
+
+    Every version begins with its number and ends with the checksum.
+    """
+    content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+    if crypto.sha256(content) != checksum:
+        return None
+    try:
+        value = codec.decode(content, SAFETY_BYTES_MAX)
+    except Rejected:
+        return None
+    version = value[0] if isinstance(value, tuple) and value else None
+    return version if type(version) is int else None
+
+
 def decode_safety(data: bytes, decode_block: Callable[[bytes], Block]) -> SafetyRecord:
     """Decode a safety record.
 

@@ -24,7 +24,7 @@ from node.store.environment import StorageBroken
 from node.store.opening import open_store
 from node.wallet.keyring import Keyring
 from node.wire import FrameKind, encode_batch
-from protocol import crypto
+from protocol import codec, crypto
 from protocol.chain.genesis import Genesis
 from protocol.chain.transaction import (
     SCHEME_ECDSA,
@@ -36,7 +36,7 @@ from protocol.chain.transaction import (
 )
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
 from protocol.codec import Value
-from protocol.consensus.safety import RaftSafety
+from protocol.consensus.safety import SAFETY_VERSION, RaftSafety
 from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.contracts.registry.records import COUNCIL
@@ -471,6 +471,17 @@ async def test_a_flipped_bit_in_the_safety_record_keeps_the_node_from_starting(
     with trio.fail_after(PATIENCE_SECONDS), pytest.raises(OperationError) as caught:
         await run_node(config)
     assert caught.value.slug == "safety.damaged" and is_free(config)
+
+
+async def test_a_safety_record_of_another_version_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = codec.encode((SAFETY_VERSION + 1, b"unknown here"))
+    monkeypatch.setattr("node.store.store.Store.load_safety", lambda _: newer + crypto.sha256(newer))
+    config = lone_node(tmp_path)
+    with trio.fail_after(PATIENCE_SECONDS), pytest.raises(OperationError) as caught:
+        await run_node(config)
+    assert caught.value.slug == "safety.other_version" and is_free(config)
 
 
 @pytest.mark.parametrize("bug", [AssertionError("broken"), KeyError("broken")])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from protocol import codec, crypto
 from protocol.chain.certificate import Vote, VoteKind, certify
 from protocol.chain.validators import EngineKind
 from protocol.consensus.bft import Bft
@@ -19,7 +20,7 @@ from protocol.consensus.engine import (
 from protocol.consensus.inputs import BlockCommitted, OwnKey, Received, Released, Start
 from protocol.consensus.messages import Beat, Decided, Grant, Proposal, Status, Step, VoteRequest
 from protocol.consensus.raft import Raft
-from protocol.consensus.safety import RaftSafety
+from protocol.consensus.safety import SAFETY_VERSION, RaftSafety, find_version
 from protocol.consensus.timeouts import LOCAL, TimerKind
 from protocol.types import BlockId, EpochNumber, Height, PublicKey, View
 from tests.protocol.consensus.stage import Stage
@@ -458,3 +459,15 @@ def test_status_moves_no_follower_but_in_term() -> None:
     stage = Stage(3)
     stage.receive(1, 0, Status(EpochNumber(0), Height(1), View(3), 0, Step.IDLE))
     assert stage.nodes[1].term == 3 and stage.nodes[1].role is Role.FOLLOWER
+
+
+def test_a_record_of_another_version_is_told_apart_from_a_damaged_one() -> None:
+    data = make_safety(6).encode()
+    assert find_version(data) == SAFETY_VERSION
+    newer = codec.encode((SAFETY_VERSION + 1, "of a form that nobody here knows"))
+    assert find_version(newer + crypto.sha256(newer)) == SAFETY_VERSION + 1
+    for at in range(0, len(data), 7):
+        assert find_version(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]) is None
+    for content in (b"", b"\x90", b"\xc1", codec.encode(("1",))):
+        assert find_version(content + crypto.sha256(content)) is None
+    assert find_version(b"") is None

@@ -1,8 +1,8 @@
 """Why the contract of a plugin cannot be taken out yet: what is under its address.
 
 Money comes first: it is paid out or moved by the contract's own methods, which are gone afterwards. A job
-that waits would fail; one in quarantine has. What records the contract keeps does not matter: they stay, and can
-be read. Who decides a retirement, and when it happens, is the registry's.
+that waits would fail; one in quarantine has. What records the contract keeps does not matter: they stay, and
+can be read. Who decides a retirement, and when it happens, is the registry's.
 
 *Source*: contracts.md 3.12.
 """

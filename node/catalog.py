@@ -434,7 +434,7 @@ OPERATION_NUMBERS: Final = {
     "sign_state.missing": 107, "sign_state.locked": 108, "sign_state.damaged": 109,
     "sign_state.other_key": 110, "sign_state.double_sign": 111, "sign_state.exists": 112,
     "sign_state.unwritable": 113, "sign_state.elsewhere": 114, "safety.damaged": 115,
-    "safety.other_version": 116,
+    "safety.other_version": 116, "sign_state.other_version": 117,
     "store.missing": 120, "store.exists": 121, "store.locked": 122, "store.newer": 123, "store.older": 124,
     "store.foreign": 125, "store.disk_low": 126, "store.map_full": 127, "store.broken": 128,
     "snapshot.missing": 190, "snapshot.damaged": 191, "snapshot.unavailable": 192, "snapshot.other": 193,

@@ -39,7 +39,9 @@ from protocol.params import INT64_MAX
 from protocol.types import EpochNumber, Hash32, Height, PublicKey, Signature, View
 
 SLOT_BYTES: Final = 4_096
-_MAGIC: Final = b"coopd-sign-state-1\0\0\0\0\0\0"
+_MAGIC_STEM: Final = b"coopd-sign-state-"
+_MAGIC: Final = _MAGIC_STEM + b"1\0\0\0\0\0\0"
+"""Ends with the version of the form."""
 _HEAD: Final = struct.Struct(">24sQ33sQ")
 _LAST: Final = struct.Struct(">IQQ32s")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -370,6 +372,15 @@ def _load(file: int, path: Path) -> _State:
     data = os.pread(file, 2 * SLOT_BYTES, 0)
     slots = [_decode(data[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
     states = [state for state in slots if state is not None]
+    # A flipped bit changes one copy: where both name the same other form, another version wrote them.
+    names = {data[at : at + len(_MAGIC)] for at in (0, SLOT_BYTES)}
+    if not states and len(names) == 1 and _MAGIC not in names and names.pop().startswith(_MAGIC_STEM):
+        raise OperationError(
+            "sign_state.other_version",
+            f"The signing record in {path} was written by another version of this program.",
+            "its form is not the one that this program reads.",
+            "run the version that wrote it, or give the validator a new key.",
+        )
     if not states:
         raise OperationError(
             "sign_state.damaged",

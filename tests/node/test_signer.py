@@ -107,6 +107,19 @@ def test_a_torn_write_leaves_what_was_given_out(path: Path) -> None:
         again.close()
 
 
+def test_a_file_of_another_version_is_not_called_damaged(path: Path) -> None:
+    data = path.read_bytes()
+    for both, slug in ((True, "sign_state.other_version"), (False, None)):
+        newer = data.replace(b"sign-state-1", b"sign-state-2", 2 if both else 1)
+        path.write_bytes(newer)
+        if slug is None:
+            Signer.open(path, SECRET).close()
+        else:
+            with pytest.raises(OperationError) as caught:
+                Signer.open(path, SECRET)
+            assert caught.value.slug == slug
+
+
 def test_a_damaged_file_is_refused(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[40] ^= 1

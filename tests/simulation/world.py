@@ -217,7 +217,7 @@ class World:
             elif faults.engines == (EngineKind.BFT,):
                 size = self.random.randint(4, len(everyone))
             else:
-                is_one_bad = faults.bad_builders or faults.rotten
+                is_one_bad = faults.bad_builders or faults.rotten or faults.mute
                 least = len(everyone) if is_one_bad else max(1, len(everyone) - 1)
                 size = self.random.randint(least, len(everyone))
             seals.append((height, self.random.sample(everyone, size)))

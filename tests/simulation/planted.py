@@ -594,8 +594,8 @@ MUTANTS = (
     Mutant(
         "safety-record-without-checksum",
         SAFETY,
-        "    if crypto.sha256(content) != checksum:\n",
-        "    if False:\n",
+        "content) != checksum:\n        raise Rejected(Code.MALFORMED",
+        'content) == b"":\n        raise Rejected(Code.MALFORMED',
         "sim all 60",
     ),
     Mutant(

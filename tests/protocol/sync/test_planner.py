@@ -349,8 +349,8 @@ class Adversary:
     def give(self, event: SyncInput) -> None:
         if isinstance(event, PeerStatus):
             self.claims[event.peer] = event.lowest, event.height
-        effects = self.planner.step(event)
-        for effect in effects:
+        applied: list[SyncInput] = []
+        for effect in self.planner.step(event):
             match effect:
                 case Request():
                     lowest, highest = self.claims[effect.peer]
@@ -363,12 +363,14 @@ class Adversary:
                         assert (block, certificate) == CHAIN[self.applied], "only the one true chain"
                         self.applied += 1
                     last = effect.blocks[-1][0]
-                    self.give(Applied(last.height, last.id, PLAN.seals.get(last.height)))
+                    applied.append(Applied(last.height, last.id, PLAN.seals.get(last.height)))
                 case PeerIsBad(peer, _) | PeerFails(peer):
                     assert peer not in self.honest
                     self.out.add(peer)
                     self.open = [request for request in self.open if request.peer != peer]
         assert len(self.planner._open) - len(self.planner._slow) <= RANGES_OPEN_MAX
+        for done in applied:  # after all effects of the step, as it takes a while
+            self.give(done)
 
     def answer(self, request: Request, height: int) -> None:
         right = tuple(CHAIN[:height][request.first - 1 : request.first - 1 + request.count])

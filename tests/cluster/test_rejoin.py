@@ -86,7 +86,7 @@ def signed_by(net: LocalNet, name: str, first: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("with_guard", [False, True])
+@pytest.mark.parametrize("with_guard", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_validator_that_lost_its_disk_comes_back_by_one_command(net: LocalNet, with_guard: bool) -> None:
     lost = net.node("n3")
     with Payers(net) as payers:

@@ -58,6 +58,7 @@ def key_files(net: LocalNet, name: str) -> list[str]:
     return sorted(path.name for folder in ("keys", "consensus") for path in (home / folder).glob("*.json"))
 
 
+@pytest.mark.slow
 def test_keys_change_under_load_twice_and_over_a_kill(net: LocalNet, tmp_path: Path) -> None:
     first = keys_on_chain(net)
     with Payers(net) as payers:

@@ -20,6 +20,7 @@ def test_killed_paused_and_cut_off_leaders_lose_nothing(tmp_path: Path) -> None:
     assert struck and struck <= {kind.value for kind in kinds}
 
 
+@pytest.mark.slow
 def test_the_chain_goes_to_bft_and_back_while_nodes_fall_and_a_clock_is_wrong(tmp_path: Path) -> None:
     kinds = (Kind.KILL_LEADER, Kind.ISOLATE_FOLLOWER, Kind.CLOCK_TOMORROW, Kind.LOSS)
     figures = run_and_keep(tmp_path / "ln", Course(6, 8, kinds=kinds, is_moving=True))

@@ -8,10 +8,11 @@ A row is a plain tuple `(schema version, field...)`, because that is what is che
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
+from protocol.codec import Value
 from protocol.params import QUERY_ITEMS_MAX, STATE_VALUE_BYTES_MAX
 from protocol.vm import gas
 from protocol.vm.keys import KeyField, KeyPart, check_layout, pack_key, table_prefix, unpack_key
@@ -24,6 +25,11 @@ SCHEMA: Final = 1
 """Schema version of every record so far; a record of an older one is upgraded when it is read."""
 
 INDEX_ROW: Final[Row] = (SCHEMA,)
+
+
+def pack_record(record: Any) -> tuple[Value, ...]:
+    """Return the row of a record that a contract reads as a dataclass, in the order of its fields."""
+    return (SCHEMA, *[getattr(record, known.name) for known in fields(record)])
 
 
 @dataclass(frozen=True, slots=True)

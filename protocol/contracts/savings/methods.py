@@ -42,7 +42,6 @@ from protocol.contracts.savings.records import (
     get_product,
     get_savings,
     ledger_key,
-    pack,
     pack_exact,
     put_savings,
     read_exact,
@@ -53,7 +52,7 @@ from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
 from protocol.vm.kinds import AMOUNT, Field
-from protocol.vm.tables import SCHEMA
+from protocol.vm.tables import SCHEMA, pack_record
 
 CODE_DEPOSIT: Final = 3010
 CODE_WITHDRAW: Final = 3012
@@ -101,7 +100,7 @@ def create_product(ctx: Context, rates: tuple[int, ...], *values: Value) -> Valu
     _, products, accounts = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
     number = products + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, accounts))
-    PRODUCTS.put(view, PRODUCTS.key(number), pack(product))
+    PRODUCTS.put(view, PRODUCTS.key(number), pack_record(product))
     TOTALS.put(view, TOTALS.key(number), (SCHEMA, (0,) * len(floors), pack_exact(0), environment.day, 0))
     set_rates(ctx, number, rates)
     midnight = (environment.day + 1) * SECONDS_PER_DAY - environment.utc_offset_seconds

@@ -3,10 +3,9 @@
 Knows no movement (`methods.py`, `exits.py`).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from protocol.codec import Value
 from protocol.contracts.ledger.accounts import account_key, get_account
 from protocol.contracts.members.records import MEMBER
 from protocol.elections.decision import WHOLE_BP
@@ -26,7 +25,7 @@ from protocol.vm.kinds import (
     Many,
     Text,
 )
-from protocol.vm.tables import SCHEMA, Index, Table
+from protocol.vm.tables import Index, Table, pack_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(30)
@@ -112,11 +111,6 @@ class Account:
     notice_day: int
     opened: int
     matures: int
-
-
-def pack(record: Product | Account) -> tuple[Value, ...]:
-    """Return the row of a record."""
-    return (SCHEMA, *[getattr(record, field.name) for field in fields(record)])
 
 
 def pack_exact(value: int) -> bytes:
@@ -260,7 +254,7 @@ def get_savings(view: View, number: int) -> Account:
 
 def put_savings(view: View, number: int, account: Account) -> None:
     """Write an account."""
-    ACCOUNTS.put(view, ACCOUNTS.key(number), pack(account))
+    ACCOUNTS.put(view, ACCOUNTS.key(number), pack_record(account))
 
 
 def ledger_key(number: int, product: Product) -> bytes:

@@ -27,6 +27,7 @@ from protocol.contracts.voting.records import (
     TALLIES,
     TOO_EARLY,
     VOTED,
+    YES,
     Policy,
     Proposal,
     get_frozen,
@@ -150,6 +151,22 @@ def _cast(ctx: Context, number: int, proposal: Proposal, policy: Policy, member:
     _add(ctx, number, choice, own, carried)
     ctx.emit(CAST, number, member, choice, own + carried)
     return own + carried
+
+
+def take_part(
+    ctx: Context, number: int, proposal: Proposal, policy: Policy, member: int, *, is_first: bool
+) -> None:
+    """Let a member cast a paper that is not yes or no, or another one in its place; it counts for the quorum.
+
+    Raises:
+        CallFailed: NOT_ELIGIBLE, VOTED.
+    """
+    find_weight(ctx.view, policy, proposal, member)
+    if is_first:
+        _add(ctx, number, YES, 1, 0)
+    elif not policy.replace:
+        fail(VOTED, "voting.replace", None, member)
+    ctx.emit(CAST, number, member, YES, 1)
 
 
 def _take_back(ctx: Context, number: int, proposal: Proposal, member: int, weight: int) -> None:

@@ -25,20 +25,15 @@ from protocol.contracts.members.records import (
     get_member,
 )
 from protocol.contracts.members.records import ID as MEMBERS_ID
-from protocol.contracts.voting.ballots import CAST, find_open
+from protocol.contracts.voting.ballots import find_open, take_part
 from protocol.contracts.voting.records import (
     ID,
     NOT_ELIGIBLE,
     OPEN,
     PROPOSAL,
     STATE,
-    TALLIES,
-    VOTED,
-    YES,
     get_proposal,
-    get_tally,
 )
-from protocol.contracts.voting.weights import find_weight
 from protocol.elections.approval import elect_by_approval
 from protocol.elections.stv import CANDIDATES_MAX, Ballots, Count, count_votes
 from protocol.types import Address
@@ -188,19 +183,12 @@ def rank(ctx: Context, account: Address, number: int, ranking: tuple[int, ...]) 
     if row[4] == APPROVAL:
         ranking = tuple(sorted(ranking))
     member, _ = get_by_account(view, account)
-    find_weight(view, policy, proposal, member)
     key = PAPERS.key(number, member)
     old = PAPERS.get(view, key)
+    take_part(ctx, number, proposal, policy, member, is_first=old is None)
     if old is not None:
-        if not policy.replace:
-            fail(VOTED, "voting.replace", None, member)
         _bundle(view, number, old[1], -1)
-    else:
-        tally = list(get_tally(view, number))
-        tally[YES] += 1
-        TALLIES.put(view, TALLIES.key(number), tuple(tally))  # type: ignore[arg-type]
     PAPERS.put(view, key, (SCHEMA, ranking))
-    ctx.emit(CAST, number, member, YES, 1)
     return _bundle(view, number, ranking, 1)
 
 

@@ -15,11 +15,11 @@ from protocol.contracts.voting.records import (
     Policy,
     find_policy,
     get_proposal,
-    pack,
 )
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
 from protocol.vm.kinds import U32, Field
+from protocol.vm.tables import pack_record
 
 POLICY_SET: Final = EventType(
     ID,
@@ -47,7 +47,7 @@ def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
         if running.type == proposal_type:
             _check_not_weaker(old, new)
     new = replace(new, version=1 if old is None else old.version + 1)
-    POLICIES.put(view, POLICIES.key(proposal_type), pack(new))
+    POLICIES.put(view, POLICIES.key(proposal_type), pack_record(new))
     ctx.emit(POLICY_SET, proposal_type, new.version)
     return new.version
 

@@ -10,9 +10,8 @@ from typing import Final, TypeAlias
 
 from protocol.codec import Value
 from protocol.contracts.members.records import get_by_account
-from protocol.contracts.voting.ballots import CAST, find_open
-from protocol.contracts.voting.records import ID, TALLIES, VOTED, YES, get_tally
-from protocol.contracts.voting.weights import find_weight
+from protocol.contracts.voting.ballots import find_open, take_part
+from protocol.contracts.voting.records import ID
 from protocol.elections.quadratic import compute_votes
 from protocol.types import Address
 from protocol.vm.context import Context, fail
@@ -84,20 +83,13 @@ def spread(ctx: Context, account: Address, number: int, wanted: tuple[tuple[int,
     if spent > row[1]:
         fail(CREDITS, "voting.credits", row[1], spent)
     member, _ = get_by_account(view, account)
-    find_weight(view, policy, proposal, member)
     key = SPREADS.key(number, member)
     old = SPREADS.get(view, key)
+    take_part(ctx, number, proposal, policy, member, is_first=old is None)
     if old is not None:
-        if not policy.replace:
-            fail(VOTED, "voting.replace", None, member)
         _add(view, number, old[1], -1)
-    else:
-        tally = list(get_tally(view, number))
-        tally[YES] += 1
-        TALLIES.put(view, TALLIES.key(number), tuple(tally))  # type: ignore[arg-type]
     _add(view, number, wanted, 1)
     SPREADS.put(view, key, (SCHEMA, wanted))
-    ctx.emit(CAST, number, member, YES, 1)
     return row[1] - spent
 
 

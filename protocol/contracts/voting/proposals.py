@@ -66,7 +66,6 @@ from protocol.contracts.voting.records import (
     get_policy,
     get_proposal,
     get_tally,
-    pack,
     put_proposal,
     read_tally,
 )
@@ -80,7 +79,7 @@ from protocol.vm.contract import EventType
 from protocol.vm.execute import Outcome, run_stored
 from protocol.vm.kinds import HASH, SECONDS, U8, U32, Field
 from protocol.vm.program import Call, Template
-from protocol.vm.tables import SCHEMA
+from protocol.vm.tables import SCHEMA, pack_record
 
 CODE_DEPOSIT: Final = 2202
 CODE_DEPOSIT_BACK: Final = 2204
@@ -239,7 +238,7 @@ def _add(ctx: Context, proposal: Proposal, policy: Policy, program: bytes) -> in
     _, newest, running = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
     number = newest + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, running))
-    FROZEN.put(view, FROZEN.key(number), pack(policy))
+    FROZEN.put(view, FROZEN.key(number), pack_record(policy))
     put_proposal(view, number, proposal)
     freeze_terms(view, number, proposal.type)
     if program:

@@ -3,10 +3,9 @@
 Knows no step (`proposals.py`, `ballots.py`).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.stored import program_table
 from protocol.elections.decision import WHOLE_BP, Tally, Threshold
@@ -33,7 +32,7 @@ from protocol.vm.kinds import (
     Many,
     Text,
 )
-from protocol.vm.tables import SCHEMA, Index, Table
+from protocol.vm.tables import SCHEMA, Index, Table, pack_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(22)
@@ -167,11 +166,6 @@ class Proposal:
     code: int
     reading: int
     kind: int
-
-
-def pack(record: Policy | Proposal) -> tuple[Value, ...]:
-    """Return the row of a record."""
-    return (SCHEMA, *[getattr(record, field.name) for field in fields(record)])
 
 
 POLICY_FIELDS: Final = (
@@ -400,7 +394,7 @@ def get_proposal(view: View, number: int) -> Proposal:
 
 def put_proposal(view: View, number: int, proposal: Proposal) -> None:
     """Write a proposal."""
-    PROPOSALS.put(view, PROPOSALS.key(number), pack(proposal))
+    PROPOSALS.put(view, PROPOSALS.key(number), pack_record(proposal))
 
 
 def get_tally(view: View, number: int) -> TallyRow:

@@ -278,6 +278,7 @@ class Links:
         backoff_s = BACKOFF_MIN_S
         with scope:
             while self._dials(peer):
+                began = trio.current_time()
                 for address in self._roster[peer].addresses:
                     await self._wait_while_linked(peer)
                     if await self._link_once(peer, address):

@@ -13,7 +13,7 @@ from node.cli.payments import build_transaction, compute_clock, read_time, send,
 from node.cli.proving import prove
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
-from node.cli.typed import Words, words_of
+from node.cli.typed import Words, read_words, words_of
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
 from node.rpc.values import AMOUNT_NAMES, camel, kind_json, plain_json
@@ -26,7 +26,7 @@ from protocol.contracts import REGISTRY
 from protocol.params import TX_GAS_MAX
 from protocol.types import Address
 from protocol.vm.contract import EventType
-from protocol.vm.kinds import Data, Integer, Kind, Maybe
+from protocol.vm.kinds import Data, Field, Integer, Kind, Maybe
 from protocol.vm.program import TAG_LIST
 
 BOOKS: Final = "ledger"
@@ -143,14 +143,11 @@ def describe_event(event: dict[str, Any], words: Words) -> str:
     fields = event["fields"]
     if declared is None or not isinstance(fields, dict):
         return f"{event['contract']}.{event['event']} {fields}"
-    asset = words.asset(fields.get("asset"))
-    shown = []
-    for field in declared.fields:
-        value = fields[camel(field.name)]
-        if value is not None:
-            shown.append(
-                f"{field.name.replace('_', ' ')} {show_value(field.kind, value, words, asset.number)}"
-            )
+    shown = [
+        show_field(field, fields, words, fields.get("asset"))
+        for field in declared.fields
+        if fields[camel(field.name)] is not None
+    ]
     return f"{event['contract']}.{declared.name}: {', '.join(shown)}"
 
 
@@ -176,16 +173,14 @@ def _describe_call(call: Value, words: Words) -> str:
         case _:
             return str(plain_json(call))
     contract, method = found
-    values = {f.name: _unwrap(item) for f, item in zip(method.arguments, arguments, strict=True)}
-    hrp, asset = session.home.chain().hrp, values.get("asset")
-    shown = []
-    for field in method.arguments:
-        value = values[field.name]
+    values, shown, hrp = dict[str, Any](), [], session.home.chain().hrp
+    for field, argument in zip(method.arguments, arguments, strict=True):
+        value = _unwrap(argument)
         if field.kind.holds(value) and not isinstance(value, tuple):
-            text = show_value(field.kind, kind_json(field.kind, value, hrp), words, asset)
+            values[camel(field.name)] = kind_json(field.kind, value, hrp)
+            shown.append(show_field(field, values, words, values.get("asset")))
         else:
-            text = str(plain_json(value))
-        shown.append(f"{field.name.replace('_', ' ')} {text}")
+            shown.append(f"{field.name.replace('_', ' ')} {plain_json(value)}")
     return f"{contract.name}.{method.name}: {', '.join(shown)}"
 
 
@@ -194,6 +189,22 @@ def _unwrap(argument: Value) -> Value:
     if isinstance(argument, tuple) and argument[:1] == (TAG_LIST,):
         return tuple([_unwrap(item) for item in argument[1:]])
     return argument
+
+
+def show_field(field: Field, values: dict[str, Any], words: Words, asset_number: Value) -> str:
+    """Write a field of a record with its name, and a number by what its schema says that it means.
+
+    Args:
+        values: the whole record: which contract a method is of stands beside it.
+    """
+    value, name = values[camel(field.name)], field.name.replace("_", " ")
+    if field.name == "contract" and value in REGISTRY.by_id:
+        return f"{name} {REGISTRY.by_id[value].name}"
+    of_contract = (int(values.get("contract") or 0), value)
+    if field.name == "method" and of_contract in REGISTRY.methods:
+        return f"{name} {REGISTRY.methods[of_contract][1].name}"
+    word = read_words(field.doc).get(value) if type(value) is int else None
+    return f"{name} {word or show_value(field.kind, value, words, asset_number)}"
 
 
 def show_value(kind: Kind, value: Any, words: Words, asset_number: Value = None) -> str:

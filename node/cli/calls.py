@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from node.cli.acting import act, open_actor, open_words, show_receipt, show_value
+from node.cli.acting import act, open_actor, open_words, show_field, show_receipt, show_value
 from node.cli.member_session import session
 from node.cli.terminal import Exit, Failure
 from node.cli.typed import Words, explain_kind, find_contract, find_method
@@ -115,13 +115,13 @@ def _record(kind: Fields, value: dict[str, Any], words: Words, asset: Value) -> 
     asset = value.get("asset", asset)
     shown = []
     for field in kind.fields:
-        item, inner = value[camel(field.name)], field.kind
+        inner = field.kind
         if isinstance(inner, Many | Fields):
-            parts = show_answer(inner, item, words, asset)
-            text = ", ".join(parts) if isinstance(inner, Fields) else "; ".join(parts)
+            parts = show_answer(inner, value[camel(field.name)], words, asset)
+            text = (", " if isinstance(inner, Fields) else "; ").join(parts)
+            shown.append(f"{field.name.replace('_', ' ')} {text}")
         else:
-            text = show_value(inner, item, words, asset)
-        shown.append(f"{field.name.replace('_', ' ')} {text}")
+            shown.append(show_field(field, value, words, asset))
     return shown
 
 

@@ -172,7 +172,7 @@ class Words:
             contract = known.get("contract")
             name = f"{REGISTRY.by_id[contract].name}.{text}" if isinstance(contract, int) else f"{text}."
             return find_method(name)[1].id if isinstance(contract, int) else find_contract(text).id
-        words = {word: number for number, word in (_read_words(field.doc) or words_of(kind)).items()}
+        words = {word: number for number, word in (read_words(field.doc) or words_of(kind)).items()}
         if text in words:
             return words[text]
         raise ValueError("a whole number" if not words else f"one of {', '.join(words)}")
@@ -231,11 +231,12 @@ def words_of(kind: Integer) -> dict[int, str]:
     for contract in REGISTRY.contracts:
         fields += [field for table in contract.tables for field in table.fields]
         fields += [field for method in contract.methods for field in method.arguments]
-    found = [words for f in fields if f.kind == kind and (words := _read_words(f.doc))]
+    found = [words for f in fields if f.kind == kind and (words := read_words(f.doc))]
     return found[0] if found and all(words == found[0] for words in found) else {}
 
 
-def _read_words(doc: str) -> dict[int, str]:
+def read_words(doc: str) -> dict[int, str]:
+    """Return what numbers mean by the text of a field, as in `1 yes, 2 no`; nothing when it lists none."""
     found = _WORDS.findall(doc)
     return {int(number): word.strip() for number, word in found} if len(found) > 1 else {}
 

@@ -56,6 +56,7 @@ from protocol.vm.kinds import (
     U16,
     U32,
     U48,
+    U63,
     Field,
     Fields,
     Integer,
@@ -64,11 +65,11 @@ from protocol.vm.kinds import (
 )
 
 OBLIGATION, PLEDGE, INSTALMENT, REQUEST, WAIT, CLAIM = range(1, 7)
-_STEPS: Final[tuple[tuple[int, Callable[[HoldingRow], int]], ...]] = (
-    (PLEDGE, lambda row: row[3]),
-    (INSTALMENT, lambda row: row[2]),
-    (REQUEST, lambda row: row[1] - row[3] - row[4]),
-    (WAIT, lambda row: row[4]),
+_STEPS: Final[tuple[tuple[int, Callable[[HoldingRow], tuple[int, int]]], ...]] = (
+    (PLEDGE, lambda row: (row[3], 0)),
+    (INSTALMENT, lambda row: (0, row[2])),
+    (REQUEST, lambda row: (row[1] - row[3] - row[4], 0)),
+    (WAIT, lambda row: (row[4], 0)),
 )
 
 
@@ -114,15 +115,15 @@ def _query_exit_plan(query: QueryContext, member: int) -> Value:
     view, plan = query.view, list[Value]()
     for key, tie in TIES.page_rows(view, member):
         if key[1] != ID:
-            plan.append((OBLIGATION, key[1], tie[1]))
+            plan.append((OBLIGATION, key[1], tie[1], 0))
     holdings = HOLDINGS.page_rows(view, member)
     for step, read in _STEPS:
-        plan += [(step, key[1], read(row)) for key, row in holdings if read(row)]
+        plan += [(step, key[1], *read(row)) for key, row in holdings if any(read(row))]
     assets = dict.fromkeys([row[2] for _, row in CLASSES.page_rows(view)])
     for asset in assets:
         row = get_account(view, account_key(ADDRESS_OF, PAYABLE, asset, member))
         if row is not None and row[5] > row[3]:
-            plan.append((CLAIM, asset, row[5] - row[3]))
+            plan.append((CLAIM, asset, 0, row[5] - row[3]))
     return tuple(plan[:QUERY_ITEMS_MAX])
 
 
@@ -312,7 +313,7 @@ CONTRACT: Final = Contract(
         Query(
             "position",
             (_CLASS, _REQUEST),
-            Maybe(Fields((Field("requests", U16, "ahead; 200: or more"), Field("shares", AMOUNT, "ahead")))),
+            Maybe(Fields((Field("requests", U16, "ahead; 200: or more"), Field("shares", U63, "ahead")))),
             _query_position,
             "Return what stands ahead of a request.",
         ),
@@ -336,7 +337,8 @@ CONTRACT: Final = Contract(
                             "5 shares that wait, 6 amounts to claim",
                         ),
                         Field("of", U32, "contract of step 1, class of 2 to 5, asset of 6"),
-                        Field("what", AMOUNT, "number of obligations or shares, else an amount"),
+                        Field("count", U32, "of obligations or shares, in steps 1, 2, 4 and 5"),
+                        Field("amount", AMOUNT, "in steps 3 and 6"),
                     )
                 ),
                 QUERY_ITEMS_MAX,

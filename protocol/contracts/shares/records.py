@@ -85,7 +85,7 @@ CLASSES: Final[Table[ClassRow]] = Table(
     1,
     "class",
     (uint_key("class", 16),),
-    (*CLASS_FIELDS, Field("count", AMOUNT, "shares of all members"), Field("queued", AMOUNT)),
+    (*CLASS_FIELDS, Field("count", U63, "shares of all members"), Field("queued", U63, "shares")),
     doc="Classes of shares.",
 )
 HOLDING_FIELDS: Final = (

@@ -138,13 +138,14 @@ LINES: Final[Table[LineRow]] = Table(
     ID, 2, "line", (uint_key("line", 32),), LINE_FIELDS, (LINES_OF_FUND,), doc="Budget lines."
 )
 OPEN_PAYMENTS: Final = Index(5, "open", (uint_key("state", 8),), _select_open)
+PAYMENT_STATE: Final = Field("state", U8, "1 requested, 2 approved, 3 paid, 4 rejected")
 PAYMENT_FIELDS: Final = (
     Field("line", LINE),
     Field("payee", ADDRESS),
     Field("amount", POSITIVE),
     Field("document", HASH),
     Field("requester", ADDRESS),
-    Field("state", U8, "1 requested, 2 approved, 3 paid, 4 rejected"),
+    PAYMENT_STATE,
     Field("approvals", Many(ADDRESS, APPROVALS_MAX)),
     Field("due", SECONDS, "from when it can be paid, once approved"),
 )

@@ -25,6 +25,7 @@ from protocol.contracts.treasury.records import (
     NOTHING,
     PAID,
     PAYMENT,
+    PAYMENT_STATE,
     PAYMENTS,
     REJECTED,
     REQUESTED,
@@ -53,7 +54,7 @@ from protocol.money import check_amount, date_from_days
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import GOV, EventType
-from protocol.vm.kinds import ADDRESS, AMOUNT, U8, Field
+from protocol.vm.kinds import ADDRESS, AMOUNT, Field
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
 
@@ -71,7 +72,7 @@ ASKED: Final = EventType(
     "Somebody asks for a payment.",
 )
 DECIDED: Final = EventType(
-    ID, 6, "decided", (Field("payment", PAYMENT), Field("state", U8)), "A payment is in another state."
+    ID, 6, "decided", (Field("payment", PAYMENT), PAYMENT_STATE), "A payment is in another state."
 )
 STREAMED: Final = EventType(
     ID, 7, "streamed", (Field("stream", STREAM), Field("paid", AMOUNT)), "A stream has paid so much more."

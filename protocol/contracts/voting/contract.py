@@ -35,6 +35,7 @@ from protocol.contracts.voting.records import (
     PROGRAMS,
     PROPOSAL,
     PROPOSAL_FIELDS,
+    PROPOSAL_STATE,
     PROPOSALS,
     SALT_BYTES_MIN,
     SEALED,
@@ -186,7 +187,6 @@ _ACCOUNT: Final = Field("account", ADDRESS)
 _PROPOSAL: Final = Field("proposal", PROPOSAL)
 _TYPE: Final = Field("type", TYPE)
 _MEMBER: Final = Field("member", MEMBER)
-_STATE: Final = Field("state", U8)
 _WEIGHT: Final = U63
 
 _MAKING: Final = (
@@ -495,7 +495,7 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "by_state",
-            (_STATE, Field("after", U32, "number of the last one seen; 0: from the first")),
+            (PROPOSAL_STATE, Field("after", U32, "number of the last one seen; 0: from the first")),
             Many(
                 Fields((_PROPOSAL, Field("title", Text("title", 128)), Field("ends", U63))), QUERY_ITEMS_MAX
             ),

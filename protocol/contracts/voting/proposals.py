@@ -50,6 +50,7 @@ from protocol.contracts.voting.records import (
     PROGRAM_KIND,
     PROGRAMS,
     PROPOSAL,
+    PROPOSAL_STATE,
     PROPOSALS,
     REFUSED,
     REJECTED,
@@ -105,7 +106,7 @@ STATE_CHANGED: Final = EventType(
     "changed",
     (
         Field("proposal", PROPOSAL),
-        Field("state", U8),
+        PROPOSAL_STATE,
         Field("time", SECONDS, "of what comes next; 0: nothing"),
     ),
     "A proposal is in another state.",

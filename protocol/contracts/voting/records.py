@@ -212,6 +212,11 @@ FROZEN: Final[Table[Row]] = Table(
     doc="The policy of a proposal, as it was when it was made.",
 )
 
+PROPOSAL_STATE: Final = Field(
+    "state",
+    U8,
+    "1 draft, 2 open, 3 passed, 4 rejected, 5 no quorum, 6 vetoed, 7 executed, 8 lapsed, 9 withdrawn",
+)
 PROPOSAL_FIELDS: Final = (
     Field("type", TYPE),
     Field("title", Text("title", 128)),
@@ -222,8 +227,7 @@ PROPOSAL_FIELDS: Final = (
     Field("snapshot", HEIGHT, "standing and weights are those after this block"),
     Field("electorate", U63, "sum of all weights"),
     Field("created_day", U32),
-    Field("state", U8, "1 draft, 2 open, 3 passed, 4 rejected, 5 no quorum, 6 vetoed, 7 executed, 8 lapsed, "
-          "9 withdrawn"),
+    PROPOSAL_STATE,
     Field("sponsors", U32),
     Field("starts", SECONDS, "of the vote"),
     Field("ends", SECONDS),

@@ -8,18 +8,21 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from node.cli.acting import show_field
 from node.cli.member_home import MemberHome
 from node.cli.terminal import Exit, Failure
 from node.cli.typed import Words, find_method, pin_program, read_digest
 from node.cluster.founding import demo_address, make_genesis, make_operators
+from node.rpc.values import AMOUNT_NAMES
 from protocol import codec
 from protocol.addresses import HRP_TEST, format_address
 from protocol.codec import Value
 from protocol.contracts import REGISTRY
-from protocol.vm.kinds import Field
+from protocol.vm.kinds import Field, Fields, Kind, Many, Maybe
 from protocol.vm.program import NO_ACTOR, parse_template
 
 NOW = 1_767_225_600
+COUNTS = frozenset({"count", "queued", "pledged", "shares", "runs", "tries", "sequence", "electorate"})
 ADA, BO = demo_address("ada"), demo_address("bo")
 
 
@@ -148,3 +151,43 @@ def test_a_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     file = tmp_path / "invoice"
     file.write_bytes(b"ten sacks of seed")
     assert read_digest(f"@{file}") == hashlib.sha256(b"ten sacks of seed").digest()
+
+
+def test_numbers_are_shown_by_what_their_schema_says(words: Words) -> None:
+    """A count is no money, a state is a word, and a method has the name that its contract gives it."""
+
+    def show(field: Field, **values: Any) -> str:
+        return show_field(field, values, words, 1)
+
+    shares = {f.name: f for f in REGISTRY.by_name["shares"].tables[0].fields}
+    assert show(shares["count"], count=1_020) == "count 1,020"
+    assert show(shares["par"], par="10000") == "par 100.00 CNY"
+    pause = {f.name: f for f in find_method("registry.pause")[1].arguments}
+    assert show(pause["contract"], contract=16) == "contract assets"
+    assert show(pause["method"], contract=16, method=7) == "method transfer"
+    assert show(pause["method"], contract=16, method=9_999) == "method 9,999"
+    decided = next(e for e in REGISTRY.by_name["treasury"].events if e.name == "decided").fields[1]
+    assert show(decided, state=3) == "state paid" and show(decided, state=77) == "state 77"
+
+
+def test_no_count_is_typed_as_money() -> None:
+    """Names of counts never carry a kind that is shown with decimals and a currency."""
+    kinds = [
+        (contract.name, field)
+        for contract in REGISTRY.contracts
+        for table in contract.tables
+        for field in table.fields
+    ]
+    kinds += [(c.name, f) for c in REGISTRY.contracts for e in c.events for f in e.fields]
+    kinds += [(c.name, f) for c in REGISTRY.contracts for m in c.methods for f in m.arguments]
+    for contract in REGISTRY.contracts:
+        for query in contract.queries:
+            kinds += [(contract.name, field) for field in fields_of(query.result)]
+    wrong = [(c, f.name) for c, f in kinds if f.name in COUNTS and f.kind.name in AMOUNT_NAMES]
+    assert set(wrong) == {("members", "shares")}, "the least share capital is money; nothing else is"
+
+
+def fields_of(kind: Kind) -> tuple[Field, ...]:
+    while isinstance(kind, Maybe | Many):
+        kind = kind.kind
+    return kind.fields if isinstance(kind, Fields) else ()

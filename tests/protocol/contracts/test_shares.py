@@ -446,7 +446,7 @@ def test_the_exit_plan_names_what_keeps_a_member_in_the_order_of_settling(coop: 
     view = View(coop.state)
     bind(view, 1, 31)
     coop.state.apply(view.collect_writes())
-    plan = ((1, 31, 1), (2, 1, 1), (3, 1, 7), (4, 1, 2), (5, 1, 2))
+    plan = ((1, 31, 1, 0), (2, 1, 1, 0), (3, 1, 0, 7), (4, 1, 2, 0), (5, 1, 2, 0))
     assert coop.ask("shares", "exit_plan", 1) == plan
     coop.do(ALICE, (MEMBERS, 13, 0, (ALICE.address,)))
     assert coop.code(BOB, (MEMBERS, 14, 0, (1,))) == m.OBLIGED
@@ -458,7 +458,7 @@ def test_the_exit_plan_names_what_keeps_a_member_in_the_order_of_settling(coop: 
     coop.do(ALICE, call(5, ALICE, 1), call(8, ALICE, 1, 3))
     coop.gov((LEDGER, 6, NONE, (free, ledger.FROZEN_IN)))
     coop.do(BOB, redeem())
-    assert coop.ask("shares", "exit_plan", 1) == ((6, COOP, 5 * PAR),)
+    assert coop.ask("shares", "exit_plan", 1) == ((6, COOP, 0, 5 * PAR),)
     coop.gov((LEDGER, 7, NONE, (free, ledger.FROZEN_IN)))
     coop.do(ALICE, call(12, ALICE, COOP))
     assert coop.ask("shares", "exit_plan", 1) == ()

@@ -13,7 +13,7 @@ from node.cli.payments import build_transaction, compute_clock, read_time, send,
 from node.cli.proving import prove
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
-from node.cli.typed import Words, read_words, words_of
+from node.cli.typed import Words, known_contracts, read_words, words_of
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
 from node.rpc.values import AMOUNT_NAMES, camel, kind_json, plain_json
@@ -22,7 +22,6 @@ from protocol.addresses import format_address, format_tx_id, parse_address
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
 from protocol.params import TX_GAS_MAX
 from protocol.types import Address
 from protocol.vm.contract import EventType
@@ -152,7 +151,7 @@ def describe_event(event: dict[str, Any], words: Words) -> str:
 
 
 def _find_event(event: dict[str, Any]) -> EventType | None:
-    contract = REGISTRY.by_name.get(event["contract"])
+    contract = known_contracts().by_name.get(event["contract"])
     found = () if contract is None else contract.events
     return next((known for known in found if camel(known.name) == event["event"]), None)
 
@@ -167,7 +166,7 @@ def describe_program(raw: bytes, words: Words) -> list[str]:
 def _describe_call(call: Value, words: Words) -> str:
     match call:
         case (int(contract_id), int(method_id), _, tuple(arguments)):
-            found = REGISTRY.methods.get((contract_id, method_id))
+            found = known_contracts().methods.get((contract_id, method_id))
             if found is None or len(found[1].arguments) != len(arguments):
                 return f"{contract_id}.{method_id} {plain_json(arguments)}"
         case _:
@@ -198,11 +197,11 @@ def show_field(field: Field, values: dict[str, Any], words: Words, asset_number:
         values: the whole record: which contract a method is of stands beside it.
     """
     value, name = values[camel(field.name)], field.name.replace("_", " ")
-    if field.name == "contract" and value in REGISTRY.by_id:
-        return f"{name} {REGISTRY.by_id[value].name}"
+    if field.name == "contract" and value in known_contracts().by_id:
+        return f"{name} {known_contracts().by_id[value].name}"
     of_contract = (int(values.get("contract") or 0), value)
-    if field.name == "method" and of_contract in REGISTRY.methods:
-        return f"{name} {REGISTRY.methods[of_contract][1].name}"
+    if field.name == "method" and of_contract in known_contracts().methods:
+        return f"{name} {known_contracts().methods[of_contract][1].name}"
     word = read_words(field.doc).get(value) if type(value) is int else None
     return f"{name} {word or show_value(field.kind, value, words, asset_number)}"
 
@@ -234,7 +233,7 @@ def show_value(kind: Kind, value: Any, words: Words, asset_number: Value = None)
 
 def name_of(address: Address) -> str:
     """Return what to call an address: a contact, a contract, or the short form."""
-    contract = next((known.name for known in REGISTRY.contracts if known.address == address), None)
+    contract = next((known.name for known in known_contracts().contracts if known.address == address), None)
     return session.home.name_of(address) if contract is None else f"the contract {contract}"
 
 
@@ -250,7 +249,7 @@ def _show_bytes(text: str) -> str:
 def failure_of(receipt: dict[str, Any], words: Words) -> Failure:
     """Return the three lines for a receipt of a program that failed: rule, limit, actual value."""
     decoded: Receipt = decode_receipt(bytes.fromhex(str(receipt["raw"])[2:]))
-    failure = failure_of_receipt(decoded, REGISTRY)
+    failure = failure_of_receipt(decoded, known_contracts())
     params, reason = dict(failure.params), decoded.reason
     if reason is not None:
         is_money = reason.rule in MONEY_RULES or failure.entry.group == "ledger"

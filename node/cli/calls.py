@@ -7,10 +7,9 @@ from cyclopts import Parameter
 from node.cli.acting import act, open_actor, open_words, show_field, show_receipt, show_value
 from node.cli.member_session import session
 from node.cli.terminal import Exit, Failure
-from node.cli.typed import Words, explain_kind, find_contract, find_method
+from node.cli.typed import Words, explain_kind, find_contract, find_method, known_contracts
 from node.rpc.values import camel, kind_json
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
 from protocol.vm.contract import Query
 from protocol.vm.kinds import Fields, Kind, Many, Maybe
 
@@ -187,5 +186,5 @@ def _list_queries(contract: str) -> None:
 
 
 def _list_contracts() -> None:
-    rows = [{"contract": found.name, "doc": found.doc} for found in REGISTRY.contracts]
+    rows = [{"contract": found.name, "doc": found.doc} for found in known_contracts().contracts]
     session.terminal.show(rows, "\n".join(f"{row['contract']:<10} {row['doc']}" for row in rows))

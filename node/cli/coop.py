@@ -4,6 +4,7 @@ It never loads the database or the network, and it never believes a node about m
 against the chain that was pinned at `coop connect`.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ from node.cli.receipts import decode_bundle, explain
 from node.cli.rpc_client import RpcClient
 from node.cli.statements import export_statement
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
+from node.cli.typed import known_contracts
 from node.cli.votes import docs_app, vote_commands
 from node.config import VERSION
 from node.rpc.amounts import format_amount
@@ -43,11 +45,12 @@ from node.rpc.payment_uri import BadPaymentUri, parse_payment_uri
 from protocol.addresses import format_address, format_tx_id, parse_tx_id
 from protocol.chain.genesis import decode_genesis
 from protocol.chain.receipt import Receipt, decode_receipt
-from protocol.contracts import REGISTRY
 from protocol.contracts.policies import address_of_key
 from protocol.types import TxId
 
 EPOCHS_PAGE = 30
+PLUGINS = "COOP_PLUGINS"
+"""In the environment: distributions of the co-op's own contracts, NAME==VERSION, separated by commas."""
 
 app = App(name="coop", help="Your account in a financial co-operative.", version=VERSION)
 key_app = App(name="key", help="Keys of this machine.")
@@ -417,6 +420,10 @@ def launch(
     session.terminal = Terminal(json=json, quiet=quiet, yes=yes, language=lang or default_language())
     session.home = MemberHome(home)
     session.rpc, session.acts_as = rpc, acts_as
+    if plugins := os.environ.get(PLUGINS):
+        from node.plugin.loading import install_plugins
+
+        install_plugins(tuple(plugins.split(",")))
     try:
         return app(tokens, exit_on_error=False, result_action="return_value")
     except Fork as fork:
@@ -475,7 +482,7 @@ def _show_trial(receipt: dict[str, Any], asset: Asset) -> None:
 
 
 def _failed_receipt(receipt: Receipt, asset: Asset) -> Failure:
-    failure = failure_of_receipt(receipt, REGISTRY)
+    failure = failure_of_receipt(receipt, known_contracts())
     params, reason = dict(failure.params), receipt.reason
     if failure.entry.group == "ledger" and reason is not None:
         params["limit"], params["actual"] = _shown(reason.limit, asset), _shown(reason.actual, asset)

@@ -26,7 +26,7 @@ from protocol.codec import Value
 from protocol.contracts import REGISTRY
 from protocol.errors import Rejected
 from protocol.types import Address
-from protocol.vm.contract import Contract, Method
+from protocol.vm.contract import Contract, Method, Registry
 from protocol.vm.kinds import (
     U8,
     U16,
@@ -170,8 +170,13 @@ class Words:
             return self.seconds(text)
         if field.name in ("contract", "method"):
             contract = known.get("contract")
-            name = f"{REGISTRY.by_id[contract].name}.{text}" if isinstance(contract, int) else f"{text}."
-            return find_method(name)[1].id if isinstance(contract, int) else find_contract(text).id
+            if not isinstance(contract, int):
+                return find_contract(text).id
+            if contract not in known_contracts().by_id:
+                raise ValueError(
+                    f"contract {contract} is not known here: give the number of its {field.name}"
+                )
+            return find_method(f"{known_contracts().by_id[contract].name}.{text}")[1].id
         words = {word: number for number, word in (read_words(field.doc) or words_of(kind)).items()}
         if text in words:
             return words[text]
@@ -228,7 +233,7 @@ def words_of(kind: Integer) -> dict[int, str]:
     if kind in PLAIN_KINDS:
         return {}
     fields: list[Field] = []
-    for contract in REGISTRY.contracts:
+    for contract in known_contracts().contracts:
         fields += [field for table in contract.tables for field in table.fields]
         fields += [field for method in contract.methods for field in method.arguments]
     found = [words for f in fields if f.kind == kind and (words := read_words(f.doc))]
@@ -244,7 +249,8 @@ def read_words(doc: str) -> dict[int, str]:
 def pin_program(calls: tuple[Value, ...]) -> bytes:
     """Return the bytes of a stored program that runs with the versions of contracts known here, or fails."""
     used = sorted({call[0] for call in calls if isinstance(call, tuple) and isinstance(call[0], int)})
-    return codec.encode((tuple([(number, REGISTRY.by_id[number].version) for number in used]), calls))
+    known = known_contracts().by_id
+    return codec.encode((tuple([(number, known[number].version) for number in used]), calls))
 
 
 def read_digest(text: str) -> bytes:
@@ -255,16 +261,24 @@ def read_digest(text: str) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def known_contracts() -> Registry:
+    """Return the contracts that this run knows: the builtins, and of each plugin the newest version."""
+    newest = {c.id: c.version for c in sorted(REGISTRY.newer, key=lambda contract: contract.version)}
+    found = REGISTRY.at(tuple(sorted(newest.items())))
+    assert found is not None, "what is installed is known"
+    return found
+
+
 def find_contract(name: str) -> Contract:
     """Return a contract by name.
 
     Raises:
         Failure: there is none.
     """
-    found = REGISTRY.by_name.get(name)
+    found = known_contracts().by_name.get(name)
     if found is None:
         raise _refused(
-            f"there is no contract {name[:40]}", f"there are: {', '.join(sorted(REGISTRY.by_name))}"
+            f"there is no contract {name[:40]}", f"there are: {', '.join(sorted(known_contracts().by_name))}"
         )
     return found
 

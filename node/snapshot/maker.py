@@ -1,8 +1,8 @@
 """Makes a snapshot every so many blocks, in a process of its own.
 
 Walking a large state takes seconds of computing: beside the daemon's loop it would cost votes their time, in
-a process of its own it costs one old reader of the database. A height that was passed while one was being
-made is left out, unless it is the newest.
+a process of its own, which takes what time others leave, it costs one old reader of the database. A height
+that was passed while one was being made is left out, unless it is the newest.
 """
 
 import sys
@@ -49,7 +49,7 @@ class SnapshotMaker:
         command = ["snapshot", "create", "--height", str(height), "--home", str(self._config.home), "--json"]
         try:
             done = await trio.run_process(
-                [sys.executable, "-m", "node", *command],
+                ["nice", "-n", "19", sys.executable, "-m", "node", *command],
                 check=False,
                 capture_stdout=True,
                 capture_stderr=True,

@@ -14,6 +14,7 @@ from protocol.contracts.savings.records import (
     BY_MEMBER,
     COUNTER,
     DAY_LAST,
+    DEPOSIT_MONTHS,
     EXITS,
     FREE_USED,
     ID,
@@ -245,7 +246,7 @@ CONTRACT: Final = Contract(
     layer=3,
     version=1,
     doc="Savings accounts, notice and term deposits, their interest, and the exit queue.",
-    tables=(PRODUCTS, RATE_HISTORY, TOTALS, ACCOUNTS, EXITS, FREE_USED, COUNTER),
+    tables=(PRODUCTS, RATE_HISTORY, TOTALS, ACCOUNTS, EXITS, FREE_USED, COUNTER, DEPOSIT_MONTHS),
     methods=(*_PRODUCTS, *_SAVING),
     queries=(
         Query("product", (_PRODUCT,), Maybe(Fields(PRODUCT_FIELDS)), _query_product, "Return a product."),

@@ -42,6 +42,7 @@ from protocol.contracts.savings.records import (
     get_product,
     get_savings,
     ledger_key,
+    note_deposit,
     pack_exact,
     put_savings,
     read_exact,
@@ -274,6 +275,7 @@ def _pay_in(
     change_balance(ctx, account.product, product, before, before + amount)
     source = account_key(owner, MEMBER_FREE, product.asset)
     leg(ctx, source, ledger_key(number, product), amount, CODE_DEPOSIT)
+    note_deposit(view, account.member, ctx.environment.day)
     ctx.emit(MOVED, number, account.member, amount, 0)
 
 
@@ -370,3 +372,17 @@ def unlock(ctx: Context, number: int, amount: int) -> None:
     account = get_savings(ctx.view, number)
     assert amount <= account.locked, "who frees has locked"
     put_savings(ctx.view, number, replace(account, locked=account.locked - amount))
+
+
+def seize(ctx: Context, number: int, amount: int, target: bytes, code: int) -> None:
+    """Pay so much of what is held of an account to a ledger account, as its owner has promised."""
+    inside, view = ctx.enter(ID), ctx.view
+    account = get_savings(view, number)
+    assert amount <= account.locked, "who takes has locked"
+    product = get_product(view, account.product)
+    before = find_balance(view, number, product)
+    account = settle(inside, number, account, product)
+    put_savings(view, number, replace(account, locked=account.locked - amount))
+    change_balance(inside, account.product, product, before, before - amount)
+    leg(inside, ledger_key(number, product), target, amount, code)
+    inside.emit(MOVED, number, account.member, 0, amount)

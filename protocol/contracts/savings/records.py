@@ -10,6 +10,7 @@ from protocol.contracts.ledger.accounts import account_key, get_account
 from protocol.contracts.members.records import MEMBER
 from protocol.elections.decision import WHOLE_BP
 from protocol.finance.day_count import RATE_UNIT, DayCount
+from protocol.money import date_from_days
 from protocol.types import Address, ContractId
 from protocol.vm.context import fail
 from protocol.vm.contract import compute_contract_address
@@ -25,7 +26,7 @@ from protocol.vm.kinds import (
     Many,
     Text,
 )
-from protocol.vm.tables import Index, Table, pack_record
+from protocol.vm.tables import SCHEMA, Index, Table, pack_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(30)
@@ -61,6 +62,8 @@ ACCOUNTS_MAX: Final = 16
 EXACT_BYTES: Final = 24
 """An exact accumulator: amount * rate * parts over a century, and of all accounts together."""
 DAY_LAST: Final = (1 << 32) - 1
+REGULAR_MONTHS: Final = 24
+"""Months for which it is kept whether a member has put something aside."""
 
 PRODUCT: Final = Integer("savings product", 1, (1 << 16) - 1)
 ACCOUNT: Final = Integer("savings account", 1, (1 << 32) - 1)
@@ -226,6 +229,40 @@ CounterRow: TypeAlias = tuple[int, int, int]
 COUNTER: Final[Table[CounterRow]] = Table(
     ID, 9, "counter", (), (Field("products", U16), Field("accounts", U32)), doc="Newest numbers."
 )
+
+MonthsRow: TypeAlias = tuple[int, int, int]
+"""(schema, newest month, bits)"""
+DEPOSIT_MONTHS: Final[Table[MonthsRow]] = Table(
+    ID,
+    10,
+    "deposit_months",
+    (uint_key("member", 32),),
+    (Field("month", U32, "newest, from year 0"), Field("bits", U32, "bit n: n months before it")),
+    doc="In which of the last months a member has put something aside.",
+)
+
+
+def note_deposit(view: View, member: int, day: int) -> None:
+    """Note that a member has put something aside in the month of a day."""
+    month, key = count_months(day), DEPOSIT_MONTHS.key(member)
+    _, newest, bits = DEPOSIT_MONTHS.get(view, key) or (SCHEMA, month, 0)
+    moved = bits << min(month - newest, REGULAR_MONTHS) & (1 << REGULAR_MONTHS) - 1 | 1
+    if (newest, bits) != (month, moved):
+        DEPOSIT_MONTHS.put(view, key, (SCHEMA, month, moved))
+
+
+def count_deposit_months(view: View, member: int, day: int) -> int:
+    """Return in how many of the last 24 months, with that of the day, a member has put something aside."""
+    month = count_months(day)
+    _, newest, bits = DEPOSIT_MONTHS.get(view, DEPOSIT_MONTHS.key(member)) or (SCHEMA, month, 0)
+    kept = bits << min(month - newest, REGULAR_MONTHS) & (1 << REGULAR_MONTHS) - 1
+    return kept.bit_count()
+
+
+def count_months(day: int) -> int:
+    """Return the number of the month of a day, from year 0."""
+    year, month, _ = date_from_days(day)
+    return year * 12 + month - 1
 
 
 def get_product(view: View, number: int) -> Product:

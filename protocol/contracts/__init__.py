@@ -13,6 +13,7 @@ from protocol.contracts.registry import contract as registry
 from protocol.contracts.registry.pauses import paused_until
 from protocol.contracts.retirement import find_holding
 from protocol.contracts.savings import contract as savings
+from protocol.contracts.security import contract as security
 from protocol.contracts.shares import contract as shares
 from protocol.contracts.treasury import contract as treasury
 from protocol.contracts.voting import contract as voting
@@ -32,6 +33,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     treasury.CONTRACT,
     voting.CONTRACT,
     savings.CONTRACT,
+    security.CONTRACT,
     documents.CONTRACT,
 )
 

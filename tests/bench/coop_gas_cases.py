@@ -11,6 +11,7 @@ from protocol.contracts.ledger.accounts import FROZEN_IN, MEMBER_FREE
 from protocol.contracts.treasury.records import TREASURER
 from protocol.contracts.voting.ballots import compute_commitment
 from protocol.types import Address
+from tests.bench.bank_gas_cases import found_security, security_cases
 from tests.bench.gas_cases import Case
 from tests.protocol.contracts.coop_world import (
     BOARD1,
@@ -26,6 +27,7 @@ from tests.protocol.contracts.coop_world import (
 )
 from tests.protocol.contracts.test_elections import Assembly, election, held, rank, stand
 from tests.protocol.contracts.test_savings import SAVINGS, call, product
+from tests.protocol.contracts.test_security import SECURITY
 from tests.protocol.contracts.test_shares import create
 from tests.protocol.contracts.test_voting import PEOPLE, SECRET, VOTING, propose, set_policy, vote
 from tests.protocol.contracts.test_voting import make_auditor as program
@@ -57,6 +59,7 @@ def make_coop_world(hall: Assembly | None = None) -> Assembly:
     _found_treasury(hall)
     _found_votes(hall)
     _found_savings(hall)
+    found_security(hall)
     return hall
 
 
@@ -287,6 +290,7 @@ def make_coop_cases(hall: Assembly) -> dict[tuple[int, int], Case]:
         (TREASURY, _treasury_cases()),
         (VOTING, _voting_cases()),
         (SAVINGS, _savings_cases()),
+        (SECURITY, security_cases(hall)),
     ):
         cases |= {(contract, method): case for method, case in found.items()}
     return cases

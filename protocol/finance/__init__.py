@@ -2,7 +2,7 @@
 
 It knows dates, amounts and rates, and nothing of members, accounts, products or time passing. Read
 `day_count.py` (how long is a period), `schedule.py` (what is due when), `allocation.py` (what a repayment
-pays), `annual_rate.py` (what a loan costs a year, for disclosure).
+pays), `provisioning.py` (how bad a loan is), `annual_rate.py` (what a loan costs a year, for disclosure).
 
 *Source*: contracts.md D3, D4, D19, 3.4, 5.10.
 """

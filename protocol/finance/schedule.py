@@ -126,6 +126,47 @@ def compute_interest(balance: int, rate_ppm: int, parts: int) -> int:
     return mul_div(balance, rate_ppm * parts, ACCRUAL_UNIT, Rounding.HALF_EVEN)
 
 
+def compute_period_interest(
+    balances: Sequence[tuple[int, int]], end_day: int, rate_ppm: int, convention: DayCount
+) -> int:
+    """Compute the interest of a period within which the balance changes, half-even once to one minor unit.
+
+    Rules: 1. what is drawn or repaid on a due day belongs to the period that begins with it.
+
+    Args:
+        balances: (from day, minor units), the first from the first day of the period, by day.
+        end_day: due day of the period, not included.
+    """
+    days = [*[day for day, _ in balances[1:]], end_day]
+    weight = sum(
+        [
+            balance * count_parts(day, end, convention)
+            for (day, balance), end in zip(balances, days, strict=True)
+        ]
+    )
+    return compute_interest(weight, rate_ppm, 1)
+
+
+def restate_interest(
+    rows: Sequence[Row], balances: Sequence[tuple[int, int]], rate_ppm: int, convention: DayCount
+) -> tuple[Row, ...]:
+    """Compute the interest of rows anew whose principals have changed, after an early payment or a drawdown.
+
+    Args:
+        rows: those not due yet, by due day; their principals sum to the last balance.
+        balances: of the period in progress, as for `compute_period_interest`.
+    """
+    outstanding = balances[-1][1]
+    assert sum([row.principal for row in rows]) == outstanding, "rows repay what is out"
+    restated: list[Row] = []
+    for row in rows:
+        interest = check_amount(compute_period_interest(balances, row.due_day, rate_ppm, convention))
+        restated.append(Row(row.due_day, row.principal, interest))
+        outstanding -= row.principal
+        balances = ((row.due_day, outstanding),)
+    return tuple(restated)
+
+
 def compute_level_instalment(
     principal: int, rate_ppm: int, parts: Sequence[int], unit: int, balloon: int = 0
 ) -> int:

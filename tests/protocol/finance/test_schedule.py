@@ -18,6 +18,8 @@ from protocol.finance.schedule import (
     Terms,
     build_schedule,
     compute_level_instalment,
+    compute_period_interest,
+    restate_interest,
 )
 from protocol.money import days_from_date
 
@@ -215,3 +217,35 @@ def test_amounts_a_thousand_times_larger_scale_flat_interest(terms: Terms, facto
     large = build_schedule(replace(flat, principal=flat.principal * factor))
     exact = sum(row.interest for row in large)
     assert abs(exact - factor * sum(row.interest for row in small)) <= factor
+
+
+def test_a_drawdown_inside_a_period_splits_its_interest() -> None:
+    """1,000.00 for 20 of 30 days and 1,500.00 for 10, at 12 % over 360 days: 6.67 and 5.00, rounded once."""
+    drawn = ((START, 100_000), (START + 20, 150_000))
+    assert compute_period_interest(drawn, START + 30, 120_000, DayCount.ACT_360) == 1_167
+    on_the_day = ((START, 100_000), (START + 30, 150_000))
+    assert compute_period_interest(on_the_day, START + 30, 120_000, DayCount.ACT_360) == 1_000
+
+
+@given(all_terms())
+def test_rows_that_did_not_change_keep_their_interest(terms: Terms) -> None:
+    terms = replace(terms, grace_interest=0, interest_free=0, instalment_unit=1)
+    assume(terms.method not in (Method.FLAT, Method.BULLET))
+    try:
+        rows = build_schedule(terms)
+    except CallFailed as failure:
+        assume(failure.code != Code.LIMIT)
+        raise
+    balances = ((terms.start_day, terms.principal),)
+    assert restate_interest(rows, balances, terms.rate_ppm, terms.day_count) == rows
+
+
+def test_less_principal_in_the_same_parts_lowers_every_instalment_alike() -> None:
+    """An annuity after half of it was repaid early, on a due day, stays level."""
+    rows = build_schedule(replace(LOAN, principal=10_000_000))
+    early = rows[5].due_day
+    future = [replace(row, principal=row.principal // 2) for row in rows[6:]]
+    out = sum(row.principal for row in future)
+    restated = restate_interest(future, ((early, out),), LOAN.rate_ppm, LOAN.day_count)
+    before = rows[0].principal + rows[0].interest
+    assert all(abs(2 * (row.principal + row.interest) - before) <= 3 for row in restated[:-1])

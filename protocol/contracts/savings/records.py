@@ -304,3 +304,13 @@ def find_balance(view: View, number: int, product: Product) -> int:
     """Return the balance of an account, minor units."""
     row = get_account(view, ledger_key(number, product))
     return 0 if row is None else row[5] - row[3]
+
+
+def sum_savings(view: View, member: int, asset: int) -> int:
+    """Return what a member saves in an asset, minor units."""
+    total = 0
+    for (number,), row in ACCOUNTS.page(view, BY_MEMBER, member):
+        assert type(number) is int and type(row[2]) is int
+        product = get_product(view, row[2])
+        total += find_balance(view, number, product) if product.asset == asset else 0
+    return total

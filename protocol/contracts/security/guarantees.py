@@ -14,9 +14,8 @@ from protocol.contracts.members.records import ACTIVE as MEMBER_ACTIVE
 from protocol.contracts.members.records import MEMBER, find_by_account, get_by_account
 from protocol.contracts.members.standing import bind, unbind
 from protocol.contracts.savings.methods import lock, seize, unlock
-from protocol.contracts.savings.records import ACCOUNTS as SAVINGS_ACCOUNTS
-from protocol.contracts.savings.records import BY_MEMBER, find_balance, get_product, get_savings
 from protocol.contracts.savings.records import NO_ACCOUNT as NO_SAVINGS
+from protocol.contracts.savings.records import get_product, get_savings, sum_savings
 from protocol.contracts.security.records import (
     ACTIVE,
     ADDRESS_OF,
@@ -31,6 +30,7 @@ from protocol.contracts.security.records import (
     RING,
     STANDING,
     STATE,
+    SUB_MAX,
     TERMS,
     TOO_MANY,
     TOO_MUCH,
@@ -181,16 +181,6 @@ def _check_sum(view: View, guarantor: int, asset: int, more: int) -> None:
         fail(TOO_MUCH, "security.savings", max(most - promised, 0), more)
 
 
-def sum_savings(view: View, member: int, asset: int) -> int:
-    """Return what a member saves in an asset, minor units."""
-    total = 0
-    for (number,), row in SAVINGS_ACCOUNTS.page(view, BY_MEMBER, member):
-        assert type(number) is int and type(row[2]) is int
-        product = get_product(view, row[2])
-        total += find_balance(view, number, product) if product.asset == asset else 0
-    return total
-
-
 def list_neighbours(view: View, member: int) -> tuple[int, ...]:
     """List whom a member stands for and who stands for him, ascending."""
     found = [guarantee.borrower for _, guarantee in list_given(view, member)]
@@ -288,7 +278,8 @@ def end_guarantee(ctx: Context, loan: int, guarantor: int, guarantee: Guarantee)
 def _note(ctx: Context, case: Case, loan: int, more: int) -> None:
     """Keep the memorandum of what is promised."""
     given, contra = (
-        account_key(ADDRESS_OF, number, case.asset, loan) for number in (GUARANTEES, GUARANTEES_CONTRA)
+        account_key(ADDRESS_OF, number, case.asset, loan & SUB_MAX)
+        for number in (GUARANTEES, GUARANTEES_CONTRA)
     )
     for name in (given, contra):
         open_account(ctx.view, name)

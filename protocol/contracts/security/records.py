@@ -38,6 +38,8 @@ ADDRESS_OF: Final[Address] = compute_contract_address("security")
 VALUER: Final = "valuer"
 
 ESCROW: Final = 2040
+SUB_MAX: Final = (1 << 32) - 1
+"""The part of a loan's number that names its accounts: four billion loans come before two share one."""
 GUARANTEES: Final = 9010
 GUARANTEES_CONTRA: Final = 9011
 
@@ -76,7 +78,7 @@ FOR_SALE: Final = 2
 PAPER: Final = 0
 """Stands for documented collateral where the number of an asset stands."""
 
-LOAN: Final = Integer("loan", 1, (1 << 32) - 1)
+LOAN: Final = Integer("loan", 1, (1 << 40) - 1)
 PIECE: Final = Integer("collateral", 1, COLLATERAL_MAX)
 BASIS_POINTS: Final = Integer("basis points", 0, WHOLE_BP)
 RATIO: Final = Integer("basis points, also more than all", 0, 10 * WHOLE_BP)
@@ -219,7 +221,7 @@ CASES: Final[Table[Row]] = Table(
     ID,
     1,
     "case",
-    (uint_key("loan", 32),),
+    (uint_key("loan", 40),),
     CASE_FIELDS,
     (BY_BORROWER,),
     doc="Loans for which something can stand.",
@@ -236,7 +238,7 @@ GUARANTEE: Final[Table[Row]] = Table(
     ID,
     3,
     "guarantee",
-    (uint_key("loan", 32), uint_key("guarantor", 32)),
+    (uint_key("loan", 40), uint_key("guarantor", 32)),
     GUARANTEE_FIELDS,
     (BY_GUARANTOR,),
     doc="Who stands for which loan, and with how much of his savings.",
@@ -267,7 +269,7 @@ COLLATERAL: Final[Table[Row]] = Table(
     ID,
     5,
     "collateral",
-    (uint_key("loan", 32), uint_key("piece", 8)),
+    (uint_key("loan", 40), uint_key("piece", 8)),
     COLLATERAL_FIELDS,
     doc="What stands for which loan.",
 )
@@ -400,4 +402,4 @@ def put_limits(view: View, limits: Limits) -> None:
 
 def escrow_key(loan: int, asset: int) -> bytes:
     """Return the ledger account in which the collateral and the proceeds of a loan lie."""
-    return account_key(ADDRESS_OF, ESCROW, asset, loan)
+    return account_key(ADDRESS_OF, ESCROW, asset, loan & SUB_MAX)

@@ -15,6 +15,7 @@ from typing import Final
 
 from node.catalog_contracts import CONTRACT_TEXTS
 from protocol.errors import USER_ASSERT_BASE, Code
+from protocol.vm.program import ASSERT_CODE_MAX
 
 
 class Retry(Enum):
@@ -85,7 +86,7 @@ def by_number(number: int) -> Entry | None:
 
 def by_code(code: int) -> Entry:
     """Return the entry of a stable code of the kernel or of a contract."""
-    if code >= USER_ASSERT_BASE:
+    if USER_ASSERT_BASE <= code <= USER_ASSERT_BASE + ASSERT_CODE_MAX:
         code = Code.ASSERT
     return by_slug(_SLUG_OF_CODE.get(code, "contract.refused"))
 
@@ -192,6 +193,11 @@ _CHAIN: Final = (
     _entry(1013, "evidence.full", Retry.LATER,
         ("The node has no room for more evidence now.", "{detail}.", "Send the same again in a few seconds."),
         ("节点暂时无法接收更多证据。", "{detail}。", "几秒后重发同一证据。")),
+    _entry(1014, "chain.upgrade_missing", Retry.LATER,
+        ("This node lacks contracts that the chain runs.", "{detail}.",
+         "Ask another node; its operator must install them and start node and gateway anew."),
+        ("本节点缺少该链正在运行的合约。", "{detail}。",
+         "请询问其他节点；其运营者须安装合约并重启节点与网关。")),
 )
 
 _TX: Final = (

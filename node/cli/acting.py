@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from node.catalog import fill
-from node.cli.member_session import session
+from node.cli.member_session import known_contracts, session
 from node.cli.payments import build_transaction, compute_clock, read_time, send, sign_transaction
 from node.cli.proving import prove
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
-from node.cli.typed import Words, known_contracts, read_words, words_of
+from node.cli.typed import Words, read_words, words_of
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
 from node.rpc.values import AMOUNT_NAMES, camel, kind_json, plain_json

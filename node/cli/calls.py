@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from node.cli.acting import act, open_actor, open_words, show_field, show_receipt, show_value
-from node.cli.member_session import session
+from node.cli.member_session import known_contracts, session
 from node.cli.terminal import Exit, Failure
-from node.cli.typed import Words, explain_kind, find_contract, find_method, known_contracts
+from node.cli.typed import Words, explain_kind, find_contract, find_method
 from node.rpc.values import camel, kind_json
 from protocol.codec import Value
 from protocol.vm.contract import Query

@@ -20,7 +20,7 @@ from node.cli.cash import cash_app, escrow_app, order_app, show_statement
 from node.cli.epoch_chain import EpochChain, Fork, Seal
 from node.cli.explain import explain_transaction
 from node.cli.member_home import Connection, MemberHome
-from node.cli.member_session import session
+from node.cli.member_session import known_contracts, session
 from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
 from node.cli.memos import memo_app, seal_for
 from node.cli.payments import (
@@ -36,7 +36,6 @@ from node.cli.receipts import decode_bundle, explain
 from node.cli.rpc_client import RpcClient
 from node.cli.statements import export_statement
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
-from node.cli.typed import known_contracts
 from node.cli.votes import docs_app, vote_commands
 from node.config import VERSION
 from node.rpc.amounts import format_amount
@@ -421,9 +420,7 @@ def launch(
     session.home = MemberHome(home)
     session.rpc, session.acts_as = rpc, acts_as
     if plugins := os.environ.get(PLUGINS):
-        from node.plugin.loading import install_plugins
-
-        install_plugins(tuple(plugins.split(",")))
+        session.load_plugins(tuple(plugins.split(",")))
     try:
         return app(tokens, exit_on_error=False, result_action="return_value")
     except Fork as fork:

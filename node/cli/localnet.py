@@ -151,16 +151,22 @@ def resume(node: str, /) -> None:
 
 
 @localnet_app.command
-def restart(node: str, /) -> None:
-    """Start a node anew; ends it first, in order, when it still runs."""
+def restart(node: str, /, *, gateway: bool = False) -> None:
+    """Start a node anew; ends it first, in order, when it still runs.
+
+    Args:
+        gateway: Its gateway, too, which reads the same settings.
+    """
+    from node.cluster.local import is_free
     from node.cluster.processes import stop_all
     from node.cluster.time_travel import tell_clock
 
     net = _open()
     found = net.node(node)
-    if found.daemon is not None:
-        stop_all([found.daemon])
+    stop_all([p for p in (found.daemon, found.gateway if gateway else None) if p is not None])
     net.restart(found)
+    if gateway:
+        net.wait(lambda _: not is_free(found.gateway_port))
     if net.state.ahead_ms:
         net.wait(lambda _: found.status(0.5) is not None)
         tell_clock(net, found)

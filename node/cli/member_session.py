@@ -3,8 +3,10 @@
 from node.cli.member_home import Connection, MemberHome
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Terminal, default_language
+from protocol.contracts import REGISTRY
 from protocol.contracts.policies import address_of_key
 from protocol.types import Address
+from protocol.vm.contract import Registry
 
 
 class Session:
@@ -15,6 +17,8 @@ class Session:
         self.home = MemberHome(None)
         self.rpc: str | None = None
         self.acts_as: str | None = None
+        self.has_plugins = False
+        self._contracts: Registry | None = None
 
     def client(self) -> RpcClient:
         """Return the connection to the node."""
@@ -30,6 +34,30 @@ class Session:
         name = self.home.pick_key(self.acts_as)
         return name, address_of_key(self.home.keyring.entry(name).public_key)
 
+    def load_plugins(self, names: tuple[str, ...]) -> None:
+        """Load contracts of the co-op's own, each `name==version`, to call them by name.
+
+        Raises:
+            OperationError: plugin.*.
+        """
+        from node.plugin.loading import install_plugins
+
+        install_plugins(names)
+        self.has_plugins = True
+
+    def contracts(self) -> Registry:
+        """Return the contracts in the versions that the chain runs; of plugins those that are loaded here.
+
+        Raises:
+            Failure: the node does not answer; asked only when there are plugins.
+        """
+        if self._contracts is None:
+            running = self.client().call("registry_versions")["value"] if self.has_plugins else ()
+            pairs = [(int(one["contract"]), int(one["version"])) for one in running]
+            self._contracts = REGISTRY.at(tuple([pair for pair in pairs if REGISTRY.find(*pair) is not None]))
+        assert self._contracts is not None, "every version in it was found"
+        return self._contracts
+
     def passphrase(self, name: str) -> str | None:
         """Ask for the passphrase of a key that is sealed."""
         if not self.home.keyring.entry(name).encrypted:
@@ -38,3 +66,8 @@ class Session:
 
 
 session = Session()
+
+
+def known_contracts() -> Registry:
+    """Return the contracts that this run can type and show."""
+    return session.contracts()

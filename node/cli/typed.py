@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from node.cli.member_home import MemberHome
+from node.cli.member_session import known_contracts
 from node.cli.payments import Asset
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Exit, Failure
@@ -23,10 +24,9 @@ from node.rpc.values import AMOUNT_NAMES, camel, from_hex, kind_value
 from protocol import codec
 from protocol.addresses import format_address
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
 from protocol.errors import Rejected
 from protocol.types import Address
-from protocol.vm.contract import Contract, Method, Registry
+from protocol.vm.contract import Contract, Method
 from protocol.vm.kinds import (
     U8,
     U16,
@@ -259,14 +259,6 @@ def read_digest(text: str) -> bytes:
         return from_hex(text)
     with Path(text[1:]).open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def known_contracts() -> Registry:
-    """Return the contracts that this run knows: the builtins, and of each plugin the newest version."""
-    newest = {c.id: c.version for c in sorted(REGISTRY.newer, key=lambda contract: contract.version)}
-    found = REGISTRY.at(tuple(sorted(newest.items())))
-    assert found is not None, "what is installed is known"
-    return found
 
 
 def find_contract(name: str) -> Contract:

@@ -54,6 +54,7 @@ def test_every_kernel_code_has_a_message() -> None:
             assert by_code(code).slug != "contract.refused", code
     assert by_code(USER_ASSERT_BASE + 3).slug == "program.assertion"
     assert by_code(NOBODYS_CODE).slug == "contract.refused"
+    assert by_code(104_806).slug == "contract.refused", "the code of a plugin is no assertion of a signer"
 
 
 @pytest.mark.parametrize("contract", BUILTINS, ids=lambda contract: contract.name)

@@ -10,16 +10,18 @@ import msgspec
 
 from node.queries import StoredJournal
 from node.rpc.dispatch import Method
+from node.rpc.failure import RpcFailure
 from node.rpc.methods.params import At, Read
 from node.rpc.service import Call
 from node.rpc.values import camel, kind_json, kind_value
 from protocol.codec import Value
+from protocol.contracts.registry.upgrades import get_versions
 from protocol.errors import CallFailed, Rejected
-from protocol.transition import answer_query
+from protocol.transition import answer_query, list_missing_versions
 from protocol.types import Seconds
 from protocol.vm.contract import Contract, Query, Registry
 from protocol.vm.kinds import Maybe
-from protocol.vm.view import StateReader
+from protocol.vm.view import StateReader, View
 
 
 def query_methods(registry: Registry) -> tuple[Method[Any], ...]:
@@ -59,7 +61,10 @@ def _runner(contract: Contract, query: Query) -> Callable[[Call, Any], Awaitable
         time = Seconds(call.time_ms_of(height) // 1_000)
         with call.state(height) as state:
             value = _ask(call, state, time, contract, query, arguments)
-        return Read(height, kind_json(query.result, value, hrp))
+            running = call.facts.registry.at(get_versions(View(state)))
+            assert running is not None, "an answer came from it"
+            result = running.find_query(contract.name, query.name).result
+        return Read(height, kind_json(result, value, hrp))
 
     return run
 
@@ -72,6 +77,10 @@ def _ask(
     query: Query,
     arguments: tuple[Value, ...],
 ) -> Value:
+    missing = list_missing_versions(state)
+    if missing:
+        named = ", ".join(f"{number} in version {version}" for number, version in missing)
+        raise RpcFailure("chain.upgrade_missing", detail=f"it runs contract {named}")
     try:
         journal = StoredJournal(call.store)
         return answer_query(state, time, contract.name, query.name, arguments, journal)

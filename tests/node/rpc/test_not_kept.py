@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.executor import Executor
+from node.rpc.methods import contracts as contracts_module
 from node.snapshot.folder import SnapshotFolder
 from node.snapshot.making import create_snapshot, open_snapshot, restore_store
 from node.store.store import Store
@@ -56,3 +57,11 @@ def test_a_cursor_from_below_would_miss_events(young: Caller) -> None:
         young.call("coop_getEvents", topic="blocks", cursor="3.0")["data"]["slug"] == "chain.cursor_too_old"
     )
     assert "data" not in young.call("coop_getEvents", topic="blocks", cursor="5.0")
+
+
+def test_a_gateway_without_a_plugin_says_so(young: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its node has stopped; it goes on to serve blocks, and no answers of contracts."""
+    monkeypatch.setattr(contracts_module, "list_missing_versions", lambda _: ((1_048, 1),))
+    error = young.call("assets_assets", after=0)
+    assert error["data"]["slug"] == "chain.upgrade_missing" and "1048 in version 1" in error["data"]["why"]
+    assert young.call("chain_getHeader", block=5)["height"] == 5

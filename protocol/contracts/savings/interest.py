@@ -92,13 +92,13 @@ def _settle_total(ctx: Context, number: int, product: Product, credited: int, ch
     view, today = ctx.view, ctx.environment.day
     row = TOTALS.get(view, TOTALS.key(number))
     assert row is not None, "a product has its sum"
-    _, bands, earned_bytes, as_of, booked = row
+    _, bands, earned_bytes, as_of, booked, job = row
     earned = read_exact(earned_bytes) + compute_earned(view, number, product, list(bands), as_of, today)
     earned -= credited * ACCRUAL_UNIT
     target = check_amount(max(earned // ACCRUAL_UNIT, 0))
     _book(ctx, number, product, target - booked)
     new = tuple([check_amount(amount + more) for amount, more in zip(bands, change, strict=True)])
-    TOTALS.put(view, TOTALS.key(number), (SCHEMA, new, pack_exact(earned), today, target))
+    TOTALS.put(view, TOTALS.key(number), (SCHEMA, new, pack_exact(earned), today, target, job))
 
 
 def _book(ctx: Context, number: int, product: Product, more: int) -> None:
@@ -128,7 +128,7 @@ def credit(ctx: Context, number: int, account: Account, product: Product) -> tup
     assert row is not None, "a product has its sum"
     if amount > row[4]:  # the roundings of many accounts can be more than the sum has whole units
         _book(ctx, account.product, product, amount - row[4])
-        TOTALS.put(view, TOTALS.key(account.product), (*row[:4], amount))
+        TOTALS.put(view, TOTALS.key(account.product), (*row[:4], amount, row[5]))
     tax = mul_div(amount, product.withholding_bp, WHOLE_BP, Rounding.HALF_EVEN)
     before = find_balance(view, number, product)
     if tax:
@@ -147,6 +147,6 @@ def _take_credited(ctx: Context, number: int, product: Product, amount: int, bef
     view = ctx.view
     row = TOTALS.get(view, TOTALS.key(number))
     assert row is not None, "a product has its sum"
-    TOTALS.put(view, TOTALS.key(number), (*row[:4], row[4] - amount))
+    TOTALS.put(view, TOTALS.key(number), (*row[:4], row[4] - amount, row[5]))
     old, new = list_bands(product.floors, before), list_bands(product.floors, after)
     _settle_total(ctx, number, product, amount, [b - a for a, b in zip(old, new, strict=True)])

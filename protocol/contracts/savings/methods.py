@@ -102,11 +102,8 @@ def create_product(ctx: Context, rates: tuple[int, ...], *values: Value) -> Valu
     number = products + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, accounts))
     PRODUCTS.put(view, PRODUCTS.key(number), pack_record(product))
-    TOTALS.put(view, TOTALS.key(number), (SCHEMA, (0,) * len(floors), pack_exact(0), environment.day, 0))
+    TOTALS.put(view, TOTALS.key(number), (SCHEMA, (0,) * len(floors), pack_exact(0), environment.day, 0, 0))
     set_rates(ctx, number, rates)
-    midnight = (environment.day + 1) * SECONDS_PER_DAY - environment.utc_offset_seconds
-    daily = (((ID, 1),), ((ID, DAILY_METHOD, 0, (number,)),))
-    sched.schedule(ctx, daily, (), midnight + 60, (DAYS, 1), catches_up=False)
     ctx.emit(PRODUCT_MADE, number)
     return number
 
@@ -275,6 +272,7 @@ def _pay_in(
     change_balance(ctx, account.product, product, before, before + amount)
     source = account_key(owner, MEMBER_FREE, product.asset)
     leg(ctx, source, ledger_key(number, product), amount, CODE_DEPOSIT)
+    _wake(ctx, account.product)
     note_deposit(view, account.member, ctx.environment.day)
     ctx.emit(MOVED, number, account.member, amount, 0)
 
@@ -306,8 +304,32 @@ def _forget_earned(ctx: Context, number: int, lost: int) -> None:
 # --- by the chain itself
 
 
+def _wake(ctx: Context, number: int) -> None:
+    """Let a product be brought up every day from now on, as long as somebody saves in it."""
+    row = TOTALS.get(ctx.view, TOTALS.key(number))
+    assert row is not None, "a product has its sum"
+    if row[5]:
+        return
+    midnight = (ctx.environment.day + 1) * SECONDS_PER_DAY - ctx.environment.utc_offset_seconds
+    daily = ((), ((ID, DAILY_METHOD, 0, (number,)),))
+    job = sched.schedule(ctx, daily, (), midnight + 60, (DAYS, 1), catches_up=False)
+    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], job))
+
+
+def _sleep(ctx: Context, number: int) -> None:
+    """Run no more when nothing is saved and no whole unit is owed."""
+    row = TOTALS.get(ctx.view, TOTALS.key(number))
+    assert row is not None, "a product has its sum"
+    if not any(row[1]) and not row[4] and row[5]:
+        sched.cancel(ctx, row[5])
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], 0))
+
+
 def run_day(ctx: Context, number: int) -> Value:
-    """Bring the books of a product up to today, pay who waits, and begin to credit when it is time."""
+    """Bring the books of a product up to today, pay who waits, and begin to credit when it is time.
+
+    Rules: 1. a product in which nobody saves rests until somebody does.
+    """
     view, today = ctx.view, ctx.environment.day
     product = get_product(view, number)
     settle_total(ctx, number, product)
@@ -315,6 +337,7 @@ def run_day(ctx: Context, number: int) -> Value:
     year, month, day = date_from_days(today)
     if day == 1 and (year * 12 + month - 1) % product.posting_months == 0:
         _credit_later(ctx, number, 0)
+    _sleep(ctx, number)
     return True
 
 
@@ -346,7 +369,7 @@ def credit_some(ctx: Context, number: int, after: int) -> Value:
 
 
 def _credit_later(ctx: Context, number: int, after: int) -> None:
-    program = (((ID, 1),), ((ID, CREDIT_METHOD, 0, (number, after)),))
+    program = ((), ((ID, CREDIT_METHOD, 0, (number, after)),))
     sched.schedule(ctx, program, (), int(ctx.environment.time) + 1)
 
 

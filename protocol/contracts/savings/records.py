@@ -20,6 +20,7 @@ from protocol.vm.kinds import (
     ASSET,
     U16,
     U32,
+    U48,
     Data,
     Field,
     Integer,
@@ -155,8 +156,8 @@ RATE_HISTORY: Final[Table[RatesRow]] = Table(
     doc="Rates from a day on, newest first.",
 )
 
-TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int]
-"""(schema, sums of the bands, earned, as of, booked)"""
+TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int, int]
+"""(schema, sums of the bands, earned, as of, booked, daily job)"""
 TOTALS: Final[Table[TotalRow]] = Table(
     ID,
     3,
@@ -167,6 +168,7 @@ TOTALS: Final[Table[TotalRow]] = Table(
         Field("earned", EXACT, "of all accounts, not credited yet"),
         Field("as_of", U32),
         Field("booked", AMOUNT, "of it, in class 2060"),
+        Field("job", U48, "that runs every day; 0 while nobody saves"),
     ),
     doc="What all accounts of a product have earned.",
 )
@@ -306,11 +308,16 @@ def find_balance(view: View, number: int, product: Product) -> int:
     return 0 if row is None else row[5] - row[3]
 
 
-def sum_savings(view: View, member: int, asset: int) -> int:
-    """Return what a member saves in an asset, minor units."""
-    total = 0
+def list_saved(view: View, member: int) -> tuple[tuple[int, int], ...]:
+    """List (asset, minor units) of what a member saves, ascending."""
+    found: dict[int, int] = {}
     for (number,), row in ACCOUNTS.page(view, BY_MEMBER, member):
         assert type(number) is int and type(row[2]) is int
         product = get_product(view, row[2])
-        total += find_balance(view, number, product) if product.asset == asset else 0
-    return total
+        found[product.asset] = found.get(product.asset, 0) + find_balance(view, number, product)
+    return tuple(sorted(found.items()))
+
+
+def sum_savings(view: View, member: int, asset: int) -> int:
+    """Return what a member saves in an asset, minor units."""
+    return sum([amount for saved_in, amount in list_saved(view, member) if saved_in == asset])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.codec import Value
+from protocol.contracts import sched
 from protocol.contracts.ledger.accounts import account_key, get_account
 from protocol.contracts.members import records as m
 from protocol.contracts.savings import records as s
@@ -409,3 +410,33 @@ def test_only_the_chain_credits_and_runs_the_day() -> None:
     bank = Bank()
     for method, arguments in ((12, (1,)), (13, (1, 0))):
         assert bank.code(ALICE, (SAVINGS, method, 0, arguments)) == Code.ROLE
+
+
+def test_a_product_in_which_nobody_saves_costs_nothing() -> None:
+    """Jobs of a day are as many as products with money in them."""
+
+    def job_of() -> int:
+        total = s.TOTALS.get(View(bank.state), s.TOTALS.key(1))
+        assert total is not None
+        return total[5]
+
+    bank = Bank()
+    assert job_of() == 0
+    first = bank.open(ALICE, 100_000)
+    awake = job_of()
+    assert awake and sched.get_job(View(bank.state), awake) is not None
+    bank.open(BOB, 100_000)
+    bank.days(3)
+    assert job_of() == awake
+    bank.do(ALICE, call(8, ALICE, first))
+    bank.days(2)
+    assert job_of() == awake
+    bank.do(BOB, call(8, BOB, first + 1))
+    bank.days(2)
+    assert job_of() == 0 and sched.get_job(View(bank.state), awake) is None
+    account = bank.open(CAROL, 365_000)
+    start = bank.account(account).opened
+    bank.days(10)
+    assert job_of() > awake
+    assert bank.exact(account) == bank.exact_total() == (int(bank.time - 1) // DAY - start) * 100
+    check_books(bank)

@@ -496,7 +496,7 @@ class _Block:
         else:
             program = sched.get_program(view, number)
             view.gas_used, view.gas_limit = 0, row[10]
-            outcome = run_stored(view, self.registry, environment, program)
+            outcome = run_stored(view, self.registry, environment, program, contract_id == 0)
             gas, view.gas_limit = Gas(view.gas_used), GAS_UNLIMITED
             if contract_id == 0:
                 auth.take_gas(view, owner, gas, self._time)

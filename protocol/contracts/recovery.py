@@ -144,7 +144,7 @@ def _begin(
     except Rejected as rejected:
         fail(rejected.code, "recovery.policy", None, rejected.detail)
     ready_at = int(ctx.environment.time) + DELAY_SECONDS
-    program = (((ID, 1),), ((ID, FINISH_METHOD, 0, (account,)),))
+    program = ((), ((ID, FINISH_METHOD, 0, (account,)),))
     job = sched.schedule(ctx, program, (), ready_at, gas=FINISH_GAS)
     RECOVERIES.put(view, key, (SCHEMA, policy, row[1], by, confirmed, ready_at, job))
     ctx.emit(BEGUN, account, by, ready_at, document)

@@ -5,8 +5,9 @@ Due jobs run as a block starts, in the order of due time and number. A run that 
 receipt; it is tried again after 1, 2, 4, 8 seconds, 1, 6 and 24 hours, and after the eighth failure the job
 is quarantined until its owner or the role `scheduler` retries it. So a job cannot stop a block.
 
-A member's job never has its owner's full power: each of its calls uses a grant. A contract's job acts as the
-contract, with authority `sched:<name>`. What a run did is a receipt like any other; the record `history`
+A member's job never has its owner's full power: each of its calls uses a grant. It is pinned to the versions
+that its owner knew. A contract's job acts as the contract, with authority `sched:<name>`, and follows it to
+whichever version is in force when it runs (ADR 21). What a run did is a receipt like any other; the record `history`
 carries a rolling hash of all of them and the root of those of the newest block that had any, so a state proof
 proves them (ADR 10). This file keeps jobs; `transition.py` runs them and knows who pays.
 
@@ -193,7 +194,11 @@ def schedule(
 ) -> int:
     """Schedule a job of the contract whose code runs; it acts as that contract. Returns the job.
 
-    Rules: 1. those of the method `create`. 2. within a run of a job, once.
+    Rules: 1. those of the method `create`, but for the pins. 2. within a run of a job, once.
+
+    Args:
+        program: `((), calls)`. Without pins it is typed again at each run, by the versions that are then in
+            force, so a job outlives the upgrade of its contract; with pins it fails once another version runs.
 
     Raises:
         CallFailed: ONE_A_RUN, DUE_TIME, or why the program is refused.
@@ -221,7 +226,7 @@ def _add(
     gas: int,
 ) -> int:
     view, environment = ctx.view, ctx.environment
-    template = read_template(ctx, program, 1)
+    template = read_template(ctx, program, 1, must_pin=not contract)
     try:
         values = codec.decode(parameters, JOB_PARAMETERS_BYTES_MAX)
         if type(values) is not tuple:

@@ -38,15 +38,18 @@ def program_table(contract: ContractId, number: int) -> Table[ChunkRow]:
     )
 
 
-def read_template(ctx: Context, raw: bytes, actors: int) -> Template:
+def read_template(ctx: Context, raw: bytes, actors: int, *, must_pin: bool = True) -> Template:
     """Type a program that is to be stored.
+
+    Args:
+        must_pin: False for what the chain's own contracts store for themselves.
 
     Raises:
         CallFailed: the code by which it is refused.
     """
     ctx.view.charge(len(raw) * gas.STORED_BYTE)
     try:
-        return parse_template(codec.decode(raw, PROGRAM_STORED_BYTES_MAX), ctx.registry, actors)
+        return parse_template(codec.decode(raw, PROGRAM_STORED_BYTES_MAX), ctx.registry, actors, must_pin)
     except Rejected as rejected:
         fail(rejected.code, "vm.stored_program", None, rejected.detail[:64])
 

@@ -255,12 +255,10 @@ class Ctx(QueryCtx):
     def at(self, due: int, method: int, *arguments: Value) -> int:
         """Let the chain call an own method at a time, with authority `sched:<name>`; returns the job.
 
-        *Rule*: the job is pinned to the version that asks for it, and fails once another one runs.
+        *Rule*: it calls the method of that number of whichever version is in force by then.
         """
-        contract = self._ctx.contract
-        call = (contract.id, method, 0, tuple([literal(argument) for argument in arguments]))
-        program = (((contract.id, contract.version),), (call,))
-        return sched.schedule(self._ctx, program, (), _typed(SECONDS, due))
+        call = (self._contract, method, 0, tuple([literal(argument) for argument in arguments]))
+        return sched.schedule(self._ctx, ((), (call,)), (), _typed(SECONDS, due))
 
     def emit(self, event: EventType, *fields: Value) -> None:
         """Say an event of this contract."""

@@ -106,7 +106,9 @@ def _find_broken(view: View, registry: Registry, mark: Mark) -> Invariant | None
     return None
 
 
-def run_stored(view: View, registry: Registry, environment: Environment, raw: bytes) -> Outcome:
+def run_stored(
+    view: View, registry: Registry, environment: Environment, raw: bytes, must_pin: bool = True
+) -> Outcome:
     """Type a stored program against the contracts of this block and run it with the environment's parameters.
 
     Rules: 1. a pin that no longer holds is a failure like any other: VERSION_PIN, before the first
@@ -114,7 +116,7 @@ def run_stored(view: View, registry: Registry, environment: Environment, raw: by
     """
     try:
         view.charge(len(raw) * gas.STORED_BYTE)
-        template = parse_template(codec.decode_own(raw), registry, len(environment.actors))
+        template = parse_template(codec.decode_own(raw), registry, len(environment.actors), must_pin)
         template.check_parameters(environment.parameters)
     except CallFailed as failure:
         return Outcome(int(failure.code), (), None, failure.reason)

@@ -12,7 +12,7 @@ argument    = int | bytes | str | bool | nil                     itself
             | [3, name]  |  [3, "actor", k]                      environment: time, day, height, self, actor k
 
 A template is a stored program with parameters, which are filled each time it runs; it must pin every contract
-that it calls.
+that it calls, unless a contract keeps it for itself.
 
 Every reference is typed by the schema of the method that makes the value, so a program is well-typed or
 refused: running it cannot meet a value of the wrong kind. An assertion that fails ends the program with
@@ -208,10 +208,11 @@ def parse_program(
     return _parse(value, registry, _Scope(actors), instructions_max)
 
 
-def parse_template(value: Value, registry: Registry, actors: int) -> Template:
-    """Type a stored program, which may have parameters and must pin every contract that it calls.
+def parse_template(value: Value, registry: Registry, actors: int, must_pin: bool = True) -> Template:
+    """Type a stored program, which may have parameters.
 
-    Rules: 1. at most 256 instructions. 2. parameters are numbered from 0 without gaps, at most 16.
+    Rules: 1. at most 256 instructions. 2. parameters are numbered from 0 without gaps, at most 16. 3. with
+        `must_pin` it pins every contract that it calls.
 
     Raises:
         Rejected: as `parse_program`.
@@ -220,7 +221,7 @@ def parse_template(value: Value, registry: Registry, actors: int) -> Template:
     program = _parse(value, registry, _Scope(actors, kinds), PROGRAM_STORED_INSTRUCTIONS_MAX)
     assert type(value) is tuple and type(value[0]) is tuple, "_parse has read the pins"
     pinned = [pin[0] for pin in value[0] if type(pin) is tuple]
-    for step in program:
+    for step in program if must_pin else ():
         if isinstance(step, Call) and step.contract.id not in pinned:
             _refuse(Code.VERSION_PIN, f"contract {step.contract.id} is called but not pinned")
     if sorted(kinds) != list(range(len(kinds))):

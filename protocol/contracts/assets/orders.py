@@ -64,7 +64,7 @@ def freeze(ctx: Context, account: Address, asset: int, document: bytes, until: i
         fail(TERMS, "assets.freeze_again", old[2] + FREEZE_SECONDS_MAX, now)
     FROZEN.put(view, key, (SCHEMA, document, until))
     _flag(view, account, asset, True)
-    program = (((ID, 1),), ((ID, LIFT_METHOD, 0, (account, asset)),))
+    program = ((), ((ID, LIFT_METHOD, 0, (account, asset)),))
     sched.schedule(ctx, program, (), until, gas=LIFT_GAS)
     ctx.emit(FROZE, account, asset, document, until)
     return True

@@ -165,7 +165,7 @@ def _run_tomorrow(ctx: Context, number: int) -> None:
     if QUEUE_JOBS.get(ctx.view, key) is not None:
         return
     due = int(ctx.environment.time) + SECONDS_PER_DAY
-    job = sched.schedule(ctx, (((ID, 1),), ((ID, DAILY_METHOD, 0, (number,)),)), (), due)
+    job = sched.schedule(ctx, ((), ((ID, DAILY_METHOD, 0, (number,)),)), (), due)
     QUEUE_JOBS.put(ctx.view, key, (SCHEMA, job))
 
 

@@ -147,7 +147,7 @@ def approve(ctx: Context, number: int) -> Value:
     ctx.emit(DECIDED, number, APPROVED)
     if due <= ctx.environment.time:
         return pay(ctx, number)
-    program = (((ID, 1),), ((ID, PAY_DUE_METHOD, 0, (number,)),))
+    program = ((), ((ID, PAY_DUE_METHOD, 0, (number,)),))
     sched.schedule(ctx, program, (), due, gas=PAY_DUE_GAS)
     return APPROVED
 

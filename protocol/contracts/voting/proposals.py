@@ -518,4 +518,4 @@ def _read_again(ctx: Context, number: int, proposal: Proposal, policy: Policy) -
 def _schedule(ctx: Context, number: int, method: int, due: int) -> None:
     """Let the chain take a step by itself; a proposal that is due at once is for whoever calls."""
     if due > ctx.environment.time:
-        sched.schedule(ctx, (((ID, 1),), ((ID, method, 0, (number,)),)), (), due)
+        sched.schedule(ctx, ((), ((ID, method, 0, (number,)),)), (), due)

@@ -442,7 +442,7 @@ def _arm(ctx: Context, count: int) -> Value:
     """Schedule so many jobs, each of which arms the robot again."""
     calls = ((ROBOT, 2, 0, (1,)),)
     for _ in range(count):
-        sched.schedule(ctx, (((ROBOT, 1),), calls), (), ctx.environment.time + 10, gas=50_000)
+        sched.schedule(ctx, ((), calls), (), ctx.environment.time + 10, gas=50_000)
     return count
 
 
@@ -455,8 +455,12 @@ def _stop_later(ctx: Context, number: int) -> Value:
     return _later(ctx, (ROBOT, 4, 0, (number,)))
 
 
+def _daily(ctx: Context) -> int:
+    return sched.schedule(ctx, ((), ((ROBOT, 8, 0, ()),)), (), START + DAY, (DAYS, 1))
+
+
 def _later(ctx: Context, call: Value) -> int:
-    return sched.schedule(ctx, (((ROBOT, 1),), (call,)), (), ctx.environment.time + 5)
+    return sched.schedule(ctx, ((), (call,)), (), ctx.environment.time + 5)
 
 
 COUNT = (Field("count", U8),)
@@ -480,11 +484,11 @@ ROBOT_CONTRACT = Contract(
             U32,
             (Signed(),),
             1,
-            lambda ctx: sched.schedule(
-                ctx, (((ROBOT, 1),), ((ROBOT, 3, 0, ()),)), (), ctx.environment.time + 5
-            ),
+            lambda ctx: _later(ctx, (ROBOT, 3, 0, ())),
             "",
         ),
+        Method(7, "daily", (), U32, (Signed(),), 1, _daily, ""),
+        Method(8, "tick", (), U8, (OF_ROBOT,), 1, lambda _: 1, ""),
     ),
 )
 
@@ -505,6 +509,22 @@ def test_a_contracts_job_has_the_contracts_authority_and_may_go_on(robots: World
         run = only(at(world, due))
         assert run.is_ok and next_due_time(world.state) == due + 10
     assert world.failed(world.tx((ROBOT, 2, 0, (1,)))).code == Code.ROLE
+
+
+def test_a_contracts_recurring_job_follows_its_upgrade_and_a_members_stays_pinned(
+    robots: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = robots
+    world.ok(world.tx((ROBOT, 7, 0, ())))
+    world.ok(world.tx(create(ALICE, transfer(ALICE), due=START + DAY, unit=DAYS)))
+    assert [run.code for run in at(world, START + DAY).job_receipts] == [Code.OK, Code.OK]
+    newer = [replace(one, version=2) if one.id == ASSETS else one for one in BUILTINS]
+    second = replace(ROBOT_CONTRACT, version=2)
+    registry = Registry((*newer, second), REGISTRY.has_role, REGISTRY.grants)
+    monkeypatch.setattr(transition, "REGISTRY", registry)
+    of_robot, of_alice = at(world, START + 2 * DAY).job_receipts
+    assert of_robot.code == Code.OK and told(of_robot) == (3, (1, second.address, START + 3 * DAY))
+    assert of_alice.code == Code.VERSION_PIN
 
 
 def test_a_run_schedules_one_job_and_not_two(robots: World) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from protocol.contracts import auth, documents, grants, multisig, recovery, sched
 from protocol.contracts.assets import contract as assets
+from protocol.contracts.credit import contract as credit
 from protocol.contracts.ledger import contract as ledger
 from protocol.contracts.members import contract as members
 from protocol.contracts.registry import contract as registry
@@ -34,6 +35,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     voting.CONTRACT,
     savings.CONTRACT,
     security.CONTRACT,
+    credit.CONTRACT,
     documents.CONTRACT,
 )
 

@@ -5,10 +5,12 @@ Alice stands for the first loan of Dan, Bob has offered to; the papers behind hi
 
 from protocol.codec import Value
 from protocol.contracts import REGISTRY
+from protocol.contracts.credit.records import ASSESSOR, DEFAULT_BANDS
 from protocol.contracts.security import doors
 from protocol.contracts.security.records import PAPER, VALUER
 from protocol.types import Height
 from protocol.vm.context import Context, Environment
+from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.bench.gas_cases import Case
 from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH, MEMBERS
@@ -18,6 +20,7 @@ from tests.protocol.contracts.test_security import SECURITY, call, offer, worth
 from tests.protocol.contracts.test_voting import PEOPLE
 from tests.protocol.ledger_world import ALICE, BOB, CAROL, COOP, NONE, Person
 
+CREDIT = 32
 DAN = PEOPLE[3]
 Cases = dict[int, Case]
 
@@ -48,6 +51,22 @@ def found_security(hall: Assembly) -> None:
     doors.auction(ctx, 2, 15)
     hall.state.apply(ctx.view.collect_writes())
     hall.do(BOB, offer(BOB, accounts[1], 10, 1))
+
+
+def found_credit(hall: Assembly) -> None:
+    """Alice has said that a part of her score is wrong."""
+    roles = ((MEMBERS, 18, NONE, (ASSESSOR, "", "", 0, 0, 5, False)),)
+    hall.gov(*roles, (MEMBERS, 19, NONE, (BOARD2.address, ASSESSOR, 0)))
+    hall.do(ALICE, (CREDIT, 3, 0, (ALICE.address, 1, HASH)))
+
+
+def credit_cases(hall: Assembly) -> Cases:
+    return {
+        1: Case(((CREDIT, 1, NONE, (COOP, literal(DEFAULT_BANDS), 100)),), (), "gov"),
+        2: Case(((CREDIT, 2, 0, (hall.numbers[ALICE], 1, 1 << 31, HASH)),), (BOARD2.address,)),
+        3: Case(((CREDIT, 3, 0, (ALICE.address, 1, HASH)),), (ALICE.address,)),
+        4: Case(((CREDIT, 4, 0, (1, HASH, 50, 100)),), (BOARD2.address,)),
+    }
 
 
 def security_cases(hall: Assembly) -> Cases:

@@ -11,7 +11,7 @@ from protocol.contracts.ledger.accounts import FROZEN_IN, MEMBER_FREE
 from protocol.contracts.treasury.records import TREASURER
 from protocol.contracts.voting.ballots import compute_commitment
 from protocol.types import Address
-from tests.bench.bank_gas_cases import found_security, security_cases
+from tests.bench.bank_gas_cases import CREDIT, credit_cases, found_credit, found_security, security_cases
 from tests.bench.gas_cases import Case
 from tests.protocol.contracts.coop_world import (
     BOARD1,
@@ -60,6 +60,7 @@ def make_coop_world(hall: Assembly | None = None) -> Assembly:
     _found_votes(hall)
     _found_savings(hall)
     found_security(hall)
+    found_credit(hall)
     return hall
 
 
@@ -195,6 +196,7 @@ def _members_cases(hall: Assembly) -> Cases:
         20: by(BOARD1, slow, (MEMBERS, 20, 0, (EVE.address, "slow"))),
         21: by(BOB, (MEMBERS, 21, 0, (BOB.address, "auditor"))),
         22: by(ALICE, (MEMBERS, 22, 0, ()), after=61 * DAY),
+        23: gov((MEMBERS, 23, NONE, ("slow", 3_600))),
     }
 
 
@@ -291,6 +293,7 @@ def make_coop_cases(hall: Assembly) -> dict[tuple[int, int], Case]:
         (VOTING, _voting_cases()),
         (SAVINGS, _savings_cases()),
         (SECURITY, security_cases(hall)),
+        (CREDIT, credit_cases(hall)),
     ):
         cases |= {(contract, method): case for method, case in found.items()}
     return cases

@@ -16,7 +16,7 @@ COPY protocol protocol
 COPY node node
 RUN pip install --no-index --no-deps --no-build-isolation . \
     && pip uninstall --yes \
-        beancount hatchling httpx hypothesis import-linter mypy pytest pytest-trio ruff setuptools
+        beancount hatchling httpx hypothesis import-linter mypy pytest pytest-trio pytest-xdist ruff setuptools
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/coopd --create-home coopd

@@ -9,6 +9,7 @@ from protocol.contracts import auth, documents, grants, multisig, recovery, sche
 from protocol.contracts.assets import contract as assets
 from protocol.contracts.credit import contract as credit
 from protocol.contracts.ledger import contract as ledger
+from protocol.contracts.lending import contract as lending
 from protocol.contracts.members import contract as members
 from protocol.contracts.registry import contract as registry
 from protocol.contracts.registry.pauses import paused_until
@@ -36,6 +37,7 @@ BUILTINS: Final[tuple[Contract, ...]] = (
     savings.CONTRACT,
     security.CONTRACT,
     credit.CONTRACT,
+    lending.CONTRACT,
     documents.CONTRACT,
 )
 

@@ -13,6 +13,7 @@ from protocol.contracts.voting.ballots import compute_commitment
 from protocol.types import Address
 from tests.bench.bank_gas_cases import CREDIT, credit_cases, found_credit, found_security, security_cases
 from tests.bench.gas_cases import Case
+from tests.bench.lending_gas_cases import found_lending, lending_cases
 from tests.protocol.contracts.coop_world import (
     BOARD1,
     BOARD2,
@@ -26,6 +27,7 @@ from tests.protocol.contracts.coop_world import (
     tag_of,
 )
 from tests.protocol.contracts.test_elections import Assembly, election, held, rank, stand
+from tests.protocol.contracts.test_lending import LENDING
 from tests.protocol.contracts.test_savings import SAVINGS, call, product
 from tests.protocol.contracts.test_security import SECURITY
 from tests.protocol.contracts.test_shares import create
@@ -61,6 +63,7 @@ def make_coop_world(hall: Assembly | None = None) -> Assembly:
     _found_savings(hall)
     found_security(hall)
     found_credit(hall)
+    found_lending(hall)
     return hall
 
 
@@ -294,6 +297,7 @@ def make_coop_cases(hall: Assembly) -> dict[tuple[int, int], Case]:
         (SAVINGS, _savings_cases()),
         (SECURITY, security_cases(hall)),
         (CREDIT, credit_cases(hall)),
+        (LENDING, lending_cases(hall)),
     ):
         cases |= {(contract, method): case for method, case in found.items()}
     return cases

@@ -1,0 +1,14 @@
+"""lending: what members borrow, how they pay it back, and what the books foresee when they do not.
+
+A loan keeps the product it was made under, rows that are stored, and a state that moves. `book.py` is the
+loan over time, told of days and payments only; `posting.py` brings the difference of two states to the
+ledger, so a payment, a row that falls due and a reversal are posted by one rule. What the loans of a
+product earn is one entry a day from the sum of their slopes, and agrees with every loan to the last part.
+
+*Source*: contracts.md D3 to D5, D11, D19, D20, 3.4, 5.10. *Departs*: a product is not versioned, it never
+changes; a new one takes its place. Interest that is not paid is carried into a new schedule, not made
+principal, so no reschedule makes income. A partial payment beyond what is due follows the early rule at once.
+
+Read `records.py`, `terms.py`, `book.py`, `posting.py`, `applying.py`, `serving.py`, `ageing.py`,
+`enforcing.py`, `contract.py`.
+"""

@@ -1,0 +1,116 @@
+"""What the chain does with loans by itself, every day: rows fall due, loans become late, losses are foreseen.
+
+A loan says on which day somebody has to look at it next, so a day on which nothing falls due costs as much as
+there are products, however many loans there are.
+
+*Source*: contracts.md D11, 5.10.
+"""
+
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts import sched
+from protocol.contracts.lending.book import NOTICE_DAYS, Book
+from protocol.contracts.lending.posting import load_book, read_total, save_book, settle_floor, settle_total
+from protocol.contracts.lending.records import (
+    BY_DAY,
+    ID,
+    LOAN,
+    STATES,
+    TOTALS,
+    State,
+    get_loan,
+    get_product,
+)
+from protocol.contracts.members.records import MEMBER
+from protocol.contracts.periods import DAYS
+from protocol.money import SECONDS_PER_DAY
+from protocol.vm.context import Context
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import AMOUNT, U8, U32, Field
+
+DAILY_METHOD: Final = 30
+AGE_ITEMS: Final = 40
+"""Loans that one run looks at."""
+
+_OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
+FELL_DUE: Final = EventType(
+    ID, 9, "fell_due", (*_OF_LOAN, Field("amount", AMOUNT, "due and not paid")), "A row of a loan is due."
+)
+NOTICED: Final = EventType(
+    ID,
+    10,
+    "noticed",
+    (
+        *_OF_LOAN,
+        Field("notice", U8, "1 first, 2 second, 3 the last"),
+        Field("days_late", U32),
+    ),
+    "Borrower and guarantors are told that a loan is late.",
+)
+CLASSED: Final = EventType(
+    ID, 11, "classed", (*_OF_LOAN, Field("loan_class", U8)), "A loan has another class."
+)
+
+
+def run_day(ctx: Context, number: int) -> Value:
+    """Look at the loans of a product for which it is time, and bring its sums up to today."""
+    view, today = ctx.view, ctx.environment.day
+    product = get_product(view, number)
+    settle_total(ctx, number, product)
+    found: list[int] = []
+    for _, day, loan in STATES.scan_index(view, BY_DAY, number):
+        assert type(day) is int and type(loan) is int
+        if day > today or len(found) == AGE_ITEMS:
+            break
+        found.append(loan)
+    for loan in found:
+        touch(ctx, loan)
+    settle_floor(ctx, number, product)
+    if len(found) == AGE_ITEMS:
+        sched.schedule(ctx, _make_daily(number), (), int(ctx.environment.time) + 1)
+    else:
+        _sleep(ctx, number)
+    return True
+
+
+def _make_daily(number: int) -> Value:
+    return ((), ((ID, DAILY_METHOD, 0, (number,)),))
+
+
+def wake(ctx: Context, number: int) -> None:
+    """Let the loans of a product be looked at every day from now on, as long as there are any."""
+    row = read_total(ctx, number)
+    if row[12]:
+        return
+    midnight = (ctx.environment.day + 1) * SECONDS_PER_DAY - ctx.environment.utc_offset_seconds
+    job = sched.schedule(ctx, _make_daily(number), (), midnight + 120, (DAYS, 1), catches_up=False)
+    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], job))
+
+
+def _sleep(ctx: Context, number: int) -> None:
+    """Look no more when no loan is left, and nothing is set aside."""
+    row = read_total(ctx, number)
+    if row[12] and not (row[8] or row[11]):
+        sched.cancel(ctx, row[12])
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], 0))
+
+
+def touch(ctx: Context, number: int) -> None:
+    """Bring a loan up to today, and tell whom it concerns."""
+    loan = get_loan(ctx.view, number)
+    book, before = load_book(ctx, number, loan)
+    _tell(ctx, number, book, before)
+    save_book(ctx, number, book, before, b"", 0)
+
+
+def _tell(ctx: Context, number: int, book: Book, before: State) -> None:
+    state, member, late = book.state, book.loan.member, book.days_late()
+    if state.due_n > before.due_n:
+        ctx.emit(FELL_DUE, number, member, book.count_due())
+    notice = len([day for day in NOTICE_DAYS if day <= late])
+    if notice > state.notices:
+        ctx.emit(NOTICED, number, member, notice, late)
+    state.notices = notice
+    if state.loan_class != before.loan_class:
+        ctx.emit(CLASSED, number, member, state.loan_class)

@@ -1,0 +1,484 @@
+"""The schema of lending: what a program can call, and what can be asked."""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts.lending import ageing, applying, serving
+from protocol.contracts.lending.book import Book
+from protocol.contracts.lending.records import (
+    APPROVALS,
+    ARCHIVE,
+    BY_MEMBER,
+    CLAIMS,
+    COMMITTEE,
+    COUNTER,
+    DECISION_FIELDS,
+    DECISIONS,
+    EVENT_FIELDS,
+    EVENTS,
+    ID,
+    INSTALMENT_FIELDS,
+    INSTALMENTS,
+    LOAN,
+    LOAN_FIELDS,
+    LOAN_OFFICER,
+    LOANS,
+    LOANS_OPEN_MAX,
+    NO_EVENT,
+    NO_FUNDS,
+    NO_LOAN,
+    NO_PRODUCT,
+    NOT_ELIGIBLE,
+    NOT_REVERSIBLE,
+    NOTHING,
+    ORIGINS,
+    PLANS,
+    PRODUCT,
+    PRODUCT_FIELDS,
+    PRODUCTS,
+    STATE_FIELDS,
+    STATES,
+    STATUS,
+    TERMS,
+    TERMS_CHANGED,
+    TOO_MUCH,
+    TOTAL_STATE,
+    TOTALS,
+    get_instalment,
+    get_loan,
+    get_product,
+    get_state,
+    pack_state,
+)
+from protocol.contracts.lending.terms import (
+    compute_fee,
+    compute_rate,
+    compute_service,
+    compute_terms_hash,
+    make_rows,
+)
+from protocol.contracts.members.records import MEMBER
+from protocol.finance.schedule import ROWS_MAX
+from protocol.money import SECONDS_PER_DAY
+from protocol.params import QUERY_ITEMS_MAX
+from protocol.vm.context import QueryContext
+from protocol.vm.contract import (
+    GOV,
+    Change,
+    Contract,
+    ErrorType,
+    Invariant,
+    Method,
+    Owner,
+    Query,
+    Role,
+    Signed,
+    System,
+)
+from protocol.vm.kinds import (
+    ADDRESS,
+    AMOUNT,
+    BOOL,
+    HASH,
+    POSITIVE,
+    U32,
+    Field,
+    Fields,
+    Integer,
+    Many,
+    Maybe,
+    Text,
+)
+
+# --- queries
+
+
+def _query_product(query: QueryContext, number: int) -> Value:
+    row = PRODUCTS.get(query.view, PRODUCTS.key(number))
+    return None if row is None else row[1:]
+
+
+def _query_products(query: QueryContext) -> Value:
+    return tuple([(*key, *row[1:]) for key, row in PRODUCTS.page_rows(query.view)])
+
+
+def _query_quote(query: QueryContext, number: int, principal: int, rows: int, day: int) -> Value:
+    product = get_product(query.view, number)
+    applying.check_range(product, principal, rows)
+    made = make_rows(product, principal, rows, day)
+    interest = sum([row.interest for row in made])
+    fee = compute_fee(product, principal)
+    listed = tuple([(row.due_day, row.principal, row.interest) for row in made])
+    return (interest, fee, compute_service(made, day), compute_rate(product, principal, made), listed)
+
+
+def _query_offer(query: QueryContext, number: int, day: int) -> Value:
+    loan = get_loan(query.view, number)
+    product = get_product(query.view, loan.product)
+    made = make_rows(product, loan.principal, loan.rows, day)
+    listed = tuple([(row.due_day, row.principal, row.interest) for row in made])
+    terms_hash = compute_terms_hash(number, product, loan.principal, day, made)
+    return (terms_hash, compute_fee(product, loan.principal), listed)
+
+
+def _query_loan(query: QueryContext, number: int) -> Value:
+    row = LOANS.get(query.view, LOANS.key(number))
+    return None if row is None else (number, *row[1:])
+
+
+def _query_loans(query: QueryContext, member: int) -> Value:
+    return tuple([(*key, *row[1:]) for key, row in LOANS.page(query.view, BY_MEMBER, member)])
+
+
+def _query_decision(query: QueryContext, number: int) -> Value:
+    row = DECISIONS.get(query.view, DECISIONS.key(number))
+    return None if row is None else row[1:]
+
+
+def _query_rows(query: QueryContext, number: int) -> Value:
+    return tuple([row[1:] for _, row in INSTALMENTS.scan(query.view, number)])
+
+
+def _query_events(query: QueryContext, number: int, after: int) -> Value:
+    page = EVENTS.page_rows(query.view, number, after=(after,))
+    return tuple([(key[1], *row[1:]) for key, row in page])
+
+
+def _query_state(query: QueryContext, number: int) -> Value:
+    if STATES.get(query.view, STATES.key(number)) is None:
+        return None
+    loan = get_loan(query.view, number)
+    product, state = get_product(query.view, loan.product), get_state(query.view, number)
+    book = Book(product, loan, replace(state), lambda n: get_instalment(query.view, number, n))
+    book.settle(int(query.time) // SECONDS_PER_DAY)
+    return (book.days_late(), book.count_due(), book.count_payoff(), *pack_state(book.state)[1:])
+
+
+def _query_total(query: QueryContext, number: int) -> Value:
+    row = TOTALS.get(query.view, TOTALS.key(number))
+    return None if row is None else row[1:]
+
+
+# --- what every program must leave true
+
+
+def _are_rows_within(changes: list[Change]) -> bool:
+    for _, _, row in changes:
+        if row is None:
+            continue
+        _, _, principal, interest, *_, principal_paid, interest_paid = row
+        assert type(principal) is int and type(interest) is int
+        assert type(principal_paid) is int and type(interest_paid) is int
+        if principal_paid > principal or interest_paid > interest:
+            return False
+    return True
+
+
+def _are_totals_sums(changes: list[Change]) -> bool:
+    for _, _, row in changes:
+        assert row is not None, "sums are never deleted"
+        principal, by_class = row[1], row[9]
+        assert type(by_class) is tuple
+        if sum([int(str(amount)) for amount in by_class]) != principal:
+            return False
+    return True
+
+
+_FROM: Final = Field("from", ADDRESS)
+_LOAN: Final = Field("loan", LOAN)
+_PRODUCT: Final = Field("product", PRODUCT)
+_AMOUNT: Final = Field("amount", POSITIVE)
+_ROWS: Final = Field("rows", Integer("rows", 1, ROWS_MAX))
+_STATUS: Final = LOAN_FIELDS[2].kind
+_LISTED: Final = Many(
+    Fields((Field("due_day", U32), Field("principal", AMOUNT), Field("interest", AMOUNT))), ROWS_MAX
+)
+_OFFICER: Final = (Role(LOAN_OFFICER), GOV)
+
+_APPLYING: Final = (
+    Method(
+        1,
+        "create_product",
+        PRODUCT_FIELDS,
+        PRODUCT,
+        (GOV,),
+        300,
+        applying.create_product,
+        "Create a product; returns its number.",
+    ),
+    Method(
+        2,
+        "close_product",
+        (_PRODUCT,),
+        BOOL,
+        (GOV,),
+        40,
+        applying.close_product,
+        "Take no more applications for a product; its loans go on.",
+    ),
+    Method(
+        3,
+        "apply",
+        (
+            _FROM,
+            _PRODUCT,
+            Field("principal", POSITIVE),
+            _ROWS,
+            Field("income", AMOUNT, "of a year"),
+            Field("purpose", Text("purpose", 128)),
+        ),
+        LOAN,
+        (Owner("from"),),
+        2_000,
+        applying.apply,
+        "Ask for a loan; returns its number.",
+    ),
+    Method(
+        4,
+        "decide",
+        (_LOAN,),
+        _STATUS,
+        (Signed(),),
+        100,
+        applying.decide,
+        "Let the policy decide on an application; returns its status.",
+    ),
+    Method(
+        5,
+        "approve",
+        (_LOAN,),
+        _STATUS,
+        (Signed(),),
+        100,
+        applying.approve,
+        "Approve an application as one of the committee; returns its status.",
+    ),
+    Method(
+        6,
+        "reject",
+        (_LOAN,),
+        _STATUS,
+        (Signed(),),
+        60,
+        applying.reject,
+        "Reject an application as one of the committee; returns its status.",
+    ),
+    Method(
+        7,
+        "withdraw",
+        (_FROM, _LOAN),
+        _STATUS,
+        (Owner("from"),),
+        60,
+        applying.withdraw,
+        "Take an application back; returns its status.",
+    ),
+    Method(
+        8,
+        "accept",
+        (_FROM, _LOAN, Field("terms_hash", HASH)),
+        AMOUNT,
+        (Owner("from"),),
+        2_000,
+        applying.accept,
+        "Accept the exact terms of today and be paid out; returns what arrives.",
+    ),
+)
+_SERVING: Final = (
+    Method(
+        10,
+        "repay",
+        (_FROM, _LOAN, _AMOUNT),
+        AMOUNT,
+        (Owner("from"),),
+        300,
+        serving.repay,
+        "Pay on a loan, anybody's; returns what still pays it off.",
+        0,
+    ),
+    Method(
+        11,
+        "pay_due",
+        (_FROM, _LOAN, Field("at_most", POSITIVE)),
+        AMOUNT,
+        (Owner("from"),),
+        300,
+        serving.pay_due,
+        "Pay what is due today, as far as there is free balance; returns it.",
+        0,
+    ),
+    Method(
+        12,
+        "refund",
+        (_FROM, _LOAN),
+        AMOUNT,
+        (Owner("from"),),
+        200,
+        serving.refund,
+        "Get back what is kept in advance; returns it.",
+    ),
+    Method(
+        13,
+        "waive",
+        (_LOAN, _AMOUNT),
+        AMOUNT,
+        _OFFICER,
+        200,
+        serving.waive,
+        "Forgive penalties; returns what is owed of them still.",
+    ),
+    Method(
+        14,
+        "reverse",
+        (_LOAN, Field("event", U32)),
+        AMOUNT,
+        _OFFICER,
+        1_000,
+        serving.reverse,
+        "Reverse a payment and do over what came after it; returns what now pays the loan off.",
+    ),
+    Method(
+        ageing.DAILY_METHOD,
+        "run_day",
+        (_PRODUCT,),
+        BOOL,
+        (System("sched:lending"),),
+        200,
+        ageing.run_day,
+        "Look at the loans of a product for which it is time, by the chain itself.",
+    ),
+)
+
+CONTRACT: Final = Contract(
+    ID,
+    "lending",
+    layer=3,
+    version=1,
+    doc="Loans: products, decisions, schedules, repayments, what is late and what is set aside for it.",
+    tables=(
+        PRODUCTS,
+        LOANS,
+        STATES,
+        INSTALMENTS,
+        ORIGINS,
+        ARCHIVE,
+        EVENTS,
+        TOTALS,
+        COUNTER,
+        DECISIONS,
+        APPROVALS,
+        CLAIMS,
+        PLANS,
+    ),
+    methods=(*_APPLYING, *_SERVING),
+    queries=(
+        Query("product", (_PRODUCT,), Maybe(Fields(PRODUCTS.fields)), _query_product, "Return a product."),
+        Query(
+            "products",
+            (),
+            Many(Fields((_PRODUCT, *PRODUCTS.fields)), QUERY_ITEMS_MAX),
+            _query_products,
+            "List the products.",
+        ),
+        Query(
+            "quote",
+            (_PRODUCT, Field("principal", POSITIVE), _ROWS, Field("day", U32, "of the disbursement")),
+            Fields(
+                (
+                    Field("interest", AMOUNT),
+                    Field("fee", AMOUNT),
+                    Field("service", AMOUNT, "due in the first year"),
+                    Field("rate_ppm", Maybe(U32), "of all that it costs a year, as the European Union says"),
+                    Field("rows", _LISTED),
+                )
+            ),
+            _query_quote,
+            "Say what a loan would cost.",
+        ),
+        Query(
+            "offer",
+            (_LOAN, Field("day", U32, "of the disbursement")),
+            Fields((Field("terms_hash", HASH), Field("fee", AMOUNT), Field("rows", _LISTED))),
+            _query_offer,
+            "Return the exact terms of an application, and the hash that accepts them on that day.",
+        ),
+        Query("loan", (_LOAN,), Maybe(Fields((_LOAN, *LOAN_FIELDS))), _query_loan, "Return a loan."),
+        Query(
+            "loans",
+            (Field("member", MEMBER),),
+            Many(Fields((_LOAN, *LOAN_FIELDS)), LOANS_OPEN_MAX),
+            _query_loans,
+            "List the applications and loans of a member that are open.",
+        ),
+        Query(
+            "decision",
+            (_LOAN,),
+            Maybe(Fields(DECISION_FIELDS)),
+            _query_decision,
+            "Return what an application was decided from.",
+        ),
+        Query(
+            "rows",
+            (_LOAN,),
+            Many(Fields(INSTALMENT_FIELDS), ROWS_MAX),
+            _query_rows,
+            "List the rows of a loan.",
+        ),
+        Query(
+            "events",
+            (_LOAN, Field("after", U32, "0: from the first")),
+            Many(Fields((Field("event", U32), *EVENT_FIELDS)), QUERY_ITEMS_MAX),
+            _query_events,
+            "List what was paid on a loan.",
+        ),
+        Query(
+            "state",
+            (_LOAN,),
+            Maybe(
+                Fields(
+                    (
+                        Field("days_late", U32),
+                        Field("due", AMOUNT, "and not paid"),
+                        Field("payoff", AMOUNT, "that pays it off today (UTC)"),
+                        *STATE_FIELDS,
+                    )
+                )
+            ),
+            _query_state,
+            "Return how a loan stands today (UTC).",
+        ),
+        Query("total", (_PRODUCT,), Maybe(TOTAL_STATE), _query_total, "Return sums of a product."),
+    ),
+    events=(
+        applying.PRODUCT_MADE,
+        applying.ASKED,
+        applying.DECIDED,
+        applying.DISBURSED,
+        serving.REPAID,
+        serving.GAVE_BACK,
+        serving.REVERSED,
+        serving.FORGAVE,
+        ageing.FELL_DUE,
+        ageing.NOTICED,
+        ageing.CLASSED,
+    ),
+    errors=(
+        ErrorType(NO_PRODUCT, "NO_PRODUCT", "There is no such loan product, or it is closed."),
+        ErrorType(NO_LOAN, "NO_LOAN", "The member has no such loan."),
+        ErrorType(TERMS, "TERMS", "The terms contradict themselves or go beyond a limit."),
+        ErrorType(NOT_ELIGIBLE, "NOT_ELIGIBLE", "A rule of the product refuses the application."),
+        ErrorType(STATUS, "STATUS", "The loan is in another state."),
+        ErrorType(TERMS_CHANGED, "TERMS_CHANGED", "The terms of today are others than what was accepted."),
+        ErrorType(NO_FUNDS, "NO_FUNDS", "Too little is liquid for another loan."),
+        ErrorType(COMMITTEE, "COMMITTEE", "A committee has to decide, and the actor is not of it."),
+        ErrorType(NO_EVENT, "NO_EVENT", "There is no such payment to reverse."),
+        ErrorType(NOT_REVERSIBLE, "NOT_REVERSIBLE", "Too much has followed from the payment."),
+        ErrorType(NOTHING, "NOTHING", "Nothing is there to give back."),
+        ErrorType(TOO_MUCH, "TOO_MUCH", "It is more than is owed, or than one decision may be."),
+    ),
+    invariants=(
+        Invariant("lending.rows", INSTALMENTS, _are_rows_within, "No row is paid twice."),
+        Invariant("lending.totals", TOTALS, _are_totals_sums, "Classes sum to the principal."),
+    ),
+)

@@ -1,0 +1,270 @@
+"""From a loan's book to the ledger: the difference of two states becomes legs and sums, whatever made it.
+
+A payment, a row that falls due, a reversal with all that followed from it: each is a state before and a state
+after. What changed between them is posted in the accounts of the product, and the sums of the product follow.
+What the loans of a product earn each day is one entry from the sum of their slopes; a loan that nobody has
+looked at for a month and the sum agree to the last part, since the sum counts what the loan's slope has made
+meanwhile.
+
+    interest that arises   Dr 1120  Cr 4010        paid   Dr 2010  Cr 1120
+    penalties              Dr 1130  Cr 4030        paid   Dr 2010  Cr 1130
+    principal              Dr 1110  Cr 2010        paid   Dr 2010  Cr 1110
+    paid before it is due  Dr 2010  Cr 2040        used   Dr 2040  Cr 1110, 1120, 1130
+    set aside              Dr 5030  Cr 1190        back   Dr 1190  Cr 5030
+
+*Source*: contracts.md D5, 5.10.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol.contracts.ledger.accounts import get_account, open_account
+from protocol.contracts.ledger.legs import leg
+from protocol.contracts.lending.book import Book
+from protocol.contracts.lending.records import (
+    ADVANCES,
+    ALLOWANCE,
+    CLOSED,
+    ID,
+    INTEREST_INCOME,
+    INTEREST_RECEIVABLE,
+    PENALTY_INCOME,
+    PENALTY_RECEIVABLE,
+    PRINCIPAL,
+    PROVISIONS,
+    TOTALS,
+    Instalment,
+    Loan,
+    Product,
+    State,
+    TotalRow,
+    get_instalment,
+    get_product,
+    get_state,
+    ledger_key,
+    list_bands,
+    pack_exact,
+    put_instalment,
+    put_loan,
+    put_state,
+    read_exact,
+)
+from protocol.contracts.members.standing import unbind
+from protocol.errors import Code
+from protocol.finance.day_count import ACCRUAL_UNIT, DayCount, position
+from protocol.finance.provisioning import compute_top_up
+from protocol.money import check_amount
+from protocol.vm.context import Context, fail
+from protocol.vm.tables import SCHEMA
+
+CODE_EARNED: Final = 3102
+CODE_EARNED_BACK: Final = 3104
+CODE_MOVED: Final = 3106
+CODE_PENALTY: Final = 3108
+CODE_ALLOWANCE: Final = 3110
+CODE_FLOOR: Final = 3112
+
+OWN_CLASSES: Final = (
+    PRINCIPAL,
+    INTEREST_RECEIVABLE,
+    PENALTY_RECEIVABLE,
+    ALLOWANCE,
+    ADVANCES,
+    INTEREST_INCOME,
+    PENALTY_INCOME,
+    PROVISIONS,
+)
+
+
+def read_total(ctx: Context, number: int) -> TotalRow:
+    """Return the sums of a product."""
+    row = TOTALS.get(ctx.view, TOTALS.key(number))
+    assert row is not None, "a product has its sums"
+    return row
+
+
+def open_books(ctx: Context, number: int, product: Product) -> None:
+    """Open the accounts of a product, with sums of nothing."""
+    for account_class in OWN_CLASSES:
+        open_account(ctx.view, ledger_key(account_class, product, number))
+    nothing = (0,) * len(product.class_days)
+    zero = pack_exact(0)
+    row: TotalRow = (SCHEMA, 0, zero, zero, ctx.environment.day, 0, 0, 0, 0, nothing, nothing, 0, 0)
+    TOTALS.put(ctx.view, TOTALS.key(number), row)
+
+
+def load_book(ctx: Context, number: int, loan: Loan) -> tuple[Book, State]:
+    """Return the book of a loan up to today, and how it stood when it was last written."""
+    state, product = get_state(ctx.view, number), get_product(ctx.view, loan.product)
+    before = replace(state)
+
+    def load(n: int) -> Instalment:
+        return get_instalment(ctx.view, number, n)
+
+    book = Book(product, loan, state, load)
+    book.settle(ctx.environment.day)
+    return book, before
+
+
+def save_book(ctx: Context, number: int, book: Book, before: State, outside: bytes, amount: int) -> None:
+    """Write a loan that has changed, and post what that means.
+
+    Args:
+        outside: account that an amount came from, or goes to below 0; it may be empty when none did.
+    """
+    for n, row in sorted(book.changed.items()):
+        put_instalment(ctx.view, number, n, row)
+    put_state(ctx.view, number, book.loan.product, book.state)
+    post_change(ctx, book.loan.product, book.product, before, book.state, outside, amount, number)
+    if book.is_settled() and book.loan.status != CLOSED:
+        close_loan(ctx, number, book)
+
+
+def close_loan(ctx: Context, number: int, book: Book) -> None:
+    """Close a loan of which nothing is owed any more."""
+    book.loan = replace(book.loan, status=CLOSED)
+    put_loan(ctx.view, number, book.loan)
+    unbind(ctx.view, book.loan.member, ID)
+    row = read_total(ctx, book.loan.product)
+    TOTALS.put(ctx.view, TOTALS.key(book.loan.product), (*row[:8], row[8] - 1, *row[9:]))
+
+
+def post_change(
+    ctx: Context,
+    number: int,
+    product: Product,
+    before: State,
+    after: State,
+    outside: bytes,
+    amount: int,
+    loan: int,
+) -> None:
+    """Post the difference of two states of a loan, the later one of today."""
+    paid_interest = after.interest_paid - before.interest_paid
+    paid_penalty = after.penalty_paid - before.penalty_paid
+    paid_principal = before.principal_out - after.principal_out
+    kept = after.advance - before.advance
+    assert paid_interest + paid_penalty + paid_principal + kept == amount, "what came in is what was used"
+    ref = loan.to_bytes(5, "big")
+    charged = after.penalty_booked - before.penalty_booked + paid_penalty
+    earned = _change_total(ctx, number, product, before, after, paid_interest)
+    income = ledger_key(INTEREST_INCOME, product, number), ledger_key(PENALTY_INCOME, product, number)
+    receivable = ledger_key(INTEREST_RECEIVABLE, product, number)
+    penalties = ledger_key(PENALTY_RECEIVABLE, product, number)
+    arises = ((receivable, income[0], earned, CODE_EARNED), (penalties, income[1], charged, CODE_PENALTY))
+    for debit, credit, more, code in arises:
+        if more > 0:
+            leg(ctx, debit, credit, more, code, ref)
+    moves = (
+        (penalties, -paid_penalty),
+        (receivable, -paid_interest),
+        (ledger_key(PRINCIPAL, product, number), -paid_principal),
+        (ledger_key(ADVANCES, product, number), -kept),
+        (outside, amount),
+    )
+    _match(ctx, moves, ref)
+    for debit, credit, more, code in arises:
+        if more < 0:
+            leg(ctx, credit, debit, -more, code, ref)
+    _set_aside(ctx, product, number, after.allowance - before.allowance, CODE_ALLOWANCE, ref)
+    check_books(ctx, number, product)
+
+
+def check_books(ctx: Context, number: int, product: Product) -> None:
+    """Check that the accounts of a product hold what its loans sum to.
+
+    Raises:
+        CallFailed: INVARIANT: the program that would break it does not count.
+    """
+    total = read_total(ctx, number)
+    sums = (
+        (PRINCIPAL, total[1]),
+        (INTEREST_RECEIVABLE, total[5]),
+        (PENALTY_RECEIVABLE, total[6]),
+        (ADVANCES, -total[7]),
+        (ALLOWANCE, -sum(total[10]) - total[11]),
+    )
+    for account_class, expected in sums:
+        row = get_account(ctx.view, ledger_key(account_class, product, number))
+        if row is None or row[3] - row[5] != expected:
+            fail(Code.INVARIANT, "lending.books", expected, account_class)
+
+
+def _match(ctx: Context, moves: tuple[tuple[bytes, int], ...], ref: bytes) -> None:
+    """Post debits (above 0) against credits (below 0) in their order; they sum to nothing."""
+    credits = [(account, -amount) for account, amount in moves if amount < 0]
+    for debit, amount in moves:
+        while amount > 0:
+            credit, open_amount = credits.pop(0)
+            part = min(amount, open_amount)
+            leg(ctx, debit, credit, part, CODE_MOVED, ref)
+            amount -= part
+            if part < open_amount:
+                credits.insert(0, (credit, open_amount - part))
+
+
+def _change_total(ctx: Context, number: int, product: Product, before: State, after: State, paid: int) -> int:
+    """Bring the sums of a product up to today and to another state of a loan; returns the interest that has
+    become income, below 0 when some of it is none any more."""
+    total = settle_total(ctx, number, product)
+    _, principal, exact_bytes, slope_bytes, today, booked, penalties, advances, loans, *_ = total
+    parts = position(today, DayCount(product.day_count)) - position(before.as_of, DayCount(product.day_count))
+    slope_before = 0 if before.is_suspended else before.slope
+    slope_after = 0 if after.is_suspended else after.slope
+    exact = read_exact(exact_bytes) + after.accrued - before.accrued - slope_before * parts
+    slope = read_exact(slope_bytes) + slope_after - slope_before
+    target = check_amount(max(exact // ACCRUAL_UNIT, 0))
+    earned = target - booked + paid
+    classes, aside = list(total[9]), list(total[10])
+    for state, sign in ((before, -1), (after, 1)):
+        classes[state.loan_class] += sign * state.principal_out
+        aside[state.loan_class] += sign * state.allowance
+    row: TotalRow = (
+        SCHEMA,
+        principal + after.principal_out - before.principal_out,
+        pack_exact(exact),
+        pack_exact(slope),
+        today,
+        target,
+        penalties + after.penalty_booked - before.penalty_booked,
+        advances + after.advance - before.advance,
+        loans,
+        tuple(classes),
+        tuple(aside),
+        *total[11:],
+    )
+    TOTALS.put(ctx.view, TOTALS.key(number), row)
+    return earned
+
+
+def settle_total(ctx: Context, number: int, product: Product) -> TotalRow:
+    """Bring what the loans of a product earn up to today, and into the books."""
+    row, today = read_total(ctx, number), ctx.environment.day
+    if row[4] == today:
+        return row
+    parts = position(today, DayCount(product.day_count)) - position(row[4], DayCount(product.day_count))
+    exact = read_exact(row[2]) + read_exact(row[3]) * parts
+    target = check_amount(max(exact // ACCRUAL_UNIT, 0))
+    if target > row[5]:
+        receivable = ledger_key(INTEREST_RECEIVABLE, product, number)
+        leg(ctx, receivable, ledger_key(INTEREST_INCOME, product, number), target - row[5], CODE_EARNED)
+    row = (SCHEMA, row[1], pack_exact(exact), row[3], today, max(target, row[5]), *row[6:])
+    TOTALS.put(ctx.view, TOTALS.key(number), row)
+    return row
+
+
+def settle_floor(ctx: Context, number: int, product: Product) -> None:
+    """Set aside what the floor asks above what the classes do."""
+    row = read_total(ctx, number)
+    target = compute_top_up(row[9], sum(row[10]), list_bands(product), product.floor_bp)
+    if target != row[11]:
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:11], target, row[12]))
+        _set_aside(ctx, product, number, target - row[11], CODE_FLOOR, b"")
+
+
+def _set_aside(ctx: Context, product: Product, number: int, more: int, code: int, ref: bytes) -> None:
+    cost, allowance = ledger_key(PROVISIONS, product, number), ledger_key(ALLOWANCE, product, number)
+    if more > 0:
+        leg(ctx, cost, allowance, more, code, ref)
+    elif more < 0:
+        leg(ctx, allowance, cost, -more, code, ref)

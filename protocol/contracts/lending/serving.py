@@ -1,0 +1,214 @@
+"""Repayments: taken from whoever pays, given back when too much, and reversed as if they had never been.
+
+*Source*: contracts.md D10, D20, 5.10.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, get_account, open_account
+from protocol.contracts.lending.ageing import wake
+from protocol.contracts.lending.applying import get_own
+from protocol.contracts.lending.book import Book, reset
+from protocol.contracts.lending.posting import load_book, post_change, read_total, save_book
+from protocol.contracts.lending.records import (
+    ACTIVE,
+    CLOSED,
+    EVENTS,
+    ID,
+    LOAN,
+    NO_EVENT,
+    NOT_REVERSIBLE,
+    NOTHING,
+    PAID,
+    PENALTY_INCOME,
+    REFUNDED,
+    REPLAY_EVENTS_MAX,
+    TOO_MUCH,
+    TOTALS,
+    WAIVED,
+    EventRow,
+    Instalment,
+    Loan,
+    Product,
+    State,
+    get_instalment,
+    get_loan,
+    get_origin,
+    get_product,
+    get_state,
+    ledger_key,
+    put_instalment,
+    put_loan,
+    put_state,
+)
+from protocol.contracts.members.records import MEMBER, get_member
+from protocol.contracts.members.standing import bind
+from protocol.types import Address
+from protocol.vm.context import Context, fail
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import AMOUNT, U32, Field
+from protocol.vm.tables import SCHEMA
+
+_OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
+REPAID: Final = EventType(
+    ID,
+    5,
+    "repaid",
+    (*_OF_LOAN, Field("event", U32), Field("amount", AMOUNT), Field("left", AMOUNT, "that pays it off")),
+    "Somebody paid on a loan.",
+)
+GAVE_BACK: Final = EventType(
+    ID, 6, "gave_back", (*_OF_LOAN, Field("amount", AMOUNT)), "What was paid too much went back."
+)
+REVERSED: Final = EventType(
+    ID,
+    7,
+    "reversed",
+    (*_OF_LOAN, Field("event", U32), Field("amount", AMOUNT)),
+    "A payment was reversed, and what came after it was done over.",
+)
+FORGAVE: Final = EventType(ID, 8, "forgave", (*_OF_LOAN, Field("amount", AMOUNT)), "Penalties were forgiven.")
+
+
+def repay(ctx: Context, payer: Address, number: int, amount: int) -> Value:
+    """Pay on a loan, from one's own free balance; returns what still pays it off."""
+    loan = get_loan(ctx.view, number, ACTIVE)
+    return _pay(ctx, payer, number, loan, amount)
+
+
+def pay_due(ctx: Context, payer: Address, number: int, at_most: int) -> Value:
+    """Pay what is due today, at most so much and at most what the payer has; returns what was paid.
+
+    *Rule*: made for standing orders, so that nothing due, or a loan that is paid off, is no failure.
+    """
+    loan = get_loan(ctx.view, number)
+    if loan.status != ACTIVE:
+        return 0
+    book, _ = load_book(ctx, number, loan)
+    row = get_account(ctx.view, account_key(payer, MEMBER_FREE, book.product.asset))
+    free = 0 if row is None else max(row[5] - row[3] - row[2], 0)
+    amount = min(book.count_due(), at_most, free)
+    if amount:
+        _pay(ctx, payer, number, loan, amount)
+    return amount
+
+
+def _pay(ctx: Context, payer: Address, number: int, loan: Loan, amount: int) -> int:
+    book, before = load_book(ctx, number, loan)
+    book.pay(amount)
+    event = add_event(ctx, number, book.state, PAID, amount, payer)
+    source = account_key(payer, MEMBER_FREE, book.product.asset)
+    save_book(ctx, number, book, before, source, amount)
+    left = book.count_payoff()
+    ctx.emit(REPAID, number, loan.member, event, amount, left)
+    return left
+
+
+def add_event(ctx: Context, number: int, state: State, kind: int, amount: int, payer: Address) -> int:
+    """Note what was paid on a loan, so that it can be done over; returns its number."""
+    state.events += 1
+    row: EventRow = (SCHEMA, kind, ctx.environment.day, amount, payer, False)
+    EVENTS.put(ctx.view, EVENTS.key(number, state.events), row)
+    return state.events
+
+
+def refund(ctx: Context, owner: Address, number: int) -> Value:
+    """Give the borrower back what is kept in advance of his loan; returns it."""
+    loan = get_own(ctx, owner, number, ACTIVE, CLOSED)
+    book, before = load_book(ctx, number, loan)
+    amount = book.state.advance
+    if not amount:
+        fail(NOTHING, "lending.advance", 1, 0)
+    book.state.advance = 0
+    add_event(ctx, number, book.state, REFUNDED, amount, owner)
+    save_book(ctx, number, book, before, account_key(owner, MEMBER_FREE, book.product.asset), -amount)
+    ctx.emit(GAVE_BACK, number, loan.member, amount)
+    return amount
+
+
+def waive(ctx: Context, number: int, amount: int) -> Value:
+    """Forgive penalties that are owed; returns what is owed of them still."""
+    loan = get_loan(ctx.view, number, ACTIVE)
+    book, before = load_book(ctx, number, loan)
+    limit = min(book.product.waive_max, book.count_penalty())
+    if amount > limit:
+        fail(TOO_MUCH, "lending.waive_max", limit, amount)
+    book.waive(amount)
+    add_event(ctx, number, book.state, WAIVED, amount, get_member(ctx.view, loan.member).account)
+    income = ledger_key(PENALTY_INCOME, book.product, loan.product)
+    save_book(ctx, number, book, before, income, amount)
+    ctx.emit(FORGAVE, number, loan.member, amount)
+    return book.count_penalty()
+
+
+# --- reversal
+
+
+def reverse(ctx: Context, number: int, event: int) -> Value:
+    """Reverse a payment: its money goes back to who paid, and all that came after it is done over in the
+    order of the days; returns what now pays the loan off.
+
+    Raises:
+        CallFailed: NO_EVENT; NOT_REVERSIBLE when the loan was rescheduled since, too much has happened, or a
+            refund or a waiver after it would have had no ground.
+    """
+    view, loan = ctx.view, get_loan(ctx.view, number, ACTIVE, CLOSED)
+    before = get_state(view, number)
+    key = EVENTS.key(number, event)
+    row = EVENTS.get(view, key)
+    if row is None or row[1] != PAID or row[5]:
+        fail(NO_EVENT, "lending.event", None, event)
+    count = before.events - before.sealed
+    if event <= before.sealed or count > REPLAY_EVENTS_MAX:
+        fail(NOT_REVERSIBLE, "lending.replay", REPLAY_EVENTS_MAX, count)
+    EVENTS.put(view, key, (*row[:5], True))
+    product = get_product(view, loan.product)
+    book = _replay(ctx, number, product, loan, before)
+    for n in range(loan.rows):
+        if book.row(n) != get_instalment(view, number, n):
+            put_instalment(view, number, n, book.row(n))
+    if loan.status == CLOSED and not book.is_settled():
+        loan = book.loan = replace(loan, status=ACTIVE)
+        put_loan(view, number, loan)
+        bind(view, loan.member, ID)
+        wake(ctx, loan.product)
+        total = read_total(ctx, loan.product)
+        TOTALS.put(view, TOTALS.key(loan.product), (*total[:8], total[8] + 1, *total[9:]))
+    book.changed.clear()
+    target = account_key(Address(row[4]), MEMBER_FREE, product.asset)
+    open_account(view, target)
+    put_state(view, number, loan.product, book.state)
+    post_change(ctx, loan.product, product, before, book.state, target, -row[3], number)
+    ctx.emit(REVERSED, number, loan.member, event, row[3])
+    return book.count_payoff()
+
+
+def _replay(ctx: Context, number: int, product: Product, loan: Loan, stored: State) -> Book:
+    """Do over everything since the rows were made that still counts."""
+    view = ctx.view
+
+    def load(n: int) -> Instalment:
+        return reset(get_instalment(view, number, n))
+
+    state = get_origin(view, number)
+    book = Book(product, loan, state, load)
+    for event in range(stored.sealed + 1, stored.events + 1):
+        row = EVENTS.get(view, EVENTS.key(number, event))
+        assert row is not None, "events have no gaps"
+        _, kind, day, amount, _, is_reversed = row
+        if is_reversed:
+            continue
+        book.settle(day)
+        if kind == PAID:
+            book.pay(amount)
+        elif amount > (state.advance if kind == REFUNDED else book.count_penalty()):
+            fail(NOT_REVERSIBLE, "lending.replay_event", None, event)
+        elif kind == REFUNDED:
+            state.advance -= amount
+        else:
+            book.waive(amount)
+    book.settle(ctx.environment.day)
+    state.events, state.sealed, state.notices = stored.events, stored.sealed, stored.notices
+    return book

@@ -38,6 +38,7 @@ GAS_SPARE: Final = 5_000
 DIGESTS: Final = frozenset({"hash", "public key", "tag"})
 MONEY_RULES: Final = frozenset(
     {
+        *("savings.free", "savings.liquidity", "savings.lock", "savings.minimum", "savings.notice"),
         *("assets.cap", "assets.daily_limit", "assets.float_limit", "grants.per_call", "grants.per_period"),
         *(
             "members.entry_fee",

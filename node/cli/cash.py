@@ -13,6 +13,7 @@ from node.rpc.amounts import format_amount
 from protocol import codec
 from protocol.addresses import format_address, parse_address
 from protocol.codec import Value
+from protocol.types import Address
 from protocol.vm.program import literal
 
 cash_app = App(name="cash", help="Cash at the counter: for cashiers, and for members who want some.")
@@ -114,6 +115,29 @@ def create_order(
         memo: For the payee; everybody can read it.
         currency: Its symbol.
     """
+    said = f"Pay {amount} {currency} to {payee} each {every}, first on {first}"
+    make_order("assets.transfer", [payee, currency, amount, memo], said, first, every, until)
+
+
+def make_order(
+    name: str,
+    texts: list[str],
+    said: str,
+    first: str,
+    every: str,
+    until: str,
+    *,
+    asset: int | None = None,
+    to: Address | None = None,
+) -> None:
+    """Let the chain call a method that pays an amount, again and again.
+
+    Args:
+        texts: arguments of the method after the payer's, as they are typed.
+        said: what it does, in words.
+        asset: that is paid, when the method does not say it.
+        to: who is paid, when the method does not say it.
+    """
     actor = open_actor()
     words, me = actor.words, actor.address
     if every not in UNITS:
@@ -124,33 +148,34 @@ def create_order(
             "cli.usage",
             Exit.USAGE,
         )
-    contract, method = find_method("assets.transfer")
-    arguments: dict[str, Value] = {}
-    for field, text in zip(method.arguments[1:], [payee, currency, amount, memo], strict=True):
-        arguments[field.name] = words.read(field, text, arguments)
-    to, asset, minor = arguments["to"], arguments["asset"], arguments["amount"]
+    contract, method = find_method(name)
+    known: dict[str, Value] = {} if asset is None else {"asset": asset}
+    for field, text in zip(method.arguments[1:], texts, strict=True):
+        known[field.name] = words.read(field, text, known)
+    minor = known["amount"]
     ends = words.seconds(until) if until else 0
     create = find_method("grants.create")
     terms: list[Any] = [
         me,
         me,
         ((contract.id, method.id),),
-        ((asset, minor, minor),),
-        (to,),
+        ((known["asset"], minor, minor),),
+        (known.get("to", to),),
         None,
         ends,
         (1, 1, 0),
         0,
     ]
     grant_call = (create[0].id, create[1].id, 0, tuple([literal(value) for value in terms]))
-    session.terminal.note(f"Pay {amount} {currency} to {payee} each {every}, first on {first}")
+    session.terminal.note(said)
     granted = act(actor, (grant_call,))
     grant = int(granted["results"][0])
-    transfer = (contract.id, method.id, (0, grant), (me, to, asset, minor, arguments["memo"]))
+    paying = (me, *[known[field.name] for field in method.arguments[1:]])
+    payment = (contract.id, method.id, (0, grant), paying)
     schedule = find_method("sched.create")
     job: list[Any] = [
         me,
-        pin_program((transfer,)),
+        pin_program((payment,)),
         NO_PARAMETERS,
         words.seconds(first),
         UNITS[every],

@@ -23,6 +23,7 @@ from protocol.contracts import REGISTRY
 from protocol.contracts.assets.records import FIAT_CLAIM
 from protocol.contracts.policies import compute_address
 from protocol.contracts.registry.records import COUNCIL
+from protocol.finance.day_count import DayCount
 from protocol.money import compute_day, date_from_days
 from protocol.params import PROGRAM_INSTRUCTIONS_MAX
 from protocol.types import Address, Seconds
@@ -51,6 +52,7 @@ CHAIN_NAME: Final = "riverbend-village"
 YUAN: Final = 100
 DAY: Final = 86_400
 CURRENCY: Final = 1
+ACT_365: Final = int(DayCount.ACT_365F)
 VAULT: Final = "vault"
 """The cashier who took what founders brought, and handed it on to the bank."""
 OPENING: Final = {"ada": 50_000, "bo": 50_000, "cy": 50_000}
@@ -119,6 +121,23 @@ POLICIES: Final[tuple[tuple[str, tuple[int, int, int], tuple[int, int, int, int]
 )
 """The types of contracts.md 5.6, numbered from 1 on."""
 
+SAVINGS: Final = (
+    # rates (ppm); name, asset, kind, day count, bands from; minimum, days of notice, days of the term, part
+    # that a break loses, months between credits, tax, reserve (basis points), always free in a day
+    (
+        *((20_000, 25_000), "savings book", CURRENCY, 1, ACT_365, (0, 10_000 * YUAN)),
+        *(0, 0, 0, 0, 1, 0, 1_000, 500 * YUAN),
+    ),
+    (
+        *((30_000,), "thirty days", CURRENCY, 2, ACT_365, (0,)),
+        *(0, 30, 0, 0, 1, 0, 1_000, 500 * YUAN),
+    ),
+    (
+        *((40_000,), "one year", CURRENCY, 3, ACT_365, (0,)),
+        *(100 * YUAN, 0, 365, 5_000, 12, 0, 1_000, 500 * YUAN),
+    ),
+)
+
 
 def board_policy() -> Value:
     """Return the key policy of the board's account: three of five members."""
@@ -152,7 +171,7 @@ def _village_programs(time_ms: int, load_members: int) -> list[Value]:
         for at in range(0, len(cash), PROGRAM_INSTRUCTIONS_MAX)
     ]
     total = sum(amount + extra for _, amount in brought) + sum(amount for _, amount in more)
-    programs += [_budget(day), _money(total), _offices(), *_voting()]
+    programs += [_budget(day), _money(total), _offices(), *_voting(), _savings()]
     return programs
 
 
@@ -284,6 +303,11 @@ def _voting() -> list[Value]:
         )
         programs.append(_program((), call("voting.set_policy", number, *policy)))
     return programs
+
+
+def _savings() -> Value:
+    """What members can save in; nothing of it costs a job before somebody does."""
+    return _program((), *(call("savings.create_product", *product) for product in SAVINGS))
 
 
 def _cash_in(member: Address, amount: int, ref: bytes) -> Value:

@@ -67,11 +67,23 @@ class _Filling(dict[str, object]):
         return "-"
 
 
+_RULE_EN: Final = "Rule {rule}: the limit is {limit}, here it is {actual}."
+_RULE_ZH: Final = "规则 {rule}：限值 {limit}，实际 {actual}。"
+_NONE: Final = (None, "-")
+_ONLY_ACTUAL: Final = {
+    _RULE_EN: "Rule {rule}: here it is {actual}.",
+    _RULE_ZH: "规则 {rule}：实际 {actual}。",
+}
+_ONLY_RULE: Final = {_RULE_EN: "Rule {rule}.", _RULE_ZH: "规则 {rule}。"}
+
+
 def fill(entry: Entry, language: str, params: dict[str, object]) -> Text:
     """Return the three lines in a language, `zh` or any other for English, with the parameters in place."""
     text = entry.zh if language == "zh" else entry.en
-    values = _Filling(params)
-    return Text(*(line.format_map(values) for line in (text.what, text.why, text.fix)))
+    values, why = _Filling(params), text.why
+    if params.get("limit") in _NONE:
+        why = (_ONLY_RULE if params.get("actual") in _NONE else _ONLY_ACTUAL).get(why, why)
+    return Text(*(line.format_map(values) for line in (text.what, why, text.fix)))
 
 
 def by_slug(slug: str) -> Entry:
@@ -530,8 +542,8 @@ _CONTRACTS: Final = tuple(
         code,
         slug,
         Retry[retry],
-        (what_en, "Rule {rule}: the limit is {limit}, here it is {actual}.", fix_en),
-        (what_zh, "规则 {rule}：限值 {limit}，实际 {actual}。", fix_zh),
+        (what_en, _RULE_EN, fix_en),
+        (what_zh, _RULE_ZH, fix_zh),
     )
     for code, slug, retry, what_en, fix_en, what_zh, fix_zh in CONTRACT_TEXTS
 )

@@ -22,6 +22,7 @@ from protocol.addresses import format_address, format_tx_id, parse_address
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.codec import Value
+from protocol.money import date_from_days
 from protocol.params import TX_GAS_MAX
 from protocol.types import Address
 from protocol.vm.contract import EventType
@@ -38,19 +39,16 @@ GAS_SPARE: Final = 5_000
 DIGESTS: Final = frozenset({"hash", "public key", "tag"})
 MONEY_RULES: Final = frozenset(
     {
-        *("savings.free", "savings.liquidity", "savings.lock", "savings.minimum", "savings.notice"),
         *("assets.cap", "assets.daily_limit", "assets.float_limit", "grants.per_call", "grants.per_period"),
-        *(
-            "members.entry_fee",
-            "members.shares",
-            "treasury.allotted",
-            "treasury.budget",
-            "treasury.line_used",
-        ),
-        *("treasury.surplus", "ledger.funds"),
+        *("ledger.close_empty", "ledger.exceeds_hold", "ledger.nonneg_credit", "ledger.nonneg_debit"),
+        *("ledger.overflow", "members.entry_fee", "members.shares", "savings.free", "savings.liquidity"),
+        *("savings.lock", "savings.locked", "savings.minimum", "savings.notice", "treasury.allotted"),
+        *("treasury.budget", "treasury.line_used", "treasury.surplus", "treasury.tiers"),
     }
 )
 """Rules whose limit and actual value are amounts."""
+DAY_RULES: Final = frozenset({"members.kyc_until", "shares.redeem_after"})
+"""Rules whose limit and actual value are days of the co-op's calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,20 +251,22 @@ def failure_of(receipt: dict[str, Any], words: Words) -> Failure:
     failure = failure_of_receipt(decoded, known_contracts())
     params, reason = dict(failure.params), decoded.reason
     if reason is not None:
-        is_money = reason.rule in MONEY_RULES or failure.entry.group == "ledger"
-        shown = {"limit": _show_bound(reason.limit, words, is_money=is_money)}
-        shown["actual"] = shown["asked"] = _show_bound(reason.actual, words, is_money=is_money)
+        shown = {"limit": show_bound(reason.rule, reason.limit, words)}
+        shown["actual"] = shown["asked"] = show_bound(reason.rule, reason.actual, words)
         params.update(shown)
     text = fill(failure.entry, session.terminal.language, params)
     return Failure(text.what, text.why, text.fix, f"E{failure.entry.number} {failure.entry.slug}")
 
 
-def _show_bound(value: int | str | bytes | None, words: Words, *, is_money: bool) -> str:
+def show_bound(rule: str, value: int | str | bytes | None, words: Words) -> str:
+    """Write the limit of a rule, or what was found instead, as people read it."""
     if isinstance(value, bytes) and len(value) == len(Address(bytes(20))):
         return name_of(Address(value))
     if isinstance(value, bytes):
         return _show_bytes("0x" + value.hex())
-    if is_money and isinstance(value, int):
+    if rule in DAY_RULES and isinstance(value, int):
+        return "{:04d}-{:02d}-{:02d}".format(*date_from_days(value))
+    if rule in MONEY_RULES and isinstance(value, int):
         asset = words.asset()
         return format_amount(value, asset.decimals, asset.symbol)
     if isinstance(value, int) and value > 10**9:

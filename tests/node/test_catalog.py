@@ -129,3 +129,13 @@ def test_a_timeout_says_that_the_outcome_is_unknown() -> None:
 )
 def test_the_language_follows_the_header(header: str | None, language: str) -> None:
     assert choose_language(header) == language
+
+
+def test_a_rule_without_a_limit_names_none() -> None:
+    entry = by_code(1608)
+    only = fill(entry, "en", {"rule": "assets.second_cashier", "limit": "-", "actual": "till"})
+    assert only.why == "Rule assets.second_cashier: here it is till."
+    chinese = fill(entry, "zh", {"rule": "assets.second_cashier", "limit": None, "actual": None})
+    assert chinese.why == "规则 assets.second_cashier。"
+    both = fill(entry, "en", {"rule": "r", "limit": "0", "actual": "1"})
+    assert both.why == "Rule r: the limit is 0, here it is 1."

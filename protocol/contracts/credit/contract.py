@@ -38,7 +38,20 @@ from protocol.money import SECONDS_PER_DAY
 from protocol.params import AMOUNT_MAX
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role
-from protocol.vm.kinds import ADDRESS, AMOUNT, ASSET, BOOL, HASH, U32, Field, Fields, Integer, Many, Maybe
+from protocol.vm.kinds import (
+    ADDRESS,
+    AMOUNT,
+    ASSET,
+    BOOL,
+    HASH,
+    U32,
+    U63,
+    Field,
+    Fields,
+    Integer,
+    Many,
+    Maybe,
+)
 
 PARTS: Final = len(PART_POINTS)
 
@@ -169,8 +182,8 @@ CONTRACT: Final = Contract(
                         Field("value", POINTS, "what the record says, of 1,000"),
                         Field("evidence", POINTS, "how much record there is, of 1,000"),
                         Field("relief", POINTS, "given back by an answer"),
-                        Field("count", AMOUNT, "rows, months, 1,000ths, halves, kinds: what the part counts"),
-                        Field("beside", AMOUNT, "what it is counted beside"),
+                        Field("count", U63, "rows, months, 1,000ths, halves, kinds: what the part counts"),
+                        Field("beside", U63, "what it is counted beside"),
                     )
                 ),
                 PARTS,

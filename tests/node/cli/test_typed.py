@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from node.cli.acting import show_field
+from node.cli.acting import DAY_RULES, MONEY_RULES, show_bound, show_field
 from node.cli.member_home import MemberHome
 from node.cli.terminal import Exit, Failure
 from node.cli.typed import Words, find_method, pin_program, read_digest
@@ -17,7 +17,7 @@ from node.rpc.values import AMOUNT_NAMES
 from protocol import codec
 from protocol.addresses import HRP_TEST, format_address
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
+from protocol.contracts import REGISTRY, ledger
 from protocol.vm.kinds import Field, Fields, Kind, Many, Maybe
 from protocol.vm.program import NO_ACTOR, parse_template
 
@@ -184,10 +184,25 @@ def test_no_count_is_typed_as_money() -> None:
         for query in contract.queries:
             kinds += [(contract.name, field) for field in fields_of(query.result)]
     wrong = [(c, f.name) for c, f in kinds if f.name in COUNTS and f.kind.name in AMOUNT_NAMES]
-    assert set(wrong) == {("members", "shares")}, "the least share capital is money; nothing else is"
+    assert set(wrong) == {("members", "shares"), ("lending", "shares")}, "share capital is money; no count is"
 
 
 def fields_of(kind: Kind) -> tuple[Field, ...]:
     while isinstance(kind, Maybe | Many):
         kind = kind.kind
     return kind.fields if isinstance(kind, Fields) else ()
+
+
+def test_rules_that_are_shown_as_money_or_days_are_rules_of_a_contract() -> None:
+    """A rule that is renamed would be shown as a bare number."""
+    folder = Path(ledger.__file__).parent
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.parent.rglob("*.py"))
+    assert [rule for rule in sorted(MONEY_RULES | DAY_RULES) if f'"{rule}"' not in sources] == []
+
+
+def test_the_limits_of_a_rule_are_shown_as_what_they_are(words: Words) -> None:
+    assert show_bound("treasury.budget", 235_000, words) == "2,350.00 CNY"
+    assert show_bound("shares.redeem_after", 20_780, words) == "2026-11-23"
+    assert show_bound("ledger.hold_seconds", 500, words) == "500"
+    assert show_bound("voting.starts", NOW, words) == "2026-01-01 08:00"
+    assert show_bound("assets.second_cashier", None, words) == "-"

@@ -106,6 +106,14 @@ ROLES: Final[Table[RoleRow]] = Table(
     (Field("granted_at", SECONDS),),
     doc="Who holds which role.",
 )
+ROLE_DELAYS: Final[Table[RoleRow]] = Table(
+    ID,
+    6,
+    "role_delay",
+    (text_key("name", ROLE_NAME_BYTES_MAX),),
+    (Field("delay", U32, "seconds that a program must have waited to use the role"),),
+    doc="Roles that act with a delay only. No record: at once.",
+)
 FEE: Final[Table[FeeRow]] = Table(
     ID,
     5,
@@ -199,12 +207,7 @@ def _query_account(query: QueryContext, address: Address) -> Value:
 
 
 def _query_roles(query: QueryContext, address: Address) -> Value:
-    names: list[Value] = []
-    for key, _ in ROLES.scan(query.view, address):
-        names.append(ROLES.parts(key)[1])
-        if len(names) == QUERY_ITEMS_MAX:
-            break
-    return tuple(names)
+    return list_roles(query.view, address)
 
 
 def _query_fee(query: QueryContext) -> Value:
@@ -218,7 +221,7 @@ CONTRACT: Final = Contract(
     layer=0,
     version=1,
     doc="Accounts, key policies, roles, and the free gas of members.",
-    tables=(ACCOUNT, POLICIES, SEEN, ROLES, FEE),
+    tables=(ACCOUNT, POLICIES, SEEN, ROLES, FEE, ROLE_DELAYS),
     methods=(
         Method(
             1,
@@ -334,9 +337,38 @@ def is_open(view: View, address: Address) -> bool:
     return ACCOUNT.get(view, ACCOUNT.prefix + address) is not None
 
 
-def has_role(view: View, address: Address, name: str) -> bool:
-    """Tell whether an account holds a role."""
+def holds_role(view: View, address: Address, name: str) -> bool:
+    """Tell whether an account holds a role, whatever delay it acts with."""
     return ROLES.get(view, ROLES.key(address, name)) is not None
+
+
+def has_role(view: View, address: Address, name: str, waited: int = 0) -> bool:
+    """Tell whether an account may act in a role now.
+
+    Args:
+        waited: seconds for which the program could be seen; a role with a delay asks for as many.
+    """
+    return holds_role(view, address, name) and get_role_delay(view, name) <= waited
+
+
+def get_role_delay(view: View, name: str) -> int:
+    """Return the delay with which a role acts, seconds."""
+    row = ROLE_DELAYS.get(view, ROLE_DELAYS.key(name))
+    return 0 if row is None else row[1]
+
+
+def set_role_delay(view: View, name: str, delay: int) -> None:
+    """Set the delay with which a role acts, seconds; for members, whose offices these are."""
+    key = ROLE_DELAYS.key(name)
+    if delay:
+        ROLE_DELAYS.put(view, key, (SCHEMA, delay))
+    else:
+        ROLE_DELAYS.delete(view, key)
+
+
+def list_roles(view: View, address: Address) -> tuple[str, ...]:
+    """List the roles of an account, `QUERY_ITEMS_MAX` at most."""
+    return tuple([str(key[1]) for key, _ in ROLES.page_rows(view, address)])
 
 
 # --- kernel: nonces

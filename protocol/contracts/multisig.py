@@ -7,8 +7,11 @@ leaves the program open for another try until it expires. When the policy change
 
 An account may have rules for a method: up to so much, another policy and a delay of its own; the first tier
 that is large enough counts. So "2 of 5 up to 10,000, above 3 of 5 and a day" is an account whose own policy
-asks for all five, and two tiers; its own policy changes them, and is what one envelope needs. A role that
-shall act with a delay only is given to such an account.
+asks for all five, and two tiers; its own policy changes them, and is what one envelope needs (ADR 22).
+
+A role that acts with a delay is used by a program that waits here: proposed by its holder, seen by everybody,
+and run when it has waited as long as the role asks for. Until then it fails and stays open, and the guardian
+of the role can cancel it.
 
 A key of the policy is met by the account that this key alone controls, an account by itself, a role by any
 approver who holds it now. Spending limits are grants. This contract does not know what a program does.
@@ -22,6 +25,7 @@ from typing import Final, TypeAlias
 from protocol import codec, crypto
 from protocol.codec import Value
 from protocol.contracts import auth, policies
+from protocol.contracts.members.roles import guards_delayed
 from protocol.contracts.policies import AccountLeaf, KeyLeaf, Policy, RoleLeaf
 from protocol.contracts.stored import (
     PROGRAM,
@@ -249,7 +253,7 @@ def _is_signer(ctx: Context, policy: Policy, address: Address) -> bool:
             case AccountLeaf():
                 found = leaf.address == address
             case RoleLeaf():
-                found = ctx.registry.has_role(ctx.view, address, leaf.name)
+                found = ctx.registry.has_role(ctx.view, address, leaf.name, 0)
             case Policy():
                 found = _is_signer(ctx, leaf, address)
         if found:
@@ -262,7 +266,7 @@ def _is_met(registry: Registry, view: View, policy: Policy, approvals: tuple[Add
     keys = dict.fromkeys([k for k in policies.list_keys(policy) if policies.address_of_key(k) in approved])
 
     def any_has_role(name: str) -> bool:
-        return any(registry.has_role(view, address, name) for address in approvals)
+        return any(registry.has_role(view, address, name, 0) for address in approvals)
 
     return policies.is_met(policy, keys.keys(), approved.keys(), any_has_role)
 
@@ -334,7 +338,8 @@ def _cancel(ctx: Context, signer: Address, number: int) -> Value:
     row, policy = _find_open(ctx, number)
     if policy is None:
         return _close(ctx, number, row)
-    if ctx.grant or signer not in (row[4], row[1]):
+    is_guardian = not ctx.grant and guards_delayed(ctx.view, signer, row[1])
+    if not is_guardian and (ctx.grant or signer not in (row[4], row[1])):
         settings = SETTINGS.get(ctx.view, SETTINGS.key(row[1]))
         if settings is None or not settings[1]:
             fail(NOT_SIGNER, "multisig.veto", None, signer)
@@ -476,6 +481,7 @@ def _run(ctx: Context, number: int, row: PendingRow) -> Result:
         outer.utc_offset_seconds,
         outer.nesting + 1,
         outer.job,
+        waited=int(outer.time) - row[6],
     )
     outcome = run_stored(view, ctx.registry, inner, raw)
     if outcome.code == Code.OK:

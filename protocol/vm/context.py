@@ -11,7 +11,7 @@ from protocol.chain.receipt import Event
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
-from protocol.params import CALL_DEPTH_MAX
+from protocol.params import CALL_DEPTH_MAX, PENDING_DELAY_SECONDS_MAX
 from protocol.types import Address, Height, Seconds
 from protocol.vm.contract import Contract, EventType, Method, Owner, Registry, Role, Signed, System
 from protocol.vm.view import JournalRow, View
@@ -31,6 +31,7 @@ class Environment:
         nesting: how many programs it runs inside.
         job: the run of a job that this is, or None.
         epoch: record of the epoch that the block belongs to; None outside a block.
+        waited: seconds for which everybody could see this program before it ran; 0 unless it was stored.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Environment:
         "system",
         "time",
         "utc_offset_seconds",
+        "waited",
     )
 
     def __init__(
@@ -62,6 +64,7 @@ class Environment:
         nesting: int = 0,
         job: "JobRun | None" = None,
         epoch: EpochRecord | None = None,
+        waited: int = 0,
     ) -> None:
         self.time = time
         self.day = day
@@ -75,6 +78,7 @@ class Environment:
         self.nesting = nesting
         self.job = job
         self.epoch = epoch
+        self.waited = waited
 
 
 class JobRun:
@@ -267,7 +271,7 @@ def _check_capability(context: Context, method: Method) -> None:
             case Owner():
                 continue  # `run_method` has compared the usual capability already
             case Role():
-                if actor is not None and context.registry.has_role(context.view, actor, capability.name):
+                if actor is not None and _check_role(context, actor, capability.name):
                     return
             case System():
                 if context.environment.system == capability.name:
@@ -278,6 +282,20 @@ def _check_capability(context: Context, method: Method) -> None:
     if method.owner_at >= 0:
         raise CallFailed(Code.POLICY_UNMET, Reason("vm.owner", method.name, actor))
     raise CallFailed(Code.ROLE, Reason("vm.capability", method.name, actor))
+
+
+def _check_role(context: Context, actor: Address, role: str) -> bool:
+    """Tell whether an actor may act in a role.
+
+    Raises:
+        CallFailed: ROLE when he could, had the program waited.
+    """
+    has_role, waited = context.registry.has_role, context.environment.waited
+    if has_role(context.view, actor, role, waited):
+        return True
+    if has_role(context.view, actor, role, PENDING_DELAY_SECONDS_MAX):
+        raise CallFailed(Code.ROLE, Reason("vm.role_delay", role, waited))
+    return False
 
 
 def fail(

@@ -258,7 +258,7 @@ class Registry:
 
     Args:
         contracts: with which a chain begins.
-        has_role: whether an account holds a role.
+        has_role: whether an account may act in a role in a program that has waited so many seconds.
         grants: the contract that keeps grants.
         paused_until: time at which the pause of a method ends; 0: it is not paused.
         newer: other versions and further contracts that this software has; a chain may come to use them.
@@ -284,7 +284,7 @@ class Registry:
     def __init__(
         self,
         contracts: tuple[Contract, ...],
-        has_role: Callable[[View, Address, str], bool],
+        has_role: Callable[[View, Address, str, int], bool],
         grants: GrantKeeper | None = None,
         paused_until: Callable[[View, int, int], int] | None = None,
         newer: tuple[Contract, ...] = (),

@@ -273,7 +273,7 @@ def _find_authority(before: StateReader | None, form: CallForm, method: Contract
                 if named == form.actor:
                     return _name_capability(capability)
             case Role(name=name):
-                if before is not None and auth.has_role(View(before), actor, name):
+                if before is not None and auth.holds_role(View(before), actor, name):
                     return _name_capability(capability)
             case Signed():
                 return _name_capability(capability)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts import auth
 from protocol.contracts.members import methods, roles, standing
 from protocol.contracts.members.records import (
     BOARD,
@@ -46,7 +47,7 @@ from protocol.contracts.members.records import (
     find_by_account,
     find_member,
 )
-from protocol.params import QUERY_ITEMS_MAX
+from protocol.params import PENDING_DELAY_SECONDS_MAX, QUERY_ITEMS_MAX
 from protocol.types import Address
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role, Signed
@@ -341,6 +342,16 @@ _ROLES: Final = (
         methods.settle,
         "Do what has come due: ends of probations and suspensions, offices that begin or end. For anybody.",
     ),
+    Method(
+        23,
+        "delay_role",
+        (_ROLE, Field("seconds", Integer("seconds", 0, PENDING_DELAY_SECONDS_MAX), "0: it acts at once")),
+        BOOL,
+        (GOV,),
+        20,
+        roles.delay_role,
+        "Set how long a program must wait before it can use an office; its guardian may cancel it meanwhile.",
+    ),
 )
 
 CONTRACT: Final = Contract(
@@ -391,6 +402,13 @@ CONTRACT: Final = Contract(
             Maybe(Fields(HEARINGS.fields)),
             _query_hearing,
             "Return the announced expulsion of a member.",
+        ),
+        Query(
+            "role_delay",
+            (_ROLE,),
+            U32,
+            lambda query, role: auth.get_role_delay(query.view, role),
+            "Return how long a program must have waited to use an office, seconds; 0: not at all.",
         ),
         Query("role", (_ROLE,), Maybe(Fields(ROLES.fields)), _query_role, "Return the terms of an office."),
         Query(

@@ -331,7 +331,7 @@ def settle(ctx: Context) -> Value:
 def _check_board(ctx: Context) -> None:
     from_gov = ctx.environment.system == GOV.name
     actor = ctx.actor
-    if not from_gov and (actor is None or not auth.has_role(ctx.view, actor, BOARD)):
+    if not from_gov and (actor is None or not auth.has_role(ctx.view, actor, BOARD, ctx.environment.waited)):
         fail(Code.ROLE, "members.board", BOARD, actor)
 
 

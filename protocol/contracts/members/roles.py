@@ -1,5 +1,8 @@
 """Offices: roles with a delay before they take effect, a term that ends, and a guardian who can say no.
 
+An office may act with a delay, too (ADR 22): what its holder does with it must have waited, as a pending program that
+everybody can see (`multisig.py`), and its guardian can stop that program.
+
 What counts is what auth says (`auth.ROLES`); this file puts a role there when its delay is over and takes it
 away when its term is. Knows no standing (`standing.py`), except that some offices are lost with it.
 """
@@ -73,6 +76,23 @@ def define_role(
     ROLES.put(view, key, (SCHEMA, *terms, holders))
     ctx.emit(DEFINED, role)
     return True
+
+
+def delay_role(ctx: Context, role: str, seconds: int) -> Value:
+    """Set with which delay an office acts, from now on and for all who hold it."""
+    _get_role(ctx.view, role)
+    auth.set_role_delay(ctx.view, role, seconds)
+    ctx.emit(DEFINED, role)
+    return True
+
+
+def guards_delayed(view: View, guardian: Address, holder: Address) -> bool:
+    """Tell whether an account is the guardian of an office that its holder uses with a delay."""
+    for name in auth.list_roles(view, holder):
+        row = ROLES.get(view, ROLES.key(name)) if auth.get_role_delay(view, name) else None
+        if row is not None and row[2] and auth.has_role(view, guardian, row[2]):
+            return True
+    return False
 
 
 def grant_role(ctx: Context, holder: Address, role: str, term_seconds: int) -> Value:
@@ -194,5 +214,10 @@ def _check_authority(ctx: Context, role: str, rule: str) -> None:
     if ctx.environment.system == GOV.name:
         return
     actor = ctx.actor
-    if not role or actor is None or ctx.grant or not auth.has_role(ctx.view, actor, role):
+    if (
+        not role
+        or actor is None
+        or ctx.grant
+        or not auth.has_role(ctx.view, actor, role, ctx.environment.waited)
+    ):
         fail(Code.ROLE, rule, role, actor)

@@ -245,7 +245,7 @@ def holds_any(ctx: Context, *roles: str) -> bool:
     actor = ctx.actor
     if actor is None or ctx.grant:
         return False
-    return any(role and auth.has_role(ctx.view, actor, role) for role in roles)
+    return any(role and auth.has_role(ctx.view, actor, role, ctx.environment.waited) for role in roles)
 
 
 def check_deficit(ctx: Context, deficit: bool) -> None:

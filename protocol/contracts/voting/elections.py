@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from protocol import codec, crypto
 from protocol.codec import Value
-from protocol.contracts.auth import has_role
+from protocol.contracts.auth import holds_role
 from protocol.contracts.members.records import (
     ACTIVE,
     MEMBER,
@@ -285,7 +285,7 @@ def make_successor(ctx: Context, number: int, leaver: int) -> tuple[bytes, int]:
     if leaver not in row[6] or now >= row[7]:
         fail(IN_OFFICE, "voting.elected", None, leaver)
     member = _member_of(view, number, leaver)
-    if has_role(view, get_member(view, member).account, row[1]):
+    if holds_role(view, get_member(view, member).account, row[1]):
         fail(IN_OFFICE, "voting.in_office", None, leaver)
     CANDIDATES.put(view, CANDIDATES.key(number, leaver), (SCHEMA, member, True))
     elected, _ = count(view, number)

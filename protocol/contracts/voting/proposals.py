@@ -374,7 +374,8 @@ def veto(ctx: Context, account: Address, number: int) -> Value:
     """Stop what has passed before it runs, with the role that the policy names."""
     view = ctx.view
     proposal, policy = get_proposal(view, number), get_frozen(view, number)
-    if not policy.veto_role or not ctx.registry.has_role(view, account, policy.veto_role):
+    waited = ctx.environment.waited
+    if not policy.veto_role or not ctx.registry.has_role(view, account, policy.veto_role, waited):
         fail(Code.ROLE, "voting.veto_role", policy.veto_role, account)
     if proposal.state != PASSED:
         fail(STATE, "voting.veto", PASSED, proposal.state)

@@ -2,12 +2,14 @@
 
 import pytest
 
-from protocol.codec import Value
-from protocol.contracts import auth
+from protocol.codec import Value, encode
+from protocol.contracts import auth, multisig
 from protocol.contracts.members import records as m
 from protocol.contracts.members.standing import settle_due
+from protocol.contracts.policies import single_key_policy
 from protocol.errors import Code, Rejected
-from protocol.params import QUERY_ITEMS_MAX
+from protocol.params import PENDING_DELAY_SECONDS_MAX, QUERY_ITEMS_MAX
+from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, MEMBERS, REGISTRAR, Coop
 from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, NONE, STRANGER, Person
@@ -39,7 +41,7 @@ def revoke(who: Person, role: str) -> Value:
 
 
 def holds(coop: Coop, who: Person, role: str) -> bool:
-    return auth.has_role(View(coop.state), who.address, role)
+    return auth.holds_role(View(coop.state), who.address, role)
 
 
 @pytest.fixture
@@ -167,3 +169,78 @@ def test_offices_are_listed_within_bounds(coop: Coop) -> None:
         coop.gov(define(f"r{n}"), (MEMBERS, 19, NONE, (ALICE.address, f"r{n}", 0)))
     offices = coop.ask("members", "offices", ALICE.address)
     assert type(offices) is tuple and len(offices) == QUERY_ITEMS_MAX
+
+
+# --- offices that act with a delay
+
+
+MULTISIG = 21
+
+
+@pytest.fixture
+def slow(coop: Coop) -> Coop:
+    """Found a co-op whose registrar acts with a delay of a day, guarded by the clerk, who is Carol."""
+    coop.gov(
+        (MEMBERS, 18, NONE, ("registrar", "", "clerk", 0, 0, 3, False)),
+        (AUTH, 4, NONE, (CAROL.address, "clerk")),
+        (MEMBERS, 23, NONE, ("registrar", DAY)),
+    )
+    coop.ok(coop.tx((MULTISIG, 7, 0, (REGISTRAR.address, literal(single_key_policy(REGISTRAR.key))))))
+    assert coop.ask("members", "role_delay", "registrar") == DAY
+    return coop
+
+
+def propose(coop: Coop) -> Value:
+    raw = encode((((AUTH, 1),), ((AUTH, 1, 0, (STRANGER.address,)),)))
+    (done,) = coop.do(
+        REGISTRAR, (MULTISIG, 1, 0, (REGISTRAR.address, REGISTRAR.address, raw, coop.time + 5 * DAY))
+    )
+    return done
+
+
+def test_an_office_with_a_delay_acts_by_what_has_waited_alone(slow: Coop) -> None:
+    opening: Value = (AUTH, 1, 0, (STRANGER.address,))
+    receipt = slow.failed(slow.tx(opening, actors=(REGISTRAR,)))
+    assert receipt.code == Code.ROLE and receipt.reason is not None
+    assert receipt.reason.rule == "vm.role_delay" and receipt.reason.limit == "registrar"
+    assert propose(slow) == (1, multisig.OPEN, Code.ROLE)
+    execute: Value = (MULTISIG, 5, 0, (REGISTRAR.address, 1))
+    slow.wait(DAY - 3)
+    assert slow.do(REGISTRAR, execute) == ((multisig.OPEN, Code.ROLE),)
+    assert slow.do(REGISTRAR, execute) == ((multisig.EXECUTED, Code.OK),)
+    assert auth.is_open(View(slow.state), STRANGER.address)
+    slow.gov((MEMBERS, 23, NONE, ("registrar", 0)))
+    slow.do(REGISTRAR, opening)
+
+
+def test_the_guardian_stops_what_waits_and_nobody_else(slow: Coop) -> None:
+    propose(slow)
+    for who in (BOB, BOARD1):
+        assert slow.code(who, (MULTISIG, 4, 0, (who.address, 1))) == multisig.NOT_SIGNER
+    assert slow.do(CAROL, (MULTISIG, 4, 0, (CAROL.address, 1))) == ((multisig.CANCELLED, 0),)
+    slow.wait(DAY)
+    assert slow.code(REGISTRAR, (MULTISIG, 5, 0, (REGISTRAR.address, 1))) == multisig.NOT_OPEN
+
+
+def test_a_guardian_has_no_say_over_an_office_that_acts_at_once(slow: Coop) -> None:
+    propose(slow)
+    slow.gov((MEMBERS, 23, NONE, ("registrar", 0)))
+    assert slow.code(CAROL, (MULTISIG, 4, 0, (CAROL.address, 1))) == multisig.NOT_SIGNER
+
+
+def test_a_role_with_a_delay_meets_no_policy_and_no_check_inside_a_method(slow: Coop) -> None:
+    slow.gov(define("board", admin=""), (MEMBERS, 23, NONE, ("board", 1)))
+    assert slow.code(BOARD1, grant(ALICE, "clerk")) == Code.ROLE
+    view = View(slow.state)
+    assert auth.holds_role(view, BOARD1.address, "board")
+    assert not auth.has_role(view, BOARD1.address, "board") and auth.has_role(
+        view, BOARD1.address, "board", 1
+    )
+
+
+def test_delay_of_an_office_at_the_limit_and_one_beyond(coop: Coop) -> None:
+    coop.gov((MEMBERS, 23, NONE, ("clerk", PENDING_DELAY_SECONDS_MAX)))
+    with pytest.raises(Rejected):
+        coop.gov((MEMBERS, 23, NONE, ("clerk", PENDING_DELAY_SECONDS_MAX + 1)))
+    with pytest.raises(AssertionError):
+        coop.gov((MEMBERS, 23, NONE, ("nothing", 1)))

@@ -17,6 +17,7 @@ from node.catalog import fill
 from node.cli.board import multisig_app, treasury_app
 from node.cli.calls import call_contract, query_contract
 from node.cli.cash import cash_app, escrow_app, order_app, show_statement
+from node.cli.credit import credit_app
 from node.cli.epoch_chain import EpochChain, Fork, Seal
 from node.cli.explain import explain_transaction
 from node.cli.member_home import Connection, MemberHome
@@ -57,7 +58,7 @@ key_app = App(name="key", help="Keys of this machine.")
 tx_app = App(name="tx", help="Transactions.")
 verify_app = App(name="verify", help="Check on this machine, trusting no node.")
 contacts_app = App(name="contacts", help="Names for addresses.")
-for group in (key_app, tx_app, verify_app, contacts_app, savings_app):
+for group in (key_app, tx_app, verify_app, contacts_app, savings_app, credit_app):
     app.command(group)
 for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app, memo_app):
     app.command(group)

@@ -5,7 +5,7 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.credit import methods
 from protocol.contracts.credit.doors import collect_facts, compute_for, get_table
-from protocol.contracts.credit.parts import compute_limit, compute_parts, find_band
+from protocol.contracts.credit.parts import compute_limit, compute_parts, count_facts, find_band
 from protocol.contracts.credit.records import (
     ANSWERED,
     ASSESSOR,
@@ -63,19 +63,11 @@ def _query_score(query: QueryContext, member: int) -> Value:
 
 def _query_explain(query: QueryContext, member: int) -> Value:
     facts = collect_facts(query.view, member, int(query.time) // SECONDS_PER_DAY)
-    counted: tuple[tuple[int, int], ...] = (
-        (sum([m.rows for m in facts.marks]), 0),
-        (facts.deposits, facts.months),
-        (facts.saved_for_debt, int(facts.saves)),
-        (facts.months, 0),
-        (sum([good for _, good, _ in facts.stood]), sum([bad for _, _, bad in facts.stood])),
-        (facts.in_use, int(facts.has_borrowed)),
-        (facts.attested, 0),
-    )
+    parts = zip(compute_parts(facts), count_facts(facts), strict=True)
     return tuple(
         [
             (number, part.points, part.most, part.value, part.evidence, part.relief, *counts)
-            for number, (part, counts) in enumerate(zip(compute_parts(facts), counted, strict=True), 1)
+            for number, (part, counts) in enumerate(parts, 1)
         ]
     )
 

@@ -155,6 +155,24 @@ def compute_score(parts: tuple[Part, ...]) -> int:
     return score
 
 
+def count_facts(facts: Facts) -> tuple[tuple[int, int], ...]:
+    """Return what each part counts, and beside what.
+
+    Rows; months with a deposit by months as a member; 1,000ths of debt that are saved, and whether anything
+    is; months; halves of guarantees that ended well, and that did not; 1,000ths in use, and whether there was
+    a loan; attestations.
+    """
+    return (
+        (sum([mark.rows for mark in facts.marks]), 0),
+        (facts.deposits, facts.months),
+        (facts.saved_for_debt, int(facts.saves)),
+        (facts.months, 0),
+        (sum([good for _, good, _ in facts.stood]), sum([bad for _, _, bad in facts.stood])),
+        (facts.in_use, int(facts.has_borrowed)),
+        (facts.attested, 0),
+    )
+
+
 def _rate_punctuality(facts: Facts) -> tuple[int, int]:
     weight = sum([m.weight * compute_decay(m.age) for m in facts.marks])
     points = sum([m.points * compute_decay(m.age) for m in facts.marks])

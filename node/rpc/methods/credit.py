@@ -1,0 +1,84 @@
+"""The score of a member with where each part comes from. The plain records are there as `credit_*`.
+
+What the numbers mean in words is the client's (`node/cli/credit.py`); how they are computed is
+`contracts/credit/parts.py`.
+"""
+
+from typing import Any
+
+from node.rpc.dispatch import Method
+from node.rpc.failure import RpcFailure
+from node.rpc.forms import Form
+from node.rpc.methods.params import AddressParam, At, Params
+from node.rpc.service import Call
+from node.rpc.values import read_address
+from protocol.contracts.credit.doors import collect_facts
+from protocol.contracts.credit.parts import compute_parts, compute_score, count_facts
+from protocol.contracts.members.records import find_by_account
+from protocol.money import SECONDS_PER_DAY
+from protocol.vm.view import View
+
+PARTS = ("punctuality", "regularity", "depth", "tenure", "guarantees", "use", "attestations")
+"""Names of the parts, in the order of their numbers."""
+
+
+class CreditParams(Params):
+    """A member's account."""
+
+    address: AddressParam
+    at: At = None
+
+
+class CreditPart(Form):
+    """A part of a score; `count` and `beside` are what it is computed from, `relief` what an answer gave."""
+
+    part: str
+    points: int
+    most: int
+    value: int
+    evidence: int
+    relief: int
+    count: int
+    beside: int
+
+
+class MemberCredit(Form):
+    """A score, its parts, and the day (UTC, from 1970) for which it holds."""
+
+    height: int
+    member: int
+    score: int
+    as_of: int
+    parts: list[CreditPart]
+
+
+async def get_credit(call: Call, params: CreditParams) -> MemberCredit:
+    """Show the score of a member, and what it comes from."""
+    height = call.state_height_of(params.at)
+    today = call.time_ms_of(height) // 1_000 // SECONDS_PER_DAY
+    with call.state(height) as state:
+        view = View(state)
+        member = find_by_account(view, read_address(params.address, call.facts.hrp))
+        if member is None:
+            raise RpcFailure(
+                "members.unknown_member", rule="members.account", limit="-", actual=params.address
+            )
+        facts = collect_facts(view, member, today)
+    parts = compute_parts(facts)
+    shown = [
+        CreditPart(name, part.points, part.most, part.value, part.evidence, part.relief, *counts)
+        for name, part, counts in zip(PARTS, parts, count_facts(facts), strict=True)
+    ]
+    return MemberCredit(height, member, compute_score(parts), today, shown)
+
+
+METHODS: tuple[Method[Any], ...] = (
+    Method(
+        "member_getCredit",
+        CreditParams,
+        MemberCredit,
+        "The score of a member, and what each part of it comes from.",
+        get_credit,
+        ("members.unknown_member", "chain.pruned"),
+    ),
+)

@@ -28,6 +28,9 @@ ROWS_MAX: Final = 480
 EVERY_MAX: Final = 366
 """Longest period, in its unit."""
 
+SMOOTHINGS_MAX: Final = 4
+"""Times that a level instalment is corrected."""
+
 
 class Method(IntEnum):
     """Name how principal and interest are spread."""
@@ -66,6 +69,7 @@ class Terms:
         interest_free: first rows in which no interest arises.
         balloon: of BALLOON: principal left for the last row.
         custom: of CUSTOM: principal of every row.
+        is_smooth: of level instalments: what the last one would differ by is spread over all of them.
     """
 
     principal: int
@@ -83,6 +87,7 @@ class Terms:
     interest_free: int = 0
     balloon: int = 0
     custom: tuple[int, ...] = ()
+    is_smooth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,22 +282,50 @@ def _equal_parts(terms: Terms, rows: int) -> list[int]:
         last = terms.principal - each * (rows - 1)
         if 0 <= last <= 2 * each:
             return [each] * (rows - 1) + [last]
-    each = terms.principal // rows
-    return [each] * (rows - 1) + [terms.principal - each * (rows - 1)]
+    each, rest = divmod(terms.principal, rows)  # a few units a row: one more in the first rows
+    return [each + 1] * rest + [each] * (rows - rest)
 
 
 def _annuity_parts(terms: Terms, parts: list[int]) -> list[int]:
     balloon = terms.balloon if terms.method is Method.BALLOON else 0
     for unit in (terms.instalment_unit, 1):
         level = compute_level_instalment(terms.principal, terms.rate_ppm, parts, unit, balloon)
-        principals: list[int] = []
-        outstanding = terms.principal
-        for weight in parts[:-1]:
-            interest = compute_interest(outstanding, terms.rate_ppm, weight)
-            principals.append(min(max(level - interest, 0), outstanding))
-            outstanding -= principals[-1]
-        last = outstanding + compute_interest(outstanding, terms.rate_ppm, parts[-1])
-        principals.append(outstanding)
-        if last <= 2 * level + balloon and (outstanding or unit == 1):
+        principals, last = _repay_level(terms, parts, level)
+        if terms.is_smooth:
+            level, principals, last = _smooth(terms, parts, unit, level, balloon)
+        if last <= 2 * level + balloon and (principals[-1] or unit == 1):
             return principals
     raise CallFailed(Code.LIMIT, Reason("schedule.last_instalment", 2 * level + balloon, last))
+
+
+def _repay_level(terms: Terms, parts: list[int], level: int) -> tuple[list[int], int]:
+    """Return the principal of every row of a level instalment, and what the last row pays."""
+    principals: list[int] = []
+    outstanding = terms.principal
+    for weight in parts[:-1]:
+        interest = compute_interest(outstanding, terms.rate_ppm, weight)
+        principals.append(min(max(level - interest, 0), outstanding))
+        outstanding -= principals[-1]
+    last = outstanding + compute_interest(outstanding, terms.rate_ppm, parts[-1])
+    return [*principals, outstanding], last
+
+
+def _smooth(
+    terms: Terms, parts: list[int], unit: int, level: int, balloon: int
+) -> tuple[int, list[int], int]:
+    """Spread what the last instalment differs by over all of them, as long as the last two come closer.
+
+    *Source*: Apache Fineract, `ProgressiveEMICalculator.checkAndAdjustEmiModelIfNeeded...`, `EmiAdjustment`.
+    """
+    principals, last = _repay_level(terms, parts, level)
+    for _ in range(SMOOTHINGS_MAX):
+        apart = last - balloon - level
+        if abs(apart) <= len(parts) // 2:
+            break
+        step = unit * mul_div(abs(apart), 1, len(parts) * unit, Rounding.HALF_EVEN)
+        tried = level + step if apart > 0 else max(level - step, 0)
+        new, new_last = _repay_level(terms, parts, tried)
+        if abs(new_last - balloon - tried) >= abs(apart):
+            break
+        level, principals, last = tried, new, new_last
+    return level, principals, last

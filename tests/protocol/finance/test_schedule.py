@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import assume, given
@@ -24,6 +25,7 @@ from protocol.finance.schedule import (
 from protocol.money import days_from_date
 
 START = days_from_date(2024, 1, 15)
+LOANS = 100_000
 LOAN = Terms(
     100_000, 120_000, 12, Method.EQUAL_INSTALMENT, DayCount.THIRTY_E_360, PeriodUnit.MONTHS, 1, START
 )
@@ -162,6 +164,82 @@ def test_custom_rows_are_those_of_the_loan(custom: tuple[int, ...]) -> None:
         build_schedule(replace(LOAN, rows=2, method=Method.CUSTOM, custom=custom))
 
 
+# Apache Fineract, fineract-e2e-tests-runner, LoanInterestRateChange.feature (C3217): 100.00 at 7 %, 30/360,
+# six months.
+def test_a_published_schedule_is_met_row_by_row() -> None:
+    start = days_from_date(2024, 1, 1)
+    rows = build_schedule(
+        replace(LOAN, principal=10_000, rate_ppm=70_000, rows=6, start_day=start, is_smooth=True)
+    )
+    assert [row.principal for row in rows] == [1_643, 1_652, 1_662, 1_672, 1_681, 1_690]
+    assert [row.interest for row in rows] == [58, 49, 39, 29, 20, 10]
+
+
+def test_what_the_last_instalment_differs_by_is_spread() -> None:
+    """Interest of a first period of four years is more than an instalment: the others are set too high, and
+    the loan would end before its rows do."""
+    uneven = replace(LOAN, rows=6, rate_ppm=360_000, first_due_day=START + 1_500)
+    plain, smooth = build_schedule(uneven), build_schedule(replace(uneven, is_smooth=True))
+    assert [row.principal for row in plain[-2:]] == [0, 0]
+    totals = [row.principal + row.interest for row in smooth[1:]]
+    assert len(set(totals[:-1])) == 1 and totals[0] * 8 < totals[-1] * 10 < totals[0] * 12
+    assert sum(row.principal for row in smooth) == uneven.principal
+
+
+def draw_terms(random: Random) -> Terms:
+    """A loan as a co-op might give it, of any kind; now and then one that nobody would."""
+    method = random.choice([m for m in Method if m is not Method.CUSTOM])
+    rows = random.choice((1, 2, 3, 6, 12, 12, 24, 36))
+    principal = random.choice(
+        (random.randint(rows, 10**4), random.randint(10**4, 10**8), 10 ** random.randint(5, 13))
+    )
+    start = random.randint(15_000, 30_000)
+    return Terms(
+        principal,
+        random.choice((0, random.randint(1, 10**4), random.randint(10**4, 360_000))),
+        rows,
+        method,
+        random.choice(list(DayCount)),
+        random.choice(list(PeriodUnit)),
+        random.randint(1, 3),
+        start,
+        random.choice((None, None, start + random.randint(1, 60))),
+        random.choice((1, 1, 1, 10, 100)) if principal >= 100 else 1,
+        random.choice((0, 0, 0, random.randint(0, rows - 1))),
+        random.choice((0, 0, 0, random.randint(0, rows - 1))),
+        random.choice((0, 0, 0, random.randint(0, rows))),
+        random.randint(0, principal) if method is Method.BALLOON else 0,
+        is_smooth=random.random() < 0.5,
+    )
+
+
+def check_sanity(terms: Terms, rows: tuple[Row, ...]) -> None:
+    """What contracts.md 9 asks of every schedule."""
+    assert sum(row.principal for row in rows) == terms.principal
+    assert min(min(row.principal, row.interest) for row in rows) >= 0
+    others, last = rows[terms.grace_principal : -1], rows[-1]
+    if not others or terms.method in (Method.BULLET, Method.BALLOON):
+        return
+    assert last.principal <= 2 * max(row.principal + row.interest for row in others), terms
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hundred_thousand_loans_of_every_kind(seed: int) -> None:
+    """Too small for its rows is the only reason for which a loan has no schedule."""
+    random, refused = Random(seed), 0
+    for _ in range(LOANS // 4):
+        terms = draw_terms(random)
+        try:
+            rows = build_schedule(terms)
+        except CallFailed as failure:
+            assert failure.reason is not None
+            assert failure.reason.rule in ("schedule.last_instalment", "schedule.instalment_unit"), failure
+            refused += 1
+        else:
+            check_sanity(terms, rows)
+    assert refused < LOANS // 4 // 20
+
+
 def test_a_principal_too_small_for_its_rows_is_refused() -> None:
     with pytest.raises(CallFailed) as caught:
         build_schedule(replace(LOAN, principal=30, rows=24, rate_ppm=0))
@@ -189,6 +267,7 @@ def all_terms(draw: st.DrawFn) -> Terms:
         draw(st.integers(0, rows - 1)),
         draw(st.integers(0, rows)),
         draw(st.integers(0, principal)) if method is Method.BALLOON else 0,
+        is_smooth=draw(st.booleans()),
     )
 
 

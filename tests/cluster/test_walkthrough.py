@@ -1,4 +1,4 @@
-"""Every command of docs/walkthrough.md, run as it stands there; what it shows is what the document says.
+"""Every command of the walk through the village, run as it stands there; what it shows is what the pages say.
 
 To write the outputs anew, set WRITE_WALKTHROUGH=1; then read what differs.
 """
@@ -11,11 +11,18 @@ import pytest
 
 from node.cluster.local import LocalNet
 from tests.cluster.real_cluster import assert_same_chain, assert_sound, coopd
-from tests.cluster.walkthrough import ROOT, make_programs, normalise, read_steps, rewrite, run_step
+from tests.cluster.walkthrough import HOME, ROOT, make_programs, normalise, read_steps, rewrite, run_step
 
 pytestmark = pytest.mark.cluster
 
-DOCUMENT = ROOT / "docs" / "walkthrough.md"
+PAGES: tuple[tuple[Path, dict[str, str]], ...] = (
+    (ROOT / "docs" / "walkthrough.md", {}),
+    (
+        ROOT / "docs" / "walkthrough-2.md",
+        {"COOP_PLUGINS": "coop-rosca==2.0.0", "PYTHONPATH": f"{HOME}/plugins"},
+    ),
+)
+"""In this order, on one cluster; each with what it puts into the environment."""
 
 
 @pytest.fixture
@@ -29,14 +36,20 @@ def village(tmp_path: Path) -> Iterator[LocalNet]:
 
 
 def test_the_walkthrough_shows_what_happens(village: LocalNet, tmp_path: Path) -> None:
-    document = DOCUMENT.read_text(encoding="utf-8")
     folder, programs = tmp_path / "here", make_programs(tmp_path / "bin")
     folder.mkdir()
-    shown = {step.line: run_step(step, village.home, folder, programs) for step in read_steps(document)}
-    if os.environ.get("WRITE_WALKTHROUGH"):
-        DOCUMENT.write_text(rewrite(document, shown), encoding="utf-8")
-    for step in read_steps(document):
-        assert normalise(shown[step.line]) == normalise(step.shown), f"line {step.line}: {step.command}"
+    (folder / "tests").symlink_to(ROOT / "tests")
+    for page, settings in PAGES:
+        settings = {name: value.replace(HOME, str(village.home)) for name, value in settings.items()}
+        document = page.read_text(encoding="utf-8")
+        steps = read_steps(document)
+        shown = {step.line: run_step(step, village.home, folder, programs, settings) for step in steps}
+        if os.environ.get("WRITE_WALKTHROUGH"):
+            page.write_text(rewrite(document, shown), encoding="utf-8")
+            continue
+        for step in steps:
+            where = f"{page.name}:{step.line}: {step.command}"
+            assert normalise(shown[step.line]) == normalise(step.shown), where
     assert_same_chain(village, {})
     village.stop()
     assert_sound(village)

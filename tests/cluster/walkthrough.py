@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HOME = "~/.local/share/coopd/localnet"
+_BLOCK = re.compile(r"^```console\n.*?^```\n", re.DOTALL | re.MULTILINE)
 _VARIABLE = (
     (r"tx1[0-9a-z]{20,}", "tx1..."),
     (r"0x[0-9a-f]{8}\.\.\.", "0x..."),
@@ -54,16 +55,23 @@ def normalise(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def run_step(step: Step, home: Path, folder: Path, bin_folder: Path) -> str:
-    """Run a command as it stands in the document, on a cluster in a folder of its own."""
+def run_step(
+    step: Step, home: Path, folder: Path, bin_folder: Path, settings: dict[str, str] | None = None
+) -> str:
+    """Run a command as it stands in the document, on a cluster in a folder of its own.
+
+    Args:
+        settings: what the document puts into the environment.
+    """
     done = subprocess.run(
-        ["sh", "-c", step.command],
+        ["sh", "-c", step.command.replace(HOME, str(home))],
         cwd=folder,
         env={
             **os.environ,
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "COOP_HOME": str(home / "coop"),
             "COOPD_LOCALNET": str(home),
+            **(settings or {}),
             "NO_COLOR": "1",
             "LANG": "C.UTF-8",
             "COLUMNS": "110",
@@ -77,13 +85,16 @@ def run_step(step: Step, home: Path, folder: Path, bin_folder: Path) -> str:
 
 
 def make_programs(folder: Path) -> Path:
-    """Make `coop` and `coopd` of this checkout, to be put on the path."""
+    """Make `coop` and `coopd` of this checkout, and the `pip` of this Python, to be put on the path."""
     folder.mkdir()
     for name, module in (("coop", "node.cli.coop"), ("coopd", "node.__main__")):
         path = folder / name
         start = f'{sys.executable} -c "from {module} import main; main()" "$@"'
-        path.write_text(f"#!/bin/sh\nPYTHONPATH={ROOT} exec {start}\n")
+        path.write_text(f"#!/bin/sh\nPYTHONPATH={ROOT}:$PYTHONPATH exec {start}\n")
         path.chmod(0o755)
+    pip = folder / "pip"
+    pip.write_text(f'#!/bin/sh\nexec {sys.executable} -m pip "$@"\n')
+    pip.chmod(0o755)
     return folder
 
 
@@ -100,3 +111,14 @@ def rewrite(document: str, shown: dict[int, str]) -> str:
         elif not (is_inside and is_command):
             lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def read_blocks(document: str) -> list[str]:
+    """Return the console blocks of a document, in order."""
+    return _BLOCK.findall(document)
+
+
+def copy_blocks(source: str, target: str) -> str:
+    """Return the target with the console blocks of the source in the places of its own, which are as many."""
+    blocks = iter(read_blocks(source))
+    return _BLOCK.sub(lambda _: next(blocks), target)

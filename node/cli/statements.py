@@ -67,15 +67,28 @@ def fetch_statement(client: RpcClient, account: bytes, hrp: str, epochs: EpochCh
 def _check_record(
     proof: dict[str, Any], account: bytes, epochs: EpochChain
 ) -> tuple[Header, AccountRecord, tuple[str, ...]]:
+    header, value, signers = check_record_proof(proof, ACCOUNT.prefix + account, epochs)
+    return header, read_record(account, value), signers
+
+
+def check_record_proof(
+    proof: dict[str, Any], key: bytes, epochs: EpochChain
+) -> tuple[Header, bytes | None, tuple[str, ...]]:
+    """Check what a node shows of one record of the state; returns its bytes and who certified them.
+
+    Raises:
+        Failure: the epochs do not follow from genesis.
+        Rejected: BAD_PROOF, MALFORMED.
+    """
     epochs.follow(msgspec.convert(proof["seals"], list[Seal]))
     final = read_proof(str(proof["header"]), str(proof["certificate"]))
     trust = epochs.check(final)
     value = None if proof["value"] is None else read_hex(str(proof["value"]), STATE_VALUE_BYTES_MAX)
     siblings = tuple(read_hex(str(level), SIBLINGS_BYTES) for level in proof["siblings"])
     path = StateProof.from_value((read_hex(str(proof["page"]), PAGE_BYTES_MAX), siblings))
-    verify_state(trust, final.header, final.certificate, ACCOUNT.prefix + account, value, path)
+    verify_state(trust, final.header, final.certificate, key, value, path)
     signers = tuple(trust.record.validators[i].operator for i in final.certificate.signer_indexes())
-    return final.header, read_record(account, value), signers
+    return final.header, value, signers
 
 
 def load_own_statement(currency: str) -> tuple[ProvenStatement, Place, Asset]:

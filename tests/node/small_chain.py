@@ -15,6 +15,7 @@ from node.cluster.founding import (
     make_genesis,
     make_operators,
 )
+from node.cluster.village import make_village
 from node.executor import Executor
 from node.store.opening import found_store
 from node.store.store import Store
@@ -43,10 +44,17 @@ class SmallChain:
     """Three operators, of whom two sign each block; or as many as a test needs, and spare ones."""
 
     def __init__(
-        self, path: Path, time_ms: int, operators: int = 3, spare: int = 0, load_members: int = 0
+        self,
+        path: Path,
+        time_ms: int,
+        operators: int = 3,
+        spare: int = 0,
+        load_members: int = 0,
+        *,
+        is_village: bool = False,
     ) -> None:
         self.operators = make_operators(operators + spare)
-        self.genesis = make_genesis(
+        self.genesis = (make_village if is_village else make_genesis)(
             self.operators[:operators], time_ms, load_members=load_members, spare=self.operators[operators:]
         )
         self.genesis_hash = self.genesis.compute_hash()
@@ -60,6 +68,11 @@ class SmallChain:
             self.genesis, demo_address(payer), demo_address(payee), CURRENCY_NUMBER, amount, memo.encode()
         )
         return sign_transaction(self.genesis, tx, demo_key(payer))
+
+    def act(self, who: str, call: Value) -> SignedTransaction:
+        """Do one call as a member."""
+        tx = build_transaction(self.genesis, demo_address(who), (call,), 200_000)
+        return sign_transaction(self.genesis, tx, demo_key(who))
 
     def pay_until(self, payer: str, payee: str, until: int) -> SignedTransaction:
         """Pay one minor unit with an expiry of its own, in Unix seconds."""

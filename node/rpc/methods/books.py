@@ -144,7 +144,7 @@ async def get_statement(call: Call, params: StatementParams) -> StatementForm:
         str(rows[-1][0].balance if rows else opening),
         [_row_form(posting, raw, place) for posting, raw in rows],
         following if following <= high else None,
-        await _prove(call, ACCOUNT.prefix + account) if params.prove else None,
+        await prove_record(call, ACCOUNT.prefix + account) if params.prove else None,
     )
 
 
@@ -249,7 +249,8 @@ def _row_form(posting: Posting, raw: bytes, place: Place) -> RowForm:
     )
 
 
-async def _prove(call: Call, key: bytes) -> RecordProof:
+async def prove_record(call: Call, key: bytes) -> RecordProof:
+    """Prove a record of the state at the newest height, or that there is none."""
     proved = await call.service.ask(Prove(key))
     assert isinstance(proved, Proved)
     if not proved.height:

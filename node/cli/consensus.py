@@ -141,6 +141,28 @@ def decide(
     }
 
 
+@migrate_app.command(name="program")
+def migrate_program(
+    *,
+    engine: Literal["raft", "bft"],
+    add: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    remove: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+) -> None:
+    """Write a change as a program that members can vote on: coop propose TYPE TITLE "$(...)".
+
+    Args:
+        engine: raft or bft.
+        add: As with propose.
+        remove: As with propose.
+    """
+    from node.cli.place import find_place
+
+    chosen = choose_validators(find_place().client().call("chain_getMigration"), engine, add, remove)
+    keys = ",".join(f'"{key}"' for key in sorted(one["consensusKey"] for one in chosen))
+    program = f"registry.propose {ENGINES[engine]} '[{keys}]' 0 0"
+    session.terminal.show({"program": program}, program)
+
+
 @migrate_app.command(name="cancel")
 def migrate_cancel(*, board: Path | None = None) -> None:
     """Cancel a decided change before its seal, with the keys of the council.

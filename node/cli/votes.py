@@ -6,21 +6,39 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from node.cli.acting import act, act_and_show, ask, describe_program, open_actor, open_words, show_receipt
+from node.cli.acting import (
+    Actor,
+    act,
+    act_and_show,
+    ask,
+    describe_program,
+    open_actor,
+    open_words,
+    show_receipt,
+)
 from node.cli.member_session import session
-from node.cli.terminal import Failure
+from node.cli.rpc_client import RpcClient
+from node.cli.statements import check_record_proof
+from node.cli.terminal import Exit, Failure, failure_of_rejection
 from node.cli.typed import NOTHING, Words, find_method, read_digest
-from protocol import crypto
+from protocol import codec, crypto
+from protocol.contracts.voting.ballots import compute_commitment
+from protocol.contracts.voting.records import ABSTAIN, NO, OPEN, PASSED, PROGRAM_KIND, TALLIES, YES
+from protocol.errors import Code, Rejected
 from protocol.vm.program import literal
+from protocol.vm.tables import SCHEMA
 
 docs_app = App(
     name="docs", help="Documents on record: their digests stand on the chain, their content stays with you."
 )
 
+vote_app = App(name="vote", help="Vote, openly or sealed; elect; see how a vote stands.")
+
 STATES: Final = {
     1: "draft", 2: "open", 3: "passed, waits", 4: "rejected", 5: "no quorum", 6: "vetoed", 7: "executed",
     8: "lapsed", 9: "withdrawn",
 }  # fmt: skip
+CHOICES: Final = {"yes": YES, "no": NO, "abstain": ABSTAIN}
 PROGRAM: Final = Parameter(allow_leading_hyphen=True)
 
 
@@ -51,17 +69,6 @@ def propose(
     show_receipt(act(actor, (call,), dry_run=dry_run), actor.words)
 
 
-def vote(proposal: int, choice: str, /, *, dry_run: bool = False) -> None:
-    """Vote.
-
-    Args:
-        proposal: Its number.
-        choice: yes, no or abstain.
-        dry_run: Sign and send nothing; show what would happen.
-    """
-    act_and_show([("voting.vote", [str(proposal), choice])], dry_run=dry_run)
-
-
 def delegate(kind: str, to: str, /, *, dry_run: bool = False) -> None:
     """Let another member vote for you on proposals to come of a type; your own vote overrides.
 
@@ -85,35 +92,166 @@ def undelegate(kind: str, /, *, dry_run: bool = False) -> None:
     act_and_show([("voting.undelegate", [str(_type_of(words, kind))])], dry_run=dry_run)
 
 
-def tally(proposal: int, /) -> None:
+def show_lines(proposal: dict[str, Any], counts: dict[str, Any], raw: bytes, words: Words) -> list[str]:
+    """Say what a proposal would do, how it stands, and what it still takes."""
+    lines = [f"proposal {proposal['proposal']}: {proposal['title']}: {STATES[proposal['state']]}"]
+    lines += describe_program(raw, words) if raw else []
+    lines.append(
+        f"  yes {counts['yes']}, no {counts['no']}, abstain {counts['abstain']} of {counts['electorate']}"
+    )
+    if proposal["state"] == OPEN:
+        lines.append(
+            f"  votes from {words.show_time(proposal['starts'])} to {words.show_time(proposal['ends'])}"
+        )
+        lines += _missing_lines(proposal, counts["missingYes"])
+    if proposal["state"] == PASSED:
+        lines.append(f"  runs from {words.show_time(proposal['ready'])} on")
+    if proposal["code"]:
+        lines.append(
+            f"  its program failed {proposal['tries']} times, the last time with code {proposal['code']}"
+        )
+    return lines
+
+
+def _missing_lines(proposal: dict[str, Any], missing: int | None) -> list[str]:
+    if proposal["kind"] != PROGRAM_KIND:
+        return []
+    if missing is None:
+        return ["  it cannot pass any more"]
+    return [f"  {missing} more yes needed"] if missing else ["  enough yes, as it stands"]
+
+
+@vote_app.default
+def cast(proposal: int, choice: str, /, *, dry_run: bool = False) -> None:
+    """Vote.
+
+    Args:
+        proposal: Its number.
+        choice: yes, no or abstain.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("voting.vote", [str(proposal), choice])], dry_run=dry_run)
+
+
+@vote_app.command
+def show(proposal: int, /, *, prove: bool = False) -> None:
     """Show a proposal: what it would do, how it stands, how many yes are missing.
 
     Args:
         proposal: Its number.
+        prove: Check on this machine, by a proof from genesis on, what was cast.
     """
     client = session.client()
     words = open_words(client, session.home.chain().genesis)
     row = ask(client, "voting_proposal", proposal=proposal)
     counts = ask(client, "voting_tally", proposal=proposal)
     raw = client.call("voting_program", proposal=proposal)["value"]
-    lines = [f"proposal {proposal}: {row['title']}: {STATES.get(row['state'], row['state'])}"]
-    lines += describe_program(bytes.fromhex(raw[2:]), words) if raw else []
-    lines.append(
-        f"  yes {counts['yes']}, no {counts['no']}, abstain {counts['abstain']} of {counts['electorate']}"
-    )
-    if row["state"] == 2:
-        lines.append(f"  votes from {words.show_time(row['starts'])} to {words.show_time(row['ends'])}")
-        if counts["missingYes"]:
-            lines.append(f"  {counts['missingYes']} yes are missing")
-    if row["state"] == 3:
-        lines.append(f"  runs from {words.show_time(row['ready'])} on")
-    if row["code"]:
-        lines.append(f"  its program failed {row['tries']} times, the last time with code {row['code']}")
+    lines = show_lines(row, counts, bytes.fromhex(raw[2:]) if raw else b"", words)
+    if prove:
+        lines.append(_prove_tally(client, proposal))
     session.terminal.show({"proposal": row, "tally": counts}, "\n".join(lines))
 
 
+def _prove_tally(client: RpcClient, proposal: int) -> str:
+    """Ask for what was cast with its proof, check that, and say what it proves."""
+    answer = client.call("gov_getTally", proposal=proposal, prove=True)
+    try:
+        header, value, signers = check_record_proof(
+            answer["proof"], TALLIES.key(proposal), session.home.epochs()
+        )
+    except Rejected as rejected:
+        raise failure_of_rejection(rejected, session.terminal.language) from None
+    row = (SCHEMA, 0, 0, 0, 0, 0, 0) if value is None else codec.decode(value, len(value))
+    names = ("yes", "no", "abstain", "carriedYes", "carriedNo", "carriedAbstain")
+    if not isinstance(row, tuple) or row[1:] != tuple([answer[name] for name in names]):
+        wrong = Rejected(Code.BAD_PROOF, "the figures are not those of the record")
+        raise failure_of_rejection(wrong, session.terminal.language)
+    shown = ", ".join(f"{name} {answer[name]}" for name in names[:3])
+    return f"  proven for block {header.height:,}: {shown}; signed by {', '.join(signers)}"
+
+
+@vote_app.command
+def seal(proposal: int, choice: str, /, *, dry_run: bool = False) -> None:
+    """Leave a sealed ballot. Its salt is saved beside your keys: without it nobody can open the ballot.
+
+    Args:
+        proposal: Its number.
+        choice: yes, no or abstain.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    actor = open_actor()
+    number = CHOICES.get(choice)
+    if number is None:
+        raise Failure(
+            "This is no ballot.", f"{choice[:20]!r}.", "say yes, no or abstain", "cli.usage", Exit.USAGE
+        )
+    salt = secrets.token_bytes(32)
+    commitment = compute_commitment(proposal, actor.words.member(actor.name), number, salt)
+    if not dry_run:
+        _ballot_file(actor, proposal).write_text(f"{choice} {salt.hex()}", encoding="ascii")
+    act_and_show([("voting.commit", [str(proposal), "0x" + commitment.hex()])], dry_run=dry_run)
+
+
+@vote_app.command(name="open")
+def open_ballot(proposal: int, /, *, dry_run: bool = False) -> None:
+    """Open your sealed ballot, once the vote has ended.
+
+    Args:
+        proposal: Its number.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    try:
+        choice, salt = _ballot_file(open_actor(), proposal).read_text(encoding="ascii").split()
+    except (FileNotFoundError, ValueError):
+        raise Failure(
+            "Your ballot cannot be opened here.",
+            f"this machine has sealed none for proposal {proposal}.",
+            "open it where you sealed it",
+            "cli.nothing",
+        ) from None
+    act_and_show([("voting.reveal", [str(proposal), choice, "0x" + salt])], dry_run=dry_run)
+
+
+@vote_app.command
+def stand(election: int, /, *, dry_run: bool = False) -> None:
+    """Stand for election, before the vote starts.
+
+    Args:
+        election: Number of the proposal.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("voting.stand", [str(election)])], dry_run=dry_run)
+
+
+@vote_app.command
+def rank(election: int, /, *candidates: str, dry_run: bool = False) -> None:
+    """Cast a paper in an election.
+
+    Args:
+        election: Number of the proposal.
+        candidates: Members who stand, the best first; under approval in any order.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    actor = open_actor()
+    standing = actor.client.call("voting_candidates", proposal=election)["value"]
+    numbers = {row["member"]: row["candidate"] for row in standing}
+    paper = [numbers.get(actor.words.member(who)) for who in candidates]
+    if not paper or None in paper:
+        raise Failure(
+            "This is no paper of the election.",
+            "a paper names members who stand for it.",
+            f"see: coop query voting candidates {election}",
+            "cli.nothing",
+        )
+    act_and_show([("voting.rank", [str(election), str(paper)])], dry_run=dry_run)
+
+
+def _ballot_file(actor: Actor, proposal: int) -> Path:
+    return session.home.path / f"ballot-{actor.address.hex()[:16]}-{proposal}"
+
+
 vote_commands: Final[dict[str, Any]] = {
-    "propose": propose, "vote": vote, "delegate": delegate, "undelegate": undelegate, "tally": tally,
+    "propose": propose, "vote": vote_app, "delegate": delegate, "undelegate": undelegate,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from node.cli.payments import build_transfer, send, sign_transaction
+from node.cli.payments import build_transfer, read_clock, send, sign_transaction
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
 from node.cluster.founding import CURRENCY_NUMBER, load_key
@@ -79,10 +79,15 @@ def wait_ready(net: LocalNet, name: str) -> None:
 
 
 class Payers:
-    """Threads that pay without pause through all gateways, and remember what was acknowledged."""
+    """Threads that pay without pause through all gateways, and remember what was acknowledged.
 
-    def __init__(self, net: LocalNet, threads: int = 4) -> None:
+    Args:
+        follows_chain: ask before each payment what time it is there, as the clocks of the nodes are moved.
+    """
+
+    def __init__(self, net: LocalNet, threads: int = 4, *, follows_chain: bool = False) -> None:
         self._net = net
+        self._follows_chain = follows_chain
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.acknowledged: dict[str, tuple[int, int]] = {}
@@ -120,6 +125,7 @@ class Payers:
                 address_of_key(payee.public_key),
                 CURRENCY_NUMBER,
                 1,
+                now=self._read_clock() if self._follows_chain else None,
             )
             signed = sign_transaction(genesis, tx, payer)
             # The same bytes to one gateway after another until one of them acknowledges: must pay once.
@@ -139,6 +145,13 @@ class Payers:
                 with self._lock:
                     self.acknowledged[receipt["id"]] = (receipt["height"], receipt["index"])
                 break
+
+    def _read_clock(self) -> int:
+        client = RpcClient(self._net.node("n1").url, timeout=5)
+        try:
+            return read_clock(client, self._net.genesis)
+        finally:
+            client.close()
 
 
 def wait_equal(net: LocalNet) -> list[Status]:

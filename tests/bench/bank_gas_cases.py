@@ -42,14 +42,14 @@ def found_security(hall: Assembly) -> None:
     ctx = knock(hall)
     for loan in (1, 2):
         doors.register(ctx, loan, hall.numbers[DAN], COOP, 5)
-    hall.state.apply(ctx.view.collect_writes())
+    hall.write(ctx.view.collect_writes())
     hall.do(ALICE, offer(ALICE, accounts[0], 10, 1))
     hall.do(DAN, call(7, DAN, 1, COOP, 10), call(8, DAN, 2, HASH))
     hall.do(BOARD2, worth(2, 1, 20))
     ctx = knock(hall)
     doors.bind(ctx, 1, 5)
     doors.auction(ctx, 2, 15)
-    hall.state.apply(ctx.view.collect_writes())
+    hall.write(ctx.view.collect_writes())
     hall.do(BOB, offer(BOB, accounts[1], 10, 1))
 
 

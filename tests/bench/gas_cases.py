@@ -98,7 +98,7 @@ def make_world() -> World:
     lost = (RECOVERY, 3, 0, (TILL.address, tagged(TWO), bytes(32)))
     world.ok(world.tx(lost, actors=(BOB,)))
     conviction = (1, "south", STRANGER.key, 1, 0, 1, bytes(32), 0)
-    world.state.apply({CONVICTIONS.key(STRANGER.key, 0, 1): encode(conviction)})
+    world.write({CONVICTIONS.key(STRANGER.key, 0, 1): encode(conviction)})
     return world
 
 

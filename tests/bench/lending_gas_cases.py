@@ -31,7 +31,7 @@ def found_lending(hall: Assembly) -> None:
     hall.gov(product(period_unit=1, penalty_flat=50, approvals=1))
     view = View(hall.state)
     l.COUNTER.put(view, l.COUNTER.key(), (SCHEMA, 1, FIRST - 1))
-    hall.state.apply(view.collect_writes())
+    hall.write(view.collect_writes())
     for who in (ALICE, ALICE, BOB, CAROL):
         hall.do(who, ask_for(who))
     for who, loan in ((BOB, FIRST + 2), (CAROL, FIRST + 3)):

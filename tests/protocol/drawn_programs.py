@@ -26,6 +26,7 @@ from protocol.vm.view import View
 from tests.bench.coop_gas_cases import DAN, FAY, GIL, HAL, IDA, JIM, T1, T2, T3, make_coop_cases
 from tests.bench.gas_cases import BANK, CLUB, HIDDEN, NODE, NORTH, PAY_OUT, TWO, Case, make_cases, tagged
 from tests.protocol.contracts.coop_world import BOARD1, BOARD2, DAY, HASH, REGISTRAR
+from tests.protocol.contracts.test_lending import COMMITTEE1, OFFICER
 from tests.protocol.contracts.test_voting import PEOPLE, SECRET, stored
 from tests.protocol.ledger_world import ASSETS, COOP, NONE, STRANGER, TILL, TILL2, Person
 from tests.protocol.town import NEWCOMERS, Town
@@ -33,6 +34,7 @@ from tests.protocol.town import NEWCOMERS, Town
 TREASURERS: Final = (T1, T2, T3)
 TOWNSPEOPLE: Final = (
     *(*PEOPLE, FAY, GIL, HAL, IDA, JIM, BOARD1, BOARD2, REGISTRAR, *TREASURERS),
+    *(COMMITTEE1, OFFICER),
     *(TILL, TILL2, BANK, NODE, NORTH, CLUB, STRANGER, *NEWCOMERS),
 )
 BY_ADDRESS: Final = {who.address: who for who in TOWNSPEOPLE}

@@ -171,6 +171,10 @@ class World:
         self.keep(context, transactions, execution)
         return execution
 
+    def write(self, writes: dict[bytes, bytes | None]) -> None:
+        """Put rows into the state past every rule, between two blocks."""
+        self.state.apply(writes)
+
     def keep(
         self, context: BlockContext, transactions: tuple[SignedTransaction, ...], execution: Execution
     ) -> None:

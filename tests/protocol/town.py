@@ -127,10 +127,8 @@ class Town(Assembly):
         stored = auth.POLICIES.peek(View(self.state), auth.POLICIES.prefix + address)
         return (own,) if stored is None else list_keys(read_policy(stored[1]))
 
-    def write_past_rules(self, key: bytes, row: tuple[Value, ...]) -> None:
-        """Put a record as a founding block would have left it."""
-        writes: dict[bytes, bytes | None] = {key: encode(row)}
-        self.state.apply(writes)
+    def write(self, writes: dict[bytes, bytes | None]) -> None:
+        super().write(writes)
         environment = Environment(self.time, 0, Height(0), 0, bytes(32), (), "gov")
         self.steps.append(GovStep(environment, (), 0, writes, ()))
 
@@ -200,8 +198,7 @@ def found_town() -> Town:
     raw = encode((PINS, ((0, 0, 0, 1, 2, 3),)))
     failing = (SCHED, 1, 0, (ALICE.address, raw, encode(()), int(town.time) + 1, 0, 1, 0, True, 1_000))
     town.ok(town.tx(failing))
-    town.write_past_rules(
-        CONVICTIONS.key(STRANGER.key, 0, 1), (1, "south", STRANGER.key, 1, 0, 1, bytes(32), 0)
-    )
+    conviction = (1, "south", STRANGER.key, 1, 0, 1, bytes(32), 0)
+    town.write({CONVICTIONS.key(STRANGER.key, 0, 1): encode(conviction)})
     town.run()
     return town

@@ -98,7 +98,7 @@ class Coop(World):
         """Put a record, past every rule."""
         view = View(self.state)
         put_member(view, number, member)
-        self.state.apply(view.collect_writes())
+        self.write(view.collect_writes())
 
     def free(self, who: Person) -> int:
         balance = self.ask("assets", "balance", who.address, COOP)

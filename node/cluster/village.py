@@ -101,7 +101,14 @@ _ORDINARY: Final = (
     *("assets.lift_freeze", "members.admit", "members.lift_suspension", "registry.resume"),
 )
 _BYLAW: Final = (
-    *("voting.set_policy", "members.set_rules", "members.define_role", "shares.create_class"),
+    *(
+        "voting.set_policy",
+        "voting.set_retention",
+        "members.set_rules",
+        "members.define_role",
+        "members.delay_role",
+        "shares.create_class",
+    ),
     *("shares.set_terms", "auth.set_fee"),
 )
 _UPGRADE: Final = (*("registry.upgrade", "registry.cancel_upgrade", "registry.propose", "registry.cancel"),)
@@ -120,6 +127,8 @@ POLICIES: Final[tuple[tuple[str, tuple[int, int, int], tuple[int, int, int, int]
     ("shareholders", (2_000, 5_000, 0), (3, 7, 14, 30), ("shares.set_terms",)),
 )
 """The types of contracts.md 5.6, numbered from 1 on."""
+RETENTION: Final = (("budget", 1_000), ("bylaw", 1_000))
+"""Over which types members may leave, and how many before the decision fails by it (basis points)."""
 
 SAVINGS: Final = (
     # rates (ppm); name, asset, kind, day count, bands from; minimum, days of notice, days of the term, part
@@ -302,7 +311,9 @@ def _voting() -> list[Value]:
             tuple((contract.id, method.id) for contract, method in map(_find, methods)),
         )
         programs.append(_program((), call("voting.set_policy", number, *policy)))
-    return programs
+    names = [name for name, *_ in POLICIES]
+    terms = [call("voting.set_retention", names.index(name) + 1, most) for name, most in RETENTION]
+    return [*programs, _program((), *terms)]
 
 
 def _savings() -> Value:

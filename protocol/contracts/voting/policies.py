@@ -14,6 +14,7 @@ from protocol.contracts.voting.records import (
     WEAKENS_ITSELF,
     Policy,
     find_policy,
+    get_frozen,
     get_proposal,
 )
 from protocol.vm.context import Context, fail
@@ -35,17 +36,16 @@ def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
 
     Rules: 1. methods of voting itself may be called by no program, but this one. 2. a sealed vote neither
         ends early nor can be replaced by an open one. 3. a proposal of this very type never lowers its own
-        quorum, majority, least yes, waiting times or sponsors, nor widens what it may call.
+        quorum, majority, least yes, waiting times or sponsors, nor widens what it may call. 4. nor does it
+        give the setting of policies to a type that is easier to pass: what binds it cannot be walked around.
     """
     view = ctx.view
     new = Policy(*values)  # type: ignore[arg-type]
     _check(ctx, new)
     old = find_policy(view, proposal_type)
     counter = COUNTER.get(view, COUNTER.key())
-    if old is not None and counter is not None and counter[2]:
-        running = get_proposal(view, counter[2])
-        if running.type == proposal_type:
-            _check_not_weaker(old, new)
+    if counter is not None and counter[2]:
+        _check_locked(ctx, counter[2], proposal_type, old, new)
     new = replace(new, version=1 if old is None else old.version + 1)
     POLICIES.put(view, POLICIES.key(proposal_type), pack_record(new))
     ctx.emit(POLICY_SET, proposal_type, new.version)
@@ -67,6 +67,18 @@ def _check(ctx: Context, policy: Policy) -> None:
         fail(POLICY, "voting.quiet", policy.voting, policy.quiet)
 
 
+def _check_locked(ctx: Context, running: int, proposal_type: int, old: Policy | None, new: Policy) -> None:
+    """Check that the proposal which runs loosens nothing that binds it, here or by way of another type."""
+    if get_proposal(ctx.view, running).type == proposal_type:
+        assert old is not None, "a proposal has a type"
+        _check_not_weaker(old, new)
+        for contract, method in new.methods:
+            if (contract, method) not in old.methods:
+                fail(WEAKENS_ITSELF, "voting.method", contract, method)
+    elif any(contract == ID for contract, _ in new.methods):
+        _check_not_weaker(get_frozen(ctx.view, running), new)
+
+
 def _check_not_weaker(old: Policy, new: Policy) -> None:
     names = (
         *("quorum_bp", "approval_bp", "least_yes_bp", "member_days", "sponsors"),
@@ -82,6 +94,3 @@ def _check_not_weaker(old: Policy, new: Policy) -> None:
         fail(WEAKENS_ITSELF, "voting.two_readings")
     if old.veto_role and old.veto_role != new.veto_role:
         fail(WEAKENS_ITSELF, "voting.veto_role", old.veto_role, new.veto_role)
-    for contract, method in new.methods:
-        if (contract, method) not in old.methods:
-            fail(WEAKENS_ITSELF, "voting.method", contract, method)

@@ -529,11 +529,48 @@ def test_no_vote_loosens_what_binds_itself(weaker: dict[str, Any]) -> None:
     hall.run(seconds=1_000)
     hall.run(seconds=200)
     assert hall.field(number, 18) == v.WEAKENS_ITSELF
-    other = hall.propose(BOB, stored(set_policy(2, **own)))
+    other = hall.propose(BOB, stored(set_policy(2, **{**own, "methods": (GIVE_ROLE,)})))
     hall.vote(other, (ALICE, YES), (BOB, YES))
     hall.run(seconds=1_000)
     hall.run(seconds=200)
     assert hall.state_of(other) == v.EXECUTED
+
+
+@pytest.mark.parametrize("weaker", [{"quorum_bp": 3_999}, {"timelock": 99}, {"weight": v.BY_SHARES}, {}])
+def test_no_vote_walks_around_what_binds_it_by_an_easier_type(weaker: dict[str, Any]) -> None:
+    hall = Hall(methods=((VOTING, 1),))
+    detour = {"methods": ((VOTING, 1), GIVE_ROLE), **weaker}
+    number = hall.propose(program=stored(set_policy(2, **detour)))
+    hall.vote(number, (ALICE, YES), (BOB, YES))
+    hall.run(seconds=1_000)
+    hall.run(seconds=200)
+    assert hall.field(number, 18) == (v.WEAKENS_ITSELF if weaker else Code.OK)
+
+
+def test_an_old_defeat_stays_one_when_the_quorum_is_lowered() -> None:
+    hall = Hall()
+    number = hall.propose()
+    hall.vote(number, (ALICE, YES))
+    hall.run(seconds=1_000)
+    assert hall.state_of(number) == v.NO_QUORUM
+    hall.gov(set_policy(quorum_bp=0))
+    for method in (7, 9):
+        assert hall.code(EVE, (VOTING, method, 0, (number,))) == v.STATE
+    assert hall.code(BOB, vote(BOB, number, YES)) == v.STATE
+    assert hall.state_of(number) == v.NO_QUORUM and not hall.has_role()
+
+
+def test_what_proposing_costs_does_not_grow_with_the_members() -> None:
+    costs = []
+    for more in (0, 30):
+        hall = Hall()
+        for at in range(more):
+            hall.join(person(f"more {at}"), 1)
+        hall.run()
+        (receipt,) = hall.ok(hall.tx(propose(ALICE, make_auditor()), actors=(ALICE,), gas=400_000))
+        costs.append(receipt.gas)
+        assert hall.field(1, 8) == len(PEOPLE) + more
+    assert abs(costs[0] - costs[1]) <= 2, "every read, write and byte costs gas"
 
 
 def test_a_changed_policy_leaves_open_proposals_alone() -> None:
@@ -582,6 +619,33 @@ def test_the_program_that_runs_is_the_one_that_was_voted_on() -> None:
     raw = hall.ask("voting", "program", number)
     assert raw == make_auditor()
     assert hall.field(number, 4) == crypto.sha256(make_auditor())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from(("vote", "close", "execute", "policy", "wait")), max_size=14))
+def test_a_proposal_runs_once_and_its_rules_and_program_never_change(steps: list[str]) -> None:
+    hall = Hall(timelock=500)
+    number = hall.propose()
+    frozen, runs = v.get_frozen(View(hall.state), number), 0
+    waiting = list(PEOPLE)
+    for step in [*steps, "wait", "wait", "wait", "execute"]:
+        if step == "vote" and waiting:
+            hall.run(hall.tx(vote(waiting[0], number, YES), actors=(waiting.pop(0),)))
+        elif step in ("close", "execute"):
+            method = 7 if step == "close" else 9
+            hall.run(hall.tx((VOTING, method, 0, (number,)), actors=(EVE,)))
+        elif step == "policy":
+            hall.gov(set_policy(quorum_bp=10_000, timelock=0))
+        else:
+            hall.run(seconds=600)
+        was, is_done = runs, hall.state_of(number) == v.EXECUTED
+        runs = int(hall.has_role())
+        assert was <= runs == int(is_done)
+        assert v.get_frozen(View(hall.state), number) == frozen
+        if not is_done and hall.state_of(number) in (v.OPEN, v.PASSED):
+            assert hall.ask("voting", "program", number) == make_auditor()
+        row = hall.ask("voting", "tally", number)
+        assert type(row) is tuple and sum(row[:3]) <= row[6] == len(PEOPLE)
 
 
 votes = st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from((YES, NO, ABSTAIN))), max_size=8)

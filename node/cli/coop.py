@@ -20,6 +20,7 @@ from node.cli.cash import cash_app, escrow_app, order_app, show_statement
 from node.cli.credit import credit_app
 from node.cli.epoch_chain import EpochChain, Fork, Seal
 from node.cli.explain import explain_transaction
+from node.cli.loan import loan_app
 from node.cli.member_home import Connection, MemberHome
 from node.cli.member_session import known_contracts, session
 from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
@@ -58,7 +59,7 @@ key_app = App(name="key", help="Keys of this machine.")
 tx_app = App(name="tx", help="Transactions.")
 verify_app = App(name="verify", help="Check on this machine, trusting no node.")
 contacts_app = App(name="contacts", help="Names for addresses.")
-for group in (key_app, tx_app, verify_app, contacts_app, savings_app, credit_app):
+for group in (key_app, tx_app, verify_app, contacts_app, savings_app, credit_app, loan_app):
     app.command(group)
 for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app, memo_app):
     app.command(group)

@@ -19,6 +19,7 @@ from protocol.contracts.credit.records import PART_POINTS
 from protocol.contracts.members.records import UNKNOWN_MEMBER
 from tests.node.job_chain import make_job_chain
 from tests.node.rpc.conftest import Caller, open_gateway
+from tests.protocol.contracts.coop_world import Coop
 from tests.protocol.contracts.test_credit import Bureau
 from tests.protocol.ledger_world import ALICE
 
@@ -44,7 +45,7 @@ def test_who_is_no_member_has_no_score(gateway: Caller) -> None:
 class StateOnly:
     """As much of a call as the method asks for, over a state in memory."""
 
-    def __init__(self, bureau: Bureau) -> None:
+    def __init__(self, bureau: Coop) -> None:
         self.bureau = bureau
         self.facts = SimpleNamespace(hrp=HRP_TEST)
 

@@ -1,0 +1,273 @@
+"""`coop loan`: what a loan costs, asking for one, paying it back, and standing for somebody else's.
+
+Everything is a call of the contracts `lending` and `security`; what they ask and say is in their schemas.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from cyclopts import App
+
+from node.books.schedule_form import Schedule, parse_rows, show_date, write_csv, write_icalendar
+from node.cli.acting import act_and_show, ask, open_words
+from node.cli.member_session import session
+from node.cli.payments import Asset
+from node.cli.rpc_client import RpcClient
+from node.cli.terminal import Exit, Failure
+from node.cli.typed import Words, read_words
+from node.rpc.amounts import format_amount, parse_amount
+from protocol.addresses import format_address
+from protocol.contracts.lending.records import LOAN_FIELDS
+from protocol.money import SECONDS_PER_DAY
+
+loan_app = App(name="loan", help="Loans: what they cost, how you ask for one, and how you pay it back.")
+STATUS = 2
+"""Place of the status among the fields of a loan."""
+
+
+@loan_app.command
+def products() -> None:
+    """List what members can borrow."""
+    client, words = _open()
+    rows = client.call("lending_products")["value"]
+    lines = []
+    for row in rows:
+        asset = words.asset(row["asset"])
+        low, high = (_money(row[name], asset) for name in ("principalMin", "principalMax"))
+        closed = "" if row["isOpen"] else "   closed"
+        rate = _percent(row["ratePpm"])
+        rows_of = f"{row['rowsMin']} to {row['rowsMax']} rows"
+        lines.append(f"{row['product']:>3}  {row['name']:<20} {low} to {high}, {rows_of}, {rate}{closed}")
+    session.terminal.show(rows, "\n".join(lines) or "there are none yet")
+
+
+@loan_app.command
+def quote(product: int, amount: str, rows: int, /) -> None:
+    """Say what a loan would cost if it were paid out today; nothing is signed.
+
+    Args:
+        product: Number: see coop loan products.
+        amount: As in 1000 or 1000.50.
+        rows: How many instalments.
+    """
+    client, words = _open()
+    kept = ask(client, "lending_product", product=product)
+    asset = words.asset(kept["asset"])
+    principal = parse_amount(amount, asset.decimals)
+    today = words.now // SECONDS_PER_DAY
+    found = client.call("lending_quote", product=product, principal=str(principal), rows=rows, day=today)[
+        "value"
+    ]
+    cost = int(found["interest"]) + int(found["fee"])
+    lines = [
+        f"{kept['name']}   {_money(principal, asset)} in {rows} rows at {_percent(kept['ratePpm'])}",
+        f"  interest {_money(found['interest'], asset)}, fee {_money(found['fee'], asset)}, "
+        f"in all {_money(cost, asset)}",
+    ]
+    if found["ratePpm"] is not None:
+        lines.append(f"  {_percent(found['ratePpm'])} a year, all that it costs included")
+    lines += [
+        f"  {show_date(row['dueDay'])}  {_money(int(row['principal']) + int(row['interest']), asset):>16}"
+        for row in found["rows"]
+    ]
+    session.terminal.show(found, "\n".join(lines))
+
+
+@loan_app.command(name="apply")
+def apply_for(
+    product: int, amount: str, rows: int, income: str, purpose: str, /, *, dry_run: bool = False
+) -> None:
+    """Ask for a loan.
+
+    Args:
+        product: Number: see coop loan products.
+        amount: As in 1000 or 1000.50.
+        rows: How many instalments.
+        income: What you earn in a year.
+        purpose: What it is for; everybody can read it.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("lending.apply", [str(product), amount, str(rows), income, purpose])], dry_run=dry_run)
+
+
+@loan_app.command
+def decide(loan: int, /, *, dry_run: bool = False) -> None:
+    """Let the policy of the product decide on an application."""
+    act_and_show([("lending.decide", [str(loan)])], dry_run=dry_run)
+
+
+@loan_app.command
+def accept(loan: int, /, *, dry_run: bool = False) -> None:
+    """Accept the exact terms of today, which are shown before you sign, and be paid out."""
+    client, words = _open()
+    kept = ask(client, "lending_loan", loan=loan)
+    asset = _asset_of(client, words, kept["product"])
+    offer = client.call("lending_offer", loan=loan, day=words.now // SECONDS_PER_DAY)["value"]
+    for row in offer["rows"]:
+        amount = int(row["principal"]) + int(row["interest"])
+        session.terminal.note(f"  {show_date(row['dueDay'])}  {_money(amount, asset):>16}")
+    session.terminal.note(f"  fee {_money(offer['fee'], asset)}, terms {offer['termsHash'][:18]}...")
+    act_and_show([("lending.accept", [str(loan), offer["termsHash"]])], dry_run=dry_run)
+
+
+@loan_app.command
+def show(member: str = "", /) -> None:
+    """Show your loans and applications, or those of another member.
+
+    Args:
+        member: Contact, address or number; you without it.
+    """
+    client, words = _open()
+    who = member or format_address(session.me()[1], session.home.chain().hrp)
+    rows = client.call("lending_loans", member=words.member(who))["value"]
+    lines = []
+    for row in rows:
+        asset = _asset_of(client, words, row["product"])
+        row["state"] = client.call("lending_state", loan=row["loan"])["value"]
+        lines += _show_loan(row, asset)
+        cover = client.call("security_cover", loan=row["loan"])["value"]
+        if int(cover):
+            lines.append(f"  secured by {_money(cover, asset)}")
+    session.terminal.show(rows, "\n".join(lines) or "nothing is borrowed")
+
+
+def _show_loan(row: dict[str, Any], asset: Asset) -> list[str]:
+    status = read_words(LOAN_FIELDS[STATUS].doc)[row["status"]]
+    lines = [f"loan {row['loan']}   {_money(row['principal'], asset)} in {row['rows']} rows   {status}"]
+    state = row["state"]
+    if state is not None:
+        lines.append(f"  due      {_money(state['due'], asset)}, {state['daysLate']} days late")
+        lines.append(f"  pays off {_money(state['payoff'], asset)}")
+    return lines
+
+
+@loan_app.command
+def schedule(loan: int, /, *, form: Literal["text", "csv", "ics"] = "text", file: Path | None = None) -> None:
+    """Show the rows of a loan, or write them for a spreadsheet or a calendar.
+
+    Args:
+        loan: Number: see coop loan show.
+        form: text; csv; ics, a calendar (RFC 5545) with what is not paid.
+        file: Where to write csv or ics; standard output without it.
+    """
+    client, words = _open()
+    kept = ask(client, "lending_loan", loan=loan)
+    asset = _asset_of(client, words, kept["product"])
+    rows = client.call("lending_rows", loan=loan)["value"]
+    made = Schedule(session.home.chain().genesis.name, loan, asset.symbol, asset.decimals, parse_rows(rows))
+    if form == "text":
+        lines = [
+            f"{number:>3}  {show_date(row.due_day)}  {_money(row.principal + row.interest, asset):>16}"
+            + ("   paid" if row.paid == row.principal + row.interest else "")
+            for number, row in enumerate(made.rows, 1)
+        ]
+        session.terminal.show(rows, "\n".join(lines) or "not paid out yet")
+        return
+    text = write_csv(made) if form == "csv" else write_icalendar(made, words.now)
+    if file is None:
+        session.terminal.show({"form": form, "text": text}, text)
+        return
+    file.write_bytes(text.encode())
+    session.terminal.show({"form": form, "file": str(file)}, f"{len(made.rows)} rows in {file}")
+
+
+@loan_app.command
+def repay(loan: int, amount: str, /, *, dry_run: bool = False) -> None:
+    """Pay on a loan, yours or anybody's; every amount is taken.
+
+    Args:
+        loan: Number: see coop loan show.
+        amount: As in 100 or 100.50. What is more than is due follows the early rule of the product.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("lending.repay", [str(loan), amount])], dry_run=dry_run)
+
+
+@loan_app.command
+def prepay(loan: int, /, *, dry_run: bool = False) -> None:
+    """Pay a loan off today, with all that it owes."""
+    client, words = _open()
+    kept = ask(client, "lending_loan", loan=loan)
+    asset = _asset_of(client, words, kept["product"])
+    state = ask(client, "lending_state", loan=loan)
+    if not int(state["payoff"]):
+        raise Failure("Nothing is owed.", f"loan {loan} is paid.", "nothing to do", "cli.nothing", Exit.USAGE)
+    amount = format_amount(int(state["payoff"]), asset.decimals).replace(",", "")
+    act_and_show([("lending.repay", [str(loan), amount])], dry_run=dry_run)
+
+
+@loan_app.command
+def guarantee(
+    loan: int, account: int, amount: str, /, *, withdraw: bool = False, dry_run: bool = False
+) -> None:
+    """Stand for somebody's loan with a part of your savings, which is locked until the loan needs it no more.
+
+    Args:
+        loan: Its number.
+        account: Of your savings: see coop savings show.
+        amount: As in 100 or 100.50.
+        withdraw: Take the offer back; possible until the loan is paid out.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    if withdraw:
+        act_and_show([("security.withdraw_guarantee", [str(loan)])], dry_run=dry_run)
+        return
+    act_and_show([("security.offer_guarantee", [str(loan), str(account), amount])], dry_run=dry_run)
+
+
+@loan_app.command
+def pledge(loan: int, what: str, amount: str = "", /, *, dry_run: bool = False) -> None:
+    """Let something stand for your loan: an asset, or what is known by its papers.
+
+    Args:
+        loan: Its number.
+        what: The symbol of an asset; or @FILE, of which only the digest is sent, or 0x and a digest.
+        amount: Of the asset.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    if what.startswith(("@", "0x")):
+        act_and_show([("security.pledge_document", [str(loan), what])], dry_run=dry_run)
+        return
+    act_and_show([("security.pledge", [str(loan), what, amount])], dry_run=dry_run)
+
+
+@loan_app.command
+def risk(currency: str = "", /) -> None:
+    """Show the portfolio at risk: what is out of loans that are late.
+
+    Args:
+        currency: Its symbol, when there are several.
+    """
+    client, words = _open()
+    asset = words.find_asset(currency)
+    found = client.call("loan_getRisk", asset=asset.number)
+    lines = [
+        f"{found['loans']:,} loans   {_money(found['principal'], asset)} out   "
+        f"{_money(found['allowance'], asset)} set aside   {show_date(found['asOf'])}"
+    ]
+    for line in found["atRisk"]:
+        name = "late " if line["days"] == 1 else f"PAR{line['days']}"
+        part = f"{line['partBp'] // 100}.{line['partBp'] % 100:02} %"
+        lines.append(
+            f"  {name}  {line['loans']:>6,} loans  {_money(line['principal'], asset):>18}  {part:>8}"
+        )
+    if not found["isComplete"]:
+        lines.append("  there are more loans than one answer holds")
+    session.terminal.show(found, "\n".join(lines))
+
+
+def _open() -> tuple[RpcClient, Words]:
+    client = session.client()
+    return client, open_words(client, session.home.chain().genesis)
+
+
+def _asset_of(client: RpcClient, words: Words, product: int) -> Asset:
+    return words.asset(ask(client, "lending_product", product=product)["asset"])
+
+
+def _money(amount: int | str, asset: Asset) -> str:
+    return format_amount(int(amount), asset.decimals, asset.symbol)
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm // 10_000}.{ppm % 10_000 // 100:02} %"

@@ -5,12 +5,17 @@ Alice has applied twice, Bob is approved, Carol pays a loan with an instalment a
 
 from protocol.codec import Value
 from protocol.contracts.lending import records as l
+from protocol.contracts.lending.enforcing import charge_off
+from protocol.contracts.security import doors
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
+from tests.bench.bank_gas_cases import knock
 from tests.bench.gas_cases import Case
-from tests.protocol.contracts.coop_world import DAY
+from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH
 from tests.protocol.contracts.test_elections import Assembly
 from tests.protocol.contracts.test_lending import COMMITTEE1, LENDING, OFFICER, call, product
+from tests.protocol.contracts.test_security import call as secure
+from tests.protocol.contracts.test_security import worth
 from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE, TILL, Person
 
 Cases = dict[int, Case]
@@ -37,7 +42,22 @@ def found_lending(hall: Assembly) -> None:
     for who, loan in ((BOB, FIRST + 2), (CAROL, FIRST + 3)):
         hall.do(who, call(4, loan))
     hall.do(CAROL, accept(hall, CAROL, FIRST + 3))
+    _found_losses(hall)
     hall.do(CAROL, call(10, CAROL.address, FIRST + 3, 20))
+
+
+def _found_losses(hall: Assembly) -> None:
+    """Carol's second loan is charged off, and what stood for it is sold."""
+    loss = FIRST + 4
+    hall.do(CAROL, ask_for(CAROL))
+    hall.do(CAROL, secure(8, CAROL, loss, HASH), call(4, loss))
+    hall.do(BOARD2, worth(loss, 1, 100))
+    hall.do(CAROL, accept(hall, CAROL, loss))
+    ctx = knock(hall).enter(l.ID)
+    doors.auction(ctx, loss, 100)
+    charge_off(ctx, loss)
+    hall.state.apply(ctx.view.collect_writes())
+    hall.do(BOB, secure(12, BOB, loss, 1, 500))
 
 
 def accept(hall: Assembly, who: Person, loan: int) -> Value:
@@ -65,5 +85,7 @@ def lending_cases(hall: Assembly) -> Cases:
         12: by(CAROL, 12, CAROL.address, paid),
         13: by(OFFICER, 13, paid, 10, after=3 * DAY),
         14: by(OFFICER, 14, paid, 1),
+        15: by(CAROL, 15, CAROL.address, FIRST + 4, 10),
+        16: by(CAROL, 16, FIRST + 4),
         30: Case(((LENDING, 30, NONE, (1,)),), (), "sched:lending", 2 * DAY),
     }

@@ -11,8 +11,10 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts import sched
 from protocol.contracts.lending.book import NOTICE_DAYS, Book
+from protocol.contracts.lending.enforcing import charge_off, enforce
 from protocol.contracts.lending.posting import load_book, read_total, save_book, settle_floor, settle_total
 from protocol.contracts.lending.records import (
+    ACTIVE,
     BY_DAY,
     ID,
     LOAN,
@@ -102,6 +104,11 @@ def touch(ctx: Context, number: int) -> None:
     book, before = load_book(ctx, number, loan)
     _tell(ctx, number, book, before)
     save_book(ctx, number, book, before, b"", 0)
+    late, product = book.days_late(), book.product
+    if book.loan.status == ACTIVE and late >= product.charge_off_days:
+        charge_off(ctx, number)
+    elif book.loan.status == ACTIVE and product.enforce_days and late >= product.enforce_days:
+        enforce(ctx, number)
 
 
 def _tell(ctx: Context, number: int, book: Book, before: State) -> None:

@@ -11,12 +11,13 @@ from typing import Final
 
 from protocol.codec import Value
 from protocol.contracts import auth
+from protocol.contracts.credit import doors as credit
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.books import compute_equity, list_balances
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.lending.ageing import wake
-from protocol.contracts.lending.book import Book, empty_state
-from protocol.contracts.lending.posting import open_books, post_change, read_total
+from protocol.contracts.lending.book import NOTICE_DAYS, Book, empty_state
+from protocol.contracts.lending.posting import count_loan, open_books, post_change
 from protocol.contracts.lending.records import (
     ACTIVE,
     APPLIED,
@@ -41,7 +42,6 @@ from protocol.contracts.lending.records import (
     STATUS,
     TERMS,
     TERMS_CHANGED,
-    TOTALS,
     WITHDRAWN,
     Instalment,
     Loan,
@@ -58,18 +58,20 @@ from protocol.contracts.lending.records import (
     put_product,
     put_state,
 )
+from protocol.contracts.lending.telling import tell
 from protocol.contracts.lending.terms import compute_fee, compute_service, compute_terms_hash, make_rows
 from protocol.contracts.members.records import ACTIVE as ACTIVE_MEMBER
 from protocol.contracts.members.records import MEMBER, Member, get_by_account, get_member
 from protocol.contracts.members.standing import bind
 from protocol.contracts.savings import records as savings
 from protocol.contracts.savings.exits import compute_budget
+from protocol.contracts.security import doors as security
 from protocol.elections.decision import WHOLE_BP
 from protocol.errors import Reason
 from protocol.finance.allocation import FutureRule, check_order
 from protocol.finance.provisioning import check_table
 from protocol.finance.schedule import Method
-from protocol.money import check_amount, date_from_days, is_within_ratio
+from protocol.money import Rounding, check_amount, date_from_days, is_within_ratio, mul_div
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -115,6 +117,8 @@ class Findings:
     service: int
     income: int
     equity: int
+    cover: int
+    score: int
     is_insider: bool
 
 
@@ -144,6 +148,7 @@ def _check_product(product: Product) -> None:
         ("lending.reserve_bp", WHOLE_BP - 1, product.reserve_bp),
         ("lending.suspend_days", product.suspend_days, product.grace_days + 1),
         ("lending.charge_off_days", product.charge_off_days, product.suspend_days),
+        ("lending.enforce_days", product.enforce_days or NOTICE_DAYS[2], NOTICE_DAYS[2]),
         ("lending.fee", product.principal_min, compute_fee(product, product.principal_min)),
         ("lending.balloon_bp", WHOLE_BP if product.method == Method.BALLOON else 0, product.balloon_bp),
     )
@@ -188,12 +193,13 @@ def apply(
         *(member, number, APPLIED, principal, rows, interest, income, service, purpose),
         *(today, 0, 0, bytes(32), 0, 0, 0),
     )
-    _check_eligible(ctx, product, loan, record)
+    _check_eligible(ctx, 0, product, loan, record)
     if sum([1 for _ in LOANS.scan_index(view, BY_MEMBER, member)]) >= LOANS_OPEN_MAX:
         fail(NOT_ELIGIBLE, "lending.open", LOANS_OPEN_MAX, LOANS_OPEN_MAX + 1)
     _, products, loans = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
     COUNTER.put(view, COUNTER.key(), (SCHEMA, products, loans + 1))
     put_loan(view, loans + 1, loan)
+    security.register(ctx, loans + 1, member, product.asset, product.guarantors_max)
     ctx.emit(ASKED, loans + 1, member, principal)
     return loans + 1
 
@@ -212,17 +218,17 @@ def check_range(product: Product, principal: int, rows: int) -> None:
             fail(TERMS, rule, most if actual > most else least, actual)
 
 
-def _check_eligible(ctx: Context, product: Product, loan: Loan, record: Member) -> Findings:
+def _check_eligible(ctx: Context, number: int, product: Product, loan: Loan, record: Member) -> Findings:
     if record.status != ACTIVE_MEMBER:
         fail(NOT_ELIGIBLE, "lending.standing", ACTIVE_MEMBER, record.status)
-    findings = find_facts(ctx, product, loan, record)
+    findings = find_facts(ctx, number, product, loan, record)
     refusal = find_refusal(product, findings)
     if refusal is not None:
         fail(NOT_ELIGIBLE, refusal.rule, refusal.limit, refusal.actual)
     return findings
 
 
-def find_facts(ctx: Context, product: Product, loan: Loan, record: Member) -> Findings:
+def find_facts(ctx: Context, number: int, product: Product, loan: Loan, record: Member) -> Findings:
     """Look up what a decision is made from."""
     view, today = ctx.view, ctx.environment.day
     count, debt, service = 0, loan.principal, loan.service
@@ -251,6 +257,8 @@ def find_facts(ctx: Context, product: Product, loan: Loan, record: Member) -> Fi
         check_amount(service),
         loan.income,
         check_amount(max(compute_equity(list_balances(view, product.asset)), 0)),
+        security.cover(ctx, number) if number else 0,
+        credit.score(ctx, loan.member).score,
         any(auth.has_role(view, record.account, role) for role in roles),
     )
 
@@ -285,12 +293,17 @@ def find_refusal(product: Product, found: Findings) -> Reason | None:
     return None
 
 
-def find_referral(product: Product, found: Findings) -> Reason | None:
+def find_referral(product: Product, principal: int, found: Findings) -> Reason | None:
     """Return why a committee has to decide; None: the policy decides by itself."""
     if found.is_insider:
         return Reason("lending.insider", None, None)
     if found.debt > product.auto_max:
         return Reason("lending.auto_max", product.auto_max, found.debt)
+    if found.score < product.score_min:
+        return Reason("lending.score_min", product.score_min, found.score)
+    if not is_within_ratio(product.coverage_bp, WHOLE_BP, found.cover, principal):
+        needed = mul_div(principal, product.coverage_bp, WHOLE_BP, Rounding.CEIL)
+        return Reason("lending.coverage_bp", needed, found.cover)
     multiple = product.savings_multiple_bp
     if multiple and not is_within_ratio(found.debt, found.savings, multiple, WHOLE_BP):
         return Reason("lending.savings_multiple_bp", multiple, _show_ratio(found.debt, found.savings))
@@ -314,8 +327,8 @@ def decide(ctx: Context, number: int) -> Value:
     """
     loan = get_loan(ctx.view, number, APPLIED)
     product = get_product(ctx.view, loan.product)
-    found = _check_eligible(ctx, product, loan, get_member(ctx.view, loan.member))
-    referral = find_referral(product, found)
+    found = _check_eligible(ctx, number, product, loan, get_member(ctx.view, loan.member))
+    referral = find_referral(product, loan.principal, found)
     if referral is not None:
         fail(COMMITTEE, referral.rule, referral.limit, referral.actual)
     return _approve(ctx, number, loan, found, True)
@@ -331,7 +344,7 @@ def approve(ctx: Context, number: int) -> Value:
     product = get_product(ctx.view, loan.product)
     record = get_member(ctx.view, loan.member)
     actor = _check_committee(ctx, product, record)
-    found = _check_eligible(ctx, product, loan, record)
+    found = _check_eligible(ctx, number, product, loan, record)
     key = APPROVALS.key(number, actor)
     if APPROVALS.get(ctx.view, key) is not None:
         fail(COMMITTEE, "lending.approved_already", 1, 2)
@@ -372,6 +385,7 @@ def _approve(ctx: Context, number: int, loan: Loan, found: Findings, is_automati
 
 def _end(ctx: Context, number: int, loan: Loan, status: int) -> int:
     put_loan(ctx.view, number, replace(loan, status=status))
+    security.drop(ctx, number)
     ctx.emit(DECIDED, number, loan.member, status)
     return status
 
@@ -405,7 +419,7 @@ def accept(ctx: Context, owner: Address, number: int, terms_hash: bytes) -> Valu
     product = get_product(view, loan.product)
     if today > loan.decided + OFFER_DAYS:
         fail(STATUS, "lending.offer_days", OFFER_DAYS, today - loan.decided)
-    _check_eligible(ctx, product, loan, get_member(view, loan.member))
+    _check_eligible(ctx, number, product, loan, get_member(view, loan.member))
     rows = make_rows(product, loan.principal, loan.rows, today)
     if compute_terms_hash(number, product, loan.principal, today, rows) != terms_hash:
         fail(TERMS_CHANGED, "lending.terms_hash", None, terms_hash)
@@ -414,6 +428,7 @@ def accept(ctx: Context, owner: Address, number: int, terms_hash: bytes) -> Valu
     loan = replace(loan, status=ACTIVE, start=today, terms_hash=terms_hash, interest=interest)
     put_loan(view, number, loan)
     bind(view, loan.member, ID)
+    security.bind(ctx, number)
     return _disburse(ctx, number, product, loan, rows, owner)
 
 
@@ -438,13 +453,13 @@ def _disburse(
     put_origin(view, number, book.state)
     free = account_key(owner, MEMBER_FREE, product.asset)
     open_account(view, free)
-    total = read_total(ctx, loan.product)
-    TOTALS.put(view, TOTALS.key(loan.product), (*total[:8], total[8] + 1, *total[9:]))
+    count_loan(ctx, loan.product, 1)
     wake(ctx, loan.product)
     post_change(ctx, loan.product, product, nothing, book.state, free, -loan.principal, number)
     if fee:
         income = ledger_key(FEE_INCOME, product, loan.product)
         open_account(view, income)
         leg(ctx, free, income, fee, CODE_FEE, number.to_bytes(5, "big"))
+    tell(ctx, number, book, nothing)
     ctx.emit(DISBURSED, number, loan.member, loan.principal, fee, loan.terms_hash)
     return loan.principal - fee

@@ -32,8 +32,8 @@ from protocol.money import Rounding, mul_div
 
 PENALTY_UNIT: Final = 1_000_000
 """Sum of principal * days * ppm that makes one minor unit of penalty."""
-NOTICE_DAYS: Final = (1, 15, 30)
-"""Days past due on which borrower and guarantors are told: first, second, and before anything is taken."""
+NOTICE_DAYS: Final = (1, 15, 30, 90)
+"""Days past due on which borrower and guarantors are told; nothing is taken before the third."""
 
 
 class Book:
@@ -192,6 +192,10 @@ class Book:
 
     # --- what is owed
 
+    def count_overdue(self) -> int:
+        """Return the principal that is due and not paid."""
+        return sum([self._open_principal(n) for n in range(self.state.unpaid_n, self.state.due_n)])
+
     def _open_principal(self, n: int) -> int:
         row = self.row(n)
         return row.principal - row.principal_paid
@@ -209,8 +213,7 @@ class Book:
     def count_payoff(self) -> int:
         """Return what pays the loan off today, beside what is there in advance."""
         state = self.state
-        due_principal = sum([self._open_principal(n) for n in range(state.unpaid_n, state.due_n)])
-        rest = state.principal_out - due_principal + self._round_undue()
+        rest = state.principal_out - self.count_overdue() + self._round_undue()
         return max(self.count_due() + rest - state.advance, 0)
 
     def _round_undue(self) -> int:
@@ -264,7 +267,8 @@ class Book:
                 self._pay_interest(interest)
                 state.principal_out -= principal
                 paid = row.principal_paid + principal
-                self._set(n, replace(row, principal_paid=paid, interest_paid=row.interest_paid + interest))
+                row = replace(row, principal_paid=paid, interest_paid=row.interest_paid + interest)
+                self._set(n, replace(row, paid_day=state.as_of if _is_paid(row) else 0))
         return amount - done.rest
 
     def _show_owed(self, n: int) -> Owed:
@@ -296,7 +300,7 @@ class Book:
             is_first = n == state.due_n
             principal, paid = (state.principal_out, interest) if is_first else (0, 0)
             row = replace(self.row(n), principal=principal, interest=paid, deferred=0)
-            self._set(n, replace(row, principal_paid=principal, interest_paid=paid))
+            self._set(n, replace(row, principal_paid=principal, interest_paid=paid, paid_day=state.as_of))
         state.principal_out = state.undue = state.accrued = state.slope = 0
         state.due_n = state.unpaid_n = state.late_n = self.loan.rows
         return amount
@@ -347,6 +351,7 @@ def reset(row: Instalment) -> Instalment:
         row.due_day,
         *(row.base_principal, row.base_interest, row.base_deferred),
         *(row.base_principal, row.base_interest, row.base_deferred),
+        0,
         0,
         0,
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.lending import ageing, applying, serving
+from protocol.contracts.lending import ageing, applying, enforcing, serving
 from protocol.contracts.lending.book import Book
 from protocol.contracts.lending.records import (
     APPROVALS,
@@ -155,6 +155,11 @@ def _query_state(query: QueryContext, number: int) -> Value:
     return (book.days_late(), book.count_due(), book.count_payoff(), *pack_state(book.state)[1:])
 
 
+def _query_claim(query: QueryContext, number: int) -> Value:
+    row = CLAIMS.get(query.view, CLAIMS.key(number))
+    return None if row is None else row[1:]
+
+
 def _query_total(query: QueryContext, number: int) -> Value:
     row = TOTALS.get(query.view, TOTALS.key(number))
     return None if row is None else row[1:]
@@ -167,7 +172,7 @@ def _are_rows_within(changes: list[Change]) -> bool:
     for _, _, row in changes:
         if row is None:
             continue
-        _, _, principal, interest, *_, principal_paid, interest_paid = row
+        _, _, principal, interest, *_, principal_paid, interest_paid, _ = row
         assert type(principal) is int and type(interest) is int
         assert type(principal_paid) is int and type(interest_paid) is int
         if principal_paid > principal or interest_paid > interest:
@@ -339,6 +344,27 @@ _SERVING: Final = (
         "Reverse a payment and do over what came after it; returns what now pays the loan off.",
     ),
     Method(
+        15,
+        "recover",
+        (_FROM, _LOAN, _AMOUNT),
+        AMOUNT,
+        (Owner("from"),),
+        200,
+        enforcing.recover,
+        "Pay on a loan that was charged off; returns what was taken.",
+        0,
+    ),
+    Method(
+        16,
+        "collect",
+        (_LOAN,),
+        AMOUNT,
+        (Signed(),),
+        300,
+        enforcing.collect,
+        "Let what the sale of collateral has brought pay on a loan; returns it.",
+    ),
+    Method(
         ageing.DAILY_METHOD,
         "run_day",
         (_PRODUCT,),
@@ -448,6 +474,13 @@ CONTRACT: Final = Contract(
             _query_state,
             "Return how a loan stands today (UTC).",
         ),
+        Query(
+            "claim",
+            (_LOAN,),
+            Maybe(Fields(CLAIMS.fields)),
+            _query_claim,
+            "Return what is owed of a loan that was charged off.",
+        ),
         Query("total", (_PRODUCT,), Maybe(TOTAL_STATE), _query_total, "Return sums of a product."),
     ),
     events=(
@@ -462,6 +495,9 @@ CONTRACT: Final = Contract(
         ageing.FELL_DUE,
         ageing.NOTICED,
         ageing.CLASSED,
+        enforcing.ENFORCED,
+        enforcing.WRITTEN_OFF,
+        enforcing.CAME_BACK,
     ),
     errors=(
         ErrorType(NO_PRODUCT, "NO_PRODUCT", "There is no such loan product, or it is closed."),

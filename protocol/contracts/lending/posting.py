@@ -22,9 +22,11 @@ from protocol.contracts.ledger.accounts import get_account, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.lending.book import Book
 from protocol.contracts.lending.records import (
+    ACTIVE,
     ADVANCES,
     ALLOWANCE,
     CLOSED,
+    EVENTS,
     ID,
     INTEREST_INCOME,
     INTEREST_RECEIVABLE,
@@ -33,6 +35,7 @@ from protocol.contracts.lending.records import (
     PRINCIPAL,
     PROVISIONS,
     TOTALS,
+    EventRow,
     Instalment,
     Loan,
     Product,
@@ -49,11 +52,13 @@ from protocol.contracts.lending.records import (
     put_state,
     read_exact,
 )
+from protocol.contracts.lending.telling import tell
 from protocol.contracts.members.standing import unbind
 from protocol.errors import Code
 from protocol.finance.day_count import ACCRUAL_UNIT, DayCount, position
 from protocol.finance.provisioning import compute_top_up
 from protocol.money import check_amount
+from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.tables import SCHEMA
 
@@ -116,8 +121,17 @@ def save_book(ctx: Context, number: int, book: Book, before: State, outside: byt
         put_instalment(ctx.view, number, n, row)
     put_state(ctx.view, number, book.loan.product, book.state)
     post_change(ctx, book.loan.product, book.product, before, book.state, outside, amount, number)
-    if book.is_settled() and book.loan.status != CLOSED:
+    if book.is_settled() and book.loan.status == ACTIVE:
         close_loan(ctx, number, book)
+    tell(ctx, number, book, before)
+
+
+def add_event(ctx: Context, number: int, state: State, kind: int, amount: int, payer: Address) -> int:
+    """Note what was paid on a loan, so that it can be done over; returns its number."""
+    state.events += 1
+    row: EventRow = (SCHEMA, kind, ctx.environment.day, amount, payer, False)
+    EVENTS.put(ctx.view, EVENTS.key(number, state.events), row)
+    return state.events
 
 
 def close_loan(ctx: Context, number: int, book: Book) -> None:
@@ -125,8 +139,13 @@ def close_loan(ctx: Context, number: int, book: Book) -> None:
     book.loan = replace(book.loan, status=CLOSED)
     put_loan(ctx.view, number, book.loan)
     unbind(ctx.view, book.loan.member, ID)
-    row = read_total(ctx, book.loan.product)
-    TOTALS.put(ctx.view, TOTALS.key(book.loan.product), (*row[:8], row[8] - 1, *row[9:]))
+    count_loan(ctx, book.loan.product, -1)
+
+
+def count_loan(ctx: Context, number: int, more: int) -> None:
+    """Note that a product has one loan more, or one less."""
+    row = read_total(ctx, number)
+    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:8], row[8] + more, *row[9:]))
 
 
 def post_change(
@@ -166,7 +185,10 @@ def post_change(
     for debit, credit, more, code in arises:
         if more < 0:
             leg(ctx, credit, debit, -more, code, ref)
-    _set_aside(ctx, product, number, after.allowance - before.allowance, CODE_ALLOWANCE, ref)
+    aside = after.allowance - before.allowance
+    if outside == ledger_key(ALLOWANCE, product, number):
+        aside += amount  # what is charged off was set aside for it
+    _set_aside(ctx, product, number, aside, CODE_ALLOWANCE, ref)
     check_books(ctx, number, product)
 
 

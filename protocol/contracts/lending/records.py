@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from protocol.contracts.ledger.accounts import account_key
 from protocol.contracts.members.records import MEMBER
+from protocol.contracts.security.records import GUARANTEES_MAX
 from protocol.elections.decision import WHOLE_BP
 from protocol.finance.allocation import Bucket, FutureRule
 from protocol.finance.day_count import RATE_UNIT, DayCount
@@ -80,6 +81,7 @@ RECOVERED: Final = 8
 PAID: Final = 1
 REFUNDED: Final = 2
 WAIVED: Final = 3
+TAKEN: Final = 4
 
 DAYS_MAX: Final = 3_660
 LOANS_OPEN_MAX: Final = 16
@@ -153,6 +155,9 @@ class Product:
     enforce_days: int
     charge_off_days: int
     waive_max: int
+    guarantors_max: int
+    coverage_bp: int
+    score_min: int
 
 
 PRODUCT_FIELDS: Final = (
@@ -207,6 +212,9 @@ PRODUCT_FIELDS: Final = (
     Field("enforce_days", DAYS, "days past due from which security is used; 0: never"),
     Field("charge_off_days", Integer("days", 1, DAYS_MAX)),
     Field("waive_max", AMOUNT, "of penalties, that one decision of a loan officer forgives"),
+    Field("guarantors_max", Integer("guarantors", 0, GUARANTEES_MAX)),
+    Field("coverage_bp", MANY_BP, "of the principal, for which guarantees and collateral stand; 0: none"),
+    Field("score_min", Integer("score", 0, 1_000), "with which the policy decides; 0: not asked"),
 )
 
 
@@ -339,6 +347,7 @@ class Instalment:
     base_deferred: int
     principal_paid: int
     interest_paid: int
+    paid_day: int
 
 
 INSTALMENT_FIELDS: Final = (
@@ -351,6 +360,7 @@ INSTALMENT_FIELDS: Final = (
     Field("base_deferred", AMOUNT),
     Field("principal_paid", AMOUNT),
     Field("interest_paid", AMOUNT),
+    Field("paid_day", U32, "on which all of it was paid; 0: not yet"),
 )
 
 PRODUCTS: Final[Table[Row]] = Table(
@@ -419,7 +429,9 @@ ARCHIVE: Final[Table[Row]] = Table(
 EventRow: TypeAlias = tuple[int, int, int, int, bytes, bool]
 """(schema, kind, day, amount, payer, is reversed)"""
 EVENT_FIELDS: Final = (
-    Field("kind", Integer("kind", PAID, WAIVED), "1 paid, 2 refunded, 3 penalties waived"),
+    Field(
+        "kind", Integer("kind", PAID, TAKEN), "1 paid, 2 refunded, 3 penalties waived, 4 taken from security"
+    ),
     Field("day", U32),
     Field("amount", AMOUNT),
     Field("payer", ADDRESS, "whose money it was"),
@@ -480,6 +492,8 @@ DECISION_FIELDS: Final = (
     Field("service", AMOUNT, "what falls due in a year, of all loans"),
     Field("income", AMOUNT),
     Field("equity", AMOUNT, "of the co-op; 0 below"),
+    Field("cover", AMOUNT, "by guarantees and collateral"),
+    Field("score", U32),
     Field("is_insider", BOOL, "on the board or the committee"),
     Field("is_automatic", BOOL, "no committee was needed"),
 )
@@ -621,6 +635,11 @@ def get_instalment(view: View, number: int, n: int) -> Instalment:
 def put_instalment(view: View, number: int, n: int, row: Instalment) -> None:
     """Write a row of a schedule."""
     INSTALMENTS.put(view, INSTALMENTS.key(number, n), pack_record(row))
+
+
+def clearing_key(product: Product) -> bytes:
+    """Return the account through which what security brings comes in."""
+    return account_key(ADDRESS_OF, ADVANCES, product.asset)
 
 
 def ledger_key(account_class: int, product: Product, number: int) -> bytes:

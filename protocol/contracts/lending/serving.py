@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts.credit import doors as credit
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, get_account, open_account
 from protocol.contracts.lending.ageing import wake
 from protocol.contracts.lending.applying import get_own
 from protocol.contracts.lending.book import Book, reset
-from protocol.contracts.lending.posting import load_book, post_change, read_total, save_book
+from protocol.contracts.lending.posting import add_event, count_loan, load_book, post_change, save_book
 from protocol.contracts.lending.records import (
     ACTIVE,
     CLOSED,
@@ -25,10 +26,9 @@ from protocol.contracts.lending.records import (
     PENALTY_INCOME,
     REFUNDED,
     REPLAY_EVENTS_MAX,
+    TAKEN,
     TOO_MUCH,
-    TOTALS,
     WAIVED,
-    EventRow,
     Instalment,
     Loan,
     Product,
@@ -43,13 +43,14 @@ from protocol.contracts.lending.records import (
     put_loan,
     put_state,
 )
+from protocol.contracts.lending.telling import count_term, tell
 from protocol.contracts.members.records import MEMBER, get_member
 from protocol.contracts.members.standing import bind
+from protocol.contracts.security import doors as security
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
 from protocol.vm.kinds import AMOUNT, U32, Field
-from protocol.vm.tables import SCHEMA
 
 _OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
 REPAID: Final = EventType(
@@ -106,14 +107,6 @@ def _pay(ctx: Context, payer: Address, number: int, loan: Loan, amount: int) -> 
     return left
 
 
-def add_event(ctx: Context, number: int, state: State, kind: int, amount: int, payer: Address) -> int:
-    """Note what was paid on a loan, so that it can be done over; returns its number."""
-    state.events += 1
-    row: EventRow = (SCHEMA, kind, ctx.environment.day, amount, payer, False)
-    EVENTS.put(ctx.view, EVENTS.key(number, state.events), row)
-    return state.events
-
-
 def refund(ctx: Context, owner: Address, number: int) -> Value:
     """Give the borrower back what is kept in advance of his loan; returns it."""
     loan = get_own(ctx, owner, number, ACTIVE, CLOSED)
@@ -166,23 +159,35 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
     EVENTS.put(view, key, (*row[:5], True))
     product = get_product(view, loan.product)
     book = _replay(ctx, number, product, loan, before)
-    for n in range(loan.rows):
-        if book.row(n) != get_instalment(view, number, n):
-            put_instalment(view, number, n, book.row(n))
+    _write_rows(ctx, number, book)
     if loan.status == CLOSED and not book.is_settled():
         loan = book.loan = replace(loan, status=ACTIVE)
         put_loan(view, number, loan)
         bind(view, loan.member, ID)
         wake(ctx, loan.product)
-        total = read_total(ctx, loan.product)
-        TOTALS.put(view, TOTALS.key(loan.product), (*total[:8], total[8] + 1, *total[9:]))
+        count_loan(ctx, loan.product, 1)
+        security.register(ctx, number, loan.member, product.asset, product.guarantors_max)
+        security.bind(ctx, number)
     book.changed.clear()
     target = account_key(Address(row[4]), MEMBER_FREE, product.asset)
     open_account(view, target)
     put_state(view, number, loan.product, book.state)
     post_change(ctx, loan.product, product, before, book.state, target, -row[3], number)
+    tell(ctx, number, book, before)
     ctx.emit(REVERSED, number, loan.member, event, row[3])
     return book.count_payoff()
+
+
+def _write_rows(ctx: Context, number: int, book: Book) -> None:
+    """Write the rows that are others than before; credit forgets those that were paid and are not now."""
+    for n in range(book.loan.rows):
+        old, new = get_instalment(ctx.view, number, n), book.row(n)
+        if old == new:
+            continue
+        put_instalment(ctx.view, number, n, new)
+        if old.paid_day and old.paid_day != new.paid_day:
+            late, term = old.paid_day - old.due_day, count_term(book)
+            credit.undo_row(ctx, book.loan.member, old.due_day, old.principal, late, term, False)
 
 
 def _replay(ctx: Context, number: int, product: Product, loan: Loan, stored: State) -> Book:
@@ -201,7 +206,7 @@ def _replay(ctx: Context, number: int, product: Product, loan: Loan, stored: Sta
         if is_reversed:
             continue
         book.settle(day)
-        if kind == PAID:
+        if kind in (PAID, TAKEN):
             book.pay(amount)
         elif amount > (state.advance if kind == REFUNDED else book.count_penalty()):
             fail(NOT_REVERSIBLE, "lending.replay_event", None, event)

@@ -59,7 +59,7 @@ def make_rows(product: Product, principal: int, rows: int, start_day: int) -> tu
     deferred = _list_deferred(product, terms, made)
     return tuple(
         [
-            Instalment(r.due_day, r.principal, r.interest, d, r.principal, r.interest, d, 0, 0)
+            Instalment(r.due_day, r.principal, r.interest, d, r.principal, r.interest, d, 0, 0, 0)
             for r, d in zip(made, deferred, strict=True)
         ]
     )

@@ -68,6 +68,9 @@ PRODUCT: dict[str, Any] = {
     "enforce_days": 0,
     "charge_off_days": 366,
     "waive_max": 1_000,
+    "guarantors_max": 3,
+    "coverage_bp": 0,
+    "score_min": 0,
 }
 
 
@@ -229,7 +232,7 @@ def test_a_decision_can_be_made_again_from_its_record() -> None:
     assert type(record) is tuple and record[-1] is True
     found = Findings(*record[:-1])  # type: ignore[arg-type]
     kept = l.get_product(View(bank.state), 1)
-    assert find_refusal(kept, found) is None and find_referral(kept, found) is None
+    assert find_refusal(kept, found) is None and find_referral(kept, 120_000, found) is None
     assert found.debt == 120_000 and found.income == 1_000_000 and found.loans == 0
 
 

@@ -1,0 +1,181 @@
+"""When a loan is not paid: what stands for it is used, what is lost is charged off, what comes later is kept.
+
+The ladder is climbed by the daily job: own savings that are free, then collateral, sold from a falling price,
+then the guarantors in equal parts of what they hold. What is charged off leaves the books against what was
+set aside for it, and stays owed beside them.
+
+*Source*: contracts.md D11, 5.10.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from protocol.codec import Value
+from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
+from protocol.contracts.ledger.legs import leg
+from protocol.contracts.lending.posting import add_event, count_loan, load_book, post_change, save_book
+from protocol.contracts.lending.records import (
+    ACTIVE,
+    ADDRESS_OF,
+    ALLOWANCE,
+    CHARGED_OFF,
+    CLAIMS,
+    DAY_NEVER,
+    ID,
+    LOAN,
+    NOTHING,
+    RECOVERED,
+    RECOVERIES,
+    TAKEN,
+    Loan,
+    Product,
+    clearing_key,
+    get_loan,
+    get_product,
+    ledger_key,
+    put_loan,
+    put_state,
+)
+from protocol.contracts.members.records import MEMBER
+from protocol.contracts.members.standing import unbind
+from protocol.contracts.savings import records as savings
+from protocol.contracts.savings.exits import count_waiting
+from protocol.contracts.savings.methods import lock, seize
+from protocol.contracts.security import doors as security
+from protocol.types import Address
+from protocol.vm.context import Context, fail
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import AMOUNT, U8, Field
+from protocol.vm.tables import SCHEMA
+
+CODE_SET_OFF: Final = 3130
+CODE_RECOVERED: Final = 3132
+SAVINGS: Final = 1
+COLLATERAL: Final = 2
+GUARANTORS: Final = 3
+
+_OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
+ENFORCED: Final = EventType(
+    ID,
+    12,
+    "enforced",
+    (*_OF_LOAN, Field("step", U8, "1 own savings, 2 collateral, 3 guarantors"), Field("amount", AMOUNT)),
+    "What stands for a loan has paid on it.",
+)
+WRITTEN_OFF: Final = EventType(
+    ID, 13, "charged_off", (*_OF_LOAN, Field("owed", AMOUNT)), "A loan has left the books; it stays owed."
+)
+CAME_BACK: Final = EventType(
+    ID, 14, "came_back", (*_OF_LOAN, Field("amount", AMOUNT)), "Something was paid on a loan charged off."
+)
+
+
+def enforce(ctx: Context, number: int) -> None:
+    """Use what stands for a loan, a step at a time, until nothing is due or nothing is left."""
+    loan = get_loan(ctx.view, number, ACTIVE)
+    product = get_product(ctx.view, loan.product)
+    target = clearing_key(product)
+    open_account(ctx.view, target)
+    book, _ = load_book(ctx, number, loan)
+    _take(ctx, number, SAVINGS, _set_off(ctx, loan, product, book.count_due(), target))
+    _take(ctx, number, COLLATERAL, security.collect(ctx, number, target))
+    if get_loan(ctx.view, number).status != ACTIVE:
+        return
+    book, before = load_book(ctx, number, loan)
+    if not book.count_due():
+        return
+    if security.auction(ctx, number, book.count_due()):
+        book.state.next_day = book.state.as_of + 1
+        save_book(ctx, number, book, before, b"", 0)
+    else:
+        _take(ctx, number, GUARANTORS, security.call(ctx, number, book.count_due(), target))
+
+
+def _set_off(ctx: Context, loan: Loan, product: Product, amount: int, target: bytes) -> int:
+    """Take what is due from the borrower's own savings that are free and not for a term; returns it."""
+    view, taken = ctx.view, 0
+    numbers = [number for _, number in savings.ACCOUNTS.scan_index(view, savings.BY_MEMBER, loan.member)]
+    for number in numbers:
+        assert type(number) is int
+        account = savings.get_savings(view, number)
+        kept = savings.get_product(view, account.product)
+        if kept.asset != product.asset or kept.kind == savings.TERM:
+            continue
+        waiting = count_waiting(view, kept.asset, number)
+        free = savings.find_balance(view, number, kept) - account.locked - waiting
+        part = min(amount - taken, max(free, 0))
+        if part:
+            lock(ctx, number, part)
+            seize(ctx, number, part, target, CODE_SET_OFF)
+            taken += part
+    return taken
+
+
+def _take(ctx: Context, number: int, step: int, amount: int) -> None:
+    """Let what has come in from security pay on a loan."""
+    if not amount:
+        return
+    loan = get_loan(ctx.view, number, ACTIVE)
+    book, before = load_book(ctx, number, loan)
+    book.pay(amount)
+    add_event(ctx, number, book.state, TAKEN, amount, ADDRESS_OF)
+    save_book(ctx, number, book, before, clearing_key(book.product), amount)
+    ctx.emit(ENFORCED, number, loan.member, step, amount)
+
+
+def charge_off(ctx: Context, number: int) -> None:
+    """Take a loan out of the books, against what is set aside for all of it."""
+    loan = get_loan(ctx.view, number, ACTIVE)
+    book, before = load_book(ctx, number, loan)
+    owed, state = book.count_payoff(), book.state
+    state.allowance = state.principal_out
+    save_book(ctx, number, book, before, b"", 0)
+    before = replace(state)
+    state.principal_out = state.accrued = state.undue = state.slope = state.penalty_booked = 0
+    state.allowance, state.next_day, state.is_suspended = 0, DAY_NEVER, True
+    put_state(ctx.view, number, loan.product, state)
+    aside = ledger_key(ALLOWANCE, book.product, loan.product)
+    post_change(ctx, loan.product, book.product, before, state, aside, before.principal_out, number)
+    put_loan(ctx.view, number, replace(loan, status=CHARGED_OFF))
+    count_loan(ctx, loan.product, -1)
+    CLAIMS.put(ctx.view, CLAIMS.key(number), (SCHEMA, owed, 0))
+    ctx.emit(WRITTEN_OFF, number, loan.member, owed)
+
+
+def recover(ctx: Context, payer: Address, number: int, amount: int) -> Value:
+    """Pay on a loan that was charged off, at most what is owed; returns what was taken."""
+    loan = get_loan(ctx.view, number, CHARGED_OFF)
+    product = get_product(ctx.view, loan.product)
+    return _recover(ctx, number, loan, product, account_key(payer, MEMBER_FREE, product.asset), amount)
+
+
+def collect(ctx: Context, number: int) -> Value:
+    """Let what the sale of collateral has brought pay on a loan, also one charged off; returns it."""
+    loan = get_loan(ctx.view, number, ACTIVE, CHARGED_OFF)
+    product = get_product(ctx.view, loan.product)
+    target = clearing_key(product)
+    open_account(ctx.view, target)
+    amount = security.collect(ctx, number, target)
+    if not amount:
+        fail(NOTHING, "lending.proceeds", 1, 0)
+    if loan.status == ACTIVE:
+        _take(ctx, number, COLLATERAL, amount)
+        return amount
+    return _recover(ctx, number, loan, product, target, amount)
+
+
+def _recover(ctx: Context, number: int, loan: Loan, product: Product, source: bytes, amount: int) -> int:
+    key = CLAIMS.key(number)
+    row = CLAIMS.get(ctx.view, key)
+    assert row is not None, "what was charged off is owed"
+    amount = min(amount, row[1] - row[2])
+    income = ledger_key(RECOVERIES, product, loan.product)
+    open_account(ctx.view, income)
+    leg(ctx, source, income, amount, CODE_RECOVERED, number.to_bytes(5, "big"))
+    CLAIMS.put(ctx.view, key, (SCHEMA, row[1], row[2] + amount))
+    if row[2] + amount == row[1]:
+        put_loan(ctx.view, number, replace(loan, status=RECOVERED))
+        unbind(ctx.view, loan.member, ID)
+        security.release(ctx, number)
+    ctx.emit(CAME_BACK, number, loan.member, amount)
+    return amount

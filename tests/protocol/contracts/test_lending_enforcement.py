@@ -1,0 +1,184 @@
+"""lending, when a loan is not paid: notices, own savings, collateral, guarantors, charge-off and recovery."""
+
+from typing import Any
+
+from protocol.contracts.credit import doors as credit
+from protocol.contracts.lending import records as l
+from protocol.contracts.members import records as m
+from protocol.contracts.savings import records as s
+from protocol.contracts.security.records import PAPER, VALUER
+from protocol.vm.view import View
+from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH, MEMBERS, check_books
+from tests.protocol.contracts.test_lending import Lender, call, check_lending
+from tests.protocol.contracts.test_savings import product as savings_product
+from tests.protocol.contracts.test_security import SECURITY, offer, worth
+from tests.protocol.contracts.test_security import call as secure
+from tests.protocol.ledger_world import ALICE, BOB, CAROL, NONE, Person
+
+
+class Strict(Lender):
+    """A lender whose members save, and which uses security after 30 days."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__(**{"enforce_days": 30, "charge_off_days": 120, **changes})
+        self.gov(savings_product((0,)))
+        self.savings: dict[Person, int] = {}
+        for who, amount in ((ALICE, 5_000), (BOB, 200_000), (CAROL, 200_000)):
+            (number,) = self.do(who, (30, 3, 0, (who.address, 1, amount)))
+            self.savings[who] = int(str(number))
+        self.gov(
+            (MEMBERS, 18, NONE, (VALUER, "", "", 0, 0, 5, False)),
+            (MEMBERS, 19, NONE, (BOARD2.address, VALUER, 0)),
+            (SECURITY, 2, NONE, (PAPER, 0, 9_000)),
+        )
+
+    def saved(self, who: Person) -> int:
+        view = View(self.state)
+        return s.find_balance(view, self.savings[who], s.get_product(view, 1))
+
+    def borrow_with(self, *guarantors: tuple[Person, int], principal: int = 120_000) -> int:
+        loan = self.ask_for(ALICE, principal)
+        for who, amount in guarantors:
+            self.do(who, offer(who, self.savings[who], amount, loan))
+        assert self.do(ALICE, call(4, loan)) == (l.APPROVED,)
+        self.accept(ALICE, loan)
+        return loan
+
+    def wait_late(self, loan: int, days: int) -> None:
+        first = self.rows_of(loan)[0][0]
+        self.days(first + days - self.day)
+        self.run(seconds=DAY // 2)
+
+    def score(self, who: Person) -> int:
+        return credit.compute_for(View(self.state), self.numbers[who], self.day).score
+
+
+def test_notices_and_classes_are_told_on_their_days() -> None:
+    bank = Strict(enforce_days=0)
+    loan = bank.borrow_with()
+    first = bank.rows_of(loan)[0][0]
+    told: list[tuple[int, int, int]] = []
+    while bank.day <= first + 95:
+        for run in bank.run(seconds=DAY).job_receipts:
+            for event in run.events:
+                if event.contract == l.ID and event.event in (10, 11):
+                    told.append((event.event, int(str(event.fields[2])), bank.now(loan)[0]))
+    assert told == [
+        (10, 1, 1), (10, 2, 15), (10, 3, 30), (11, 1, 31), (11, 2, 61), (10, 4, 90), (11, 3, 91),
+    ]  # fmt: skip
+
+
+def test_cover_is_asked_for_and_guarantors_are_freed_as_principal_is_paid() -> None:
+    bank = Strict(coverage_bp=5_000)
+    loan = bank.ask_for(ALICE)
+    assert bank.code(ALICE, call(4, loan)) == l.COMMITTEE
+    bank.do(BOB, offer(BOB, bank.savings[BOB], 59_999, loan))
+    assert bank.code(ALICE, call(4, loan)) == l.COMMITTEE
+    bank.do(CAROL, offer(CAROL, bank.savings[CAROL], 1, loan))
+    assert bank.do(ALICE, call(4, loan)) == (l.APPROVED,)
+    bank.accept(ALICE, loan)
+    locked = s.get_savings(View(bank.state), bank.savings[BOB]).locked
+    for row in bank.rows_of(loan)[:6]:
+        bank.days(row[0] - bank.day, 5)
+        bank.pay(ALICE, loan, row[1] + row[2])
+    half = s.get_savings(View(bank.state), bank.savings[BOB]).locked
+    assert locked // 3 < half < locked * 2 // 3
+    bank.pay(ALICE, loan, 100_000)
+    assert s.get_savings(View(bank.state), bank.savings[BOB]).locked == 0
+    check_lending(bank)
+
+
+def test_an_application_that_ends_frees_its_guarantors() -> None:
+    bank = Strict()
+    loan = bank.ask_for(ALICE)
+    bank.do(BOB, offer(BOB, bank.savings[BOB], 500, loan))
+    bank.do(ALICE, call(7, ALICE.address, loan))
+    assert s.get_savings(View(bank.state), bank.savings[BOB]).locked == 0
+
+
+def test_a_score_decides_and_grows_with_what_is_paid() -> None:
+    bank = Strict(score_min=1_000)
+    assert bank.code(ALICE, call(4, bank.ask_for(ALICE))) == l.COMMITTEE
+    bank = Strict()
+    loan = bank.borrow_with()
+    late = Strict()
+    assert late.borrow_with() == loan
+    bank.days(bank.rows_of(loan)[0][0] - bank.day)
+    bank.pay(ALICE, loan, bank.now(loan)[1])
+    late.days(late.rows_of(loan)[0][0] - late.day + 25)
+    late.pay(ALICE, loan, late.now(loan)[1])
+    assert bank.score(ALICE) > late.score(ALICE)
+
+
+def test_own_savings_then_guarantors_pay_what_is_due() -> None:
+    bank = Strict()
+    loan = bank.borrow_with((BOB, 6_000), (CAROL, 3_000))
+    bank.wait_late(loan, 29)
+    assert bank.saved(ALICE) == 5_000
+    bank.wait_late(loan, 30)
+    assert bank.saved(ALICE) == 0
+    taken = 400_000 - bank.saved(BOB) - bank.saved(CAROL)
+    # What savings have paid of the principal has freed its part of the guarantees before they are called.
+    assert 8_500 < taken <= 9_000
+    paid = sum(row[7] + row[8] for row in bank.rows_of(loan))
+    assert paid == 5_000 + taken and bank.now(loan)[1] == 2 * 10_662 - paid
+    assert (200_000 - bank.saved(BOB)) // 2 == 200_000 - bank.saved(CAROL)
+    check_lending(bank)
+
+
+def test_collateral_is_sold_before_guarantors_are_asked() -> None:
+    bank = Strict()
+    loan = bank.ask_for(ALICE)
+    bank.do(ALICE, secure(8, ALICE, loan, HASH))
+    bank.do(BOARD2, worth(loan, 1, 50_000))
+    bank.do(BOB, offer(BOB, bank.savings[BOB], 6_000, loan))
+    bank.do(ALICE, call(4, loan))
+    bank.accept(ALICE, loan)
+    bank.wait_late(loan, 31)
+    assert bank.saved(BOB) == 200_000
+    assert bank.code(BOB, call(16, loan)) == l.NOTHING
+    owed = bank.now(loan)[1]
+    (price,) = bank.do(CAROL, secure(12, CAROL, loan, 1, 100_000))
+    assert type(price) is int and price > owed
+    assert bank.do(BOB, call(16, loan)) == (owed,)
+    assert bank.now(loan)[1] == 0 and bank.saved(BOB) == 200_000
+    check_lending(bank)
+
+
+def test_a_loss_is_charged_off_against_what_was_set_aside_and_comes_back() -> None:
+    bank = Strict(enforce_days=0, penalty_flat=10)
+    loan = bank.borrow_with()
+    bank.wait_late(loan, 119)
+    assert bank.loan(loan).status == l.ACTIVE
+    owed = bank.now(loan)[2]
+    bank.wait_late(loan, 120)
+    assert bank.loan(loan).status == l.CHARGED_OFF
+    claim = bank.ask("lending", "claim", loan)
+    assert type(claim) is tuple and type(claim[0]) is int and claim[0] >= owed and claim[1] == 0
+    for account_class in (l.PRINCIPAL, l.INTEREST_RECEIVABLE, l.PENALTY_RECEIVABLE, l.ALLOWANCE):
+        assert bank.balance(account_class) == 0
+    assert bank.balance(l.PROVISIONS) == 120_000
+    assert bank.balance(l.INTEREST_INCOME) == bank.balance(l.PENALTY_INCOME) == 0
+    check_lending(bank)
+    assert bank.code(ALICE, call(10, ALICE.address, loan, 1)) == l.STATUS
+    assert bank.do(BOB, call(15, BOB.address, loan, 50_000)) == (50_000,)
+    assert bank.balance(l.RECOVERIES) == -50_000
+    bank.do(ALICE, (17, 13, 0, (ALICE.address,)))
+    bank.do(ALICE, (30, 8, 0, (ALICE.address, bank.savings[ALICE])))
+    assert bank.code(BOB, (17, 14, 0, (bank.numbers[ALICE],))) == m.OBLIGED
+    assert bank.do(BOB, call(15, BOB.address, loan, 500_000)) == (claim[0] - 50_000,)
+    assert bank.loan(loan).status == l.RECOVERED
+    bank.do(BOB, (17, 14, 0, (bank.numbers[ALICE],)))
+    check_books(bank)
+
+
+def test_the_journal_of_a_default_is_that_of_the_table() -> None:
+    """Every entry of class 1190 is set aside, taken back, or a loss; nothing else touches it."""
+    bank = Strict(enforce_days=0)
+    loan = bank.borrow_with()
+    bank.wait_late(loan, 31)
+    assert bank.balance(l.ALLOWANCE) == -42_000  # the floor: 35 %
+    bank.wait_late(loan, 91)
+    assert bank.balance(l.ALLOWANCE) == -60_000 == -bank.balance(l.PROVISIONS)
+    bank.wait_late(loan, 121)
+    assert bank.balance(l.ALLOWANCE) == 0 and bank.balance(l.PROVISIONS) == 120_000

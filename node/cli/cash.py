@@ -140,14 +140,7 @@ def make_order(
     """
     actor = open_actor()
     words, me = actor.words, actor.address
-    if every not in UNITS:
-        raise Failure(
-            "No order was made.",
-            f"{every!r} is not once, day, week or month.",
-            "choose one",
-            "cli.usage",
-            Exit.USAGE,
-        )
+    unit = _read_unit(every)
     contract, method = find_method(name)
     known: dict[str, Value] = {} if asset is None else {"asset": asset}
     for field, text in zip(method.arguments[1:], texts, strict=True):
@@ -178,7 +171,7 @@ def make_order(
         pin_program((payment,)),
         NO_PARAMETERS,
         words.seconds(first),
-        UNITS[every],
+        unit,
         1,
         ends,
         True,
@@ -187,6 +180,18 @@ def make_order(
     made = act(actor, ((schedule[0].id, schedule[1].id, 0, tuple(job)),))
     lines = [*describe_receipt(granted, words)[:-1], *describe_receipt(made, words)]
     session.terminal.show({"grant": grant, "job": made["results"][0]}, "\n".join(lines))
+
+
+def _read_unit(every: str) -> int:
+    if every not in UNITS:
+        raise Failure(
+            "No order was made.",
+            f"{every!r} is not once, day, week or month.",
+            "choose one",
+            "cli.usage",
+            Exit.USAGE,
+        )
+    return UNITS[every]
 
 
 @order_app.command(name="list")

@@ -1,6 +1,7 @@
 """savings: deposits, notice, terms, the exit queue, and interest that is exact to the last part."""
 
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import pytest
@@ -327,6 +328,25 @@ def test_the_sum_is_what_all_accounts_have_earned_whatever_happens(
             bands[at] += amount
     total = s.TOTALS.get(View(bank.state), s.TOTALS.key(1))
     assert total is not None and total[1] == tuple(bands)
+    check_books(bank)
+
+
+@pytest.mark.parametrize("convention", DayCount)
+def test_over_five_years_the_sum_is_what_all_accounts_have_earned(convention: DayCount) -> None:
+    """Money in and out on drawn days, new rates every year, interest credited each quarter."""
+    random = Random(int(convention))
+    bank = Bank((20_000, 70_000), floors=(0, 30_000), day_count=int(convention), posting_months=3)
+    accounts = {who: bank.open(who, 20_000) for who in (ALICE, BOB, CAROL)}
+    ends = int(bank.time) + 5 * YEAR * DAY
+    while int(bank.time) < ends:
+        bank.days(random.randint(20, 60), random.choice((1, 7, 20)))
+        who, amount = random.choice(list(accounts)), random.randint(1, 25_000)
+        bank.code(who, call(random.choice((4, 5)), who, accounts[who], amount))
+        if random.random() < 0.1:
+            bank.gov((SAVINGS, 2, NONE, (1, (0, random.randint(0, 90_000), random.randint(0, 90_000)))))
+    bank.run(seconds=2 * DAY)
+    bank.run(seconds=2 * DAY)
+    assert sum((bank.exact(a) for a in accounts.values()), Fraction()) == bank.exact_total()
     check_books(bank)
 
 

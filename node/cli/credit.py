@@ -87,11 +87,10 @@ def explain(member: str = "", /) -> None:
 
 def explain_part(part: dict[str, Any]) -> str:
     """Say in words what a part of a score comes from."""
-    is_debt_free = part["part"] == "use" or (part["part"] == "depth" and part["value"])
-    if is_debt_free and not part["count"]:
-        said = _say(_DEBT_FREE)
-    elif not part["evidence"]:
+    if not part["evidence"]:
         said = _say(_NONE)
+    elif part["part"] in ("depth", "use") and not part["count"] and part["value"]:
+        said = _say(_DEBT_FREE)
     else:
         said = _say(_REASONS[part["part"]]).format(**part)
     return said if not part["relief"] else f"{said}; +{part['relief']}"

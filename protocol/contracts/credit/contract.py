@@ -22,6 +22,7 @@ from protocol.contracts.credit.records import (
     NO_DISPUTE,
     OWN_CASE,
     PART,
+    PART_DOC,
     PART_POINTS,
     POINTS,
     RELIEF,
@@ -130,7 +131,7 @@ CONTRACT: Final = Contract(
         Method(
             3,
             "dispute",
-            (Field("owner", ADDRESS), Field("part", PART), _DOCUMENT),
+            (Field("owner", ADDRESS), Field("part", PART, PART_DOC), _DOCUMENT),
             DISPUTE,
             (Owner("owner"),),
             40,
@@ -168,7 +169,7 @@ CONTRACT: Final = Contract(
             Many(
                 Fields(
                     (
-                        Field("part", PART),
+                        Field("part", PART, PART_DOC),
                         Field("points", POINTS),
                         Field("most", POINTS),
                         Field("value", POINTS, "what the record says, of 1,000"),

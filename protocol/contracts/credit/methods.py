@@ -17,6 +17,7 @@ from protocol.contracts.credit.records import (
     NO_DISPUTE,
     OWN_CASE,
     PART,
+    PART_DOC,
     PART_POINTS,
     POINTS,
     RELIEF,
@@ -44,7 +45,7 @@ DISPUTED: Final = EventType(
     ID,
     2,
     "disputed",
-    (Field("dispute", DISPUTE), Field("member", MEMBER), Field("part", PART)),
+    (Field("dispute", DISPUTE), Field("member", MEMBER), Field("part", PART, PART_DOC)),
     "A member says that a part of his score is wrong.",
 )
 SETTLED: Final = EventType(

@@ -55,6 +55,7 @@ COURSES: Final = 3
 
 LOAN: Final = Integer("loan", 1, (1 << 40) - 1)
 PART: Final = Integer("part", PUNCTUALITY, ATTESTATIONS)
+PART_DOC: Final = "1 punctuality, 2 regularity, 3 depth, 4 tenure, 5 guarantees, 6 use, 7 attestations"
 POINTS: Final = Integer("points", 0, SCORE_MAX)
 KIND: Final = Integer("attestation", INCOME, COURSES)
 WEIGHT: Final = Data("weight", WEIGHT_BYTES, WEIGHT_BYTES)
@@ -115,7 +116,7 @@ DisputeRow: TypeAlias = tuple[int, int, int, bytes, bytes, int]
 """(schema, member, part, document, answer, relief)"""
 DISPUTE_FIELDS: Final = (
     Field("member", MEMBER),
-    Field("part", PART),
+    Field("part", PART, PART_DOC),
     Field("document", HASH),
     Field("answer", Data("document", 0, 32), "empty: waits"),
     Field("relief", POINTS, "granted"),

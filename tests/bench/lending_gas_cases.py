@@ -33,6 +33,9 @@ def found_lending(hall: Assembly) -> None:
     reserve: Value = (0, TILL.address, 3020, COOP, 0)
     cash: Value = (0, TILL.address, 1020, COOP, 0)
     hall.gov((1, 1, NONE, (reserve, None)), (1, 2, NONE, (cash, reserve, 1_000_000, 0, 1, b"")))
+    # Income beside it, so that losses leave the co-op the surplus that the cases of treasury need.
+    income: Value = (0, TILL.address, 4020, COOP, 0)
+    hall.gov((1, 1, NONE, (income, None)), (1, 2, NONE, (cash, income, 10_000, 0, 1, b"")))
     hall.gov(product(period_unit=1, penalty_flat=50, approvals=1))
     view = View(hall.state)
     l.COUNTER.put(view, l.COUNTER.key(), (SCHEMA, 1, FIRST - 1))

@@ -55,6 +55,8 @@ class Domain(Enum):
     GENESIS = "coopd/genesis/1"
     EPOCH = "coopd/epoch/1"
     VALIDATORS = "coopd/validators/1"
+    RESTART = "coopd/restart/1"
+    RATIFICATION = "coopd/ratification/1"
 
     PROPOSAL = "coopd/proposal/1"
     VOTE = "coopd/vote/1"

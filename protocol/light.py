@@ -17,6 +17,7 @@ from protocol.chain.block import Header
 from protocol.chain.certificate import Certificate, check_certificate
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.chain.restart import check_restart, is_restart
 from protocol.chain.validators import EpochRecord, VerifySignature
 from protocol.errors import Code, Rejected
 from protocol.merkle import proof as merkle
@@ -29,10 +30,12 @@ class Trust:
 
     Args:
         record: of the epoch whose headers can be checked.
+        accepted: hashes of the records of restarts that the owner accepted by hand (M14).
     """
 
     genesis_hash: Hash32
     record: EpochRecord
+    accepted: tuple[Hash32, ...] = ()
 
 
 def trust_genesis(genesis: Genesis) -> Trust:
@@ -73,10 +76,16 @@ def cross_epoch(
     """Go from one epoch to the next by the last header of the old one.
 
     Raises:
-        Rejected: `BAD_PROOF`: the header is not final, no seal, or does not name the record.
+        Rejected: `BAD_PROOF`: the header is not final, no seal, or does not name the record; or the record
+            is a restart that the owner has not accepted.
     """
     verify_header(trust, seal, certificate, verify)
     old_hash, new_hash = trust.record.compute_hash(), next_record.compute_hash()
+    if is_restart(seal, next_record):
+        check_restart(seal, trust.record, next_record)
+        if new_hash not in trust.accepted:
+            raise _refusal("restart", f"the owner has not accepted record {new_hash.hex()}")
+        return Trust(trust.genesis_hash, next_record, trust.accepted)
     if not seal.is_seal or seal.next_epoch_hash != new_hash:
         raise _refusal("seal", "the header does not hand over to this record")
     is_next = (
@@ -86,7 +95,7 @@ def cross_epoch(
     )
     if not is_next:
         raise _refusal("seal", f"record {next_record.number} does not follow record {trust.record.number}")
-    return Trust(trust.genesis_hash, next_record)
+    return Trust(trust.genesis_hash, next_record, trust.accepted)
 
 
 def verify_receipt(

@@ -262,14 +262,17 @@ def tx_wait(tx_id: str, /, *, seconds: int = 20) -> None:
 
 
 @verify_app.command(name="chain")
-def verify_chain(*, accept_raft: bool = False) -> None:
+def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None:
     """Follow the chain of epochs from genesis to the newest block of the node, and remember it.
 
     Args:
         accept_raft: Accept that the chain went back from BFT to Raft.
+        accept_restart: Hash of the record of a restart, as the co-operative published it.
     """
     home, client = session.home, session.client()
     epochs = home.epochs()
+    if accept_restart:
+        epochs.accept_restart(accept_restart)
     _fetch_epochs(client, epochs)
     if accept_raft:
         epochs.accept_raft()

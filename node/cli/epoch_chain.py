@@ -9,7 +9,7 @@ well it is certified: Raft bears no liar. It knows neither network nor files.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -21,12 +21,14 @@ from protocol.chain.certificate import CERTIFICATE_BYTES_MAX, Certificate, decod
 from protocol.chain.conviction import compare_certificates
 from protocol.chain.evidence import Evidence
 from protocol.chain.genesis import Genesis
+from protocol.chain.restart import is_restart
 from protocol.chain.validators import EPOCH_BYTES_MAX, EngineKind, EpochRecord, read_epoch
 from protocol.errors import Code, Rejected
 from protocol.light import Trust, cross_epoch, trust_genesis, verify_header
 from protocol.types import Hash32
 
 EPOCHS_MAX: Final = 10_000
+HASH_BYTES: Final = 32
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class Seen(msgspec.Struct, frozen=True, rename="camel"):
     seals: list[Seal]
     newest: tuple[str, str] | None = None
     accepted_raft: list[int] = []
+    accepted_restarts: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Fork(Failure):
 class EpochChain:
     """Follow the epochs of one chain from genesis on."""
 
-    __slots__ = ("_accepted", "_ends", "_newest", "_newest_text", "_seals", "_trusts")
+    __slots__ = ("_accepted", "_ends", "_newest", "_newest_text", "_restarts", "_seals", "_trusts")
 
     def __init__(self, genesis: Genesis) -> None:
         self._trusts = [trust_genesis(genesis)]
@@ -82,6 +85,7 @@ class EpochChain:
         self._newest: Proof | None = None
         self._newest_text: tuple[str, str] | None = None
         self._accepted: set[int] = set()
+        self._restarts: tuple[Hash32, ...] = ()
 
     @classmethod
     def restore(cls, genesis: Genesis, seen: Seen) -> "EpochChain":
@@ -92,6 +96,8 @@ class EpochChain:
         """
         chain = cls(genesis)
         chain._accepted.update(seen.accepted_raft)
+        for record_hash in seen.accepted_restarts:
+            chain.accept_restart(record_hash)
         chain.follow(seen.seals)
         if seen.newest is not None:
             chain.see_newest(*seen.newest)
@@ -99,7 +105,12 @@ class EpochChain:
 
     def remember(self) -> Seen:
         """Return what is worth remembering."""
-        return Seen(list(self._seals), self._newest_text, sorted(self._accepted))
+        return Seen(
+            list(self._seals),
+            self._newest_text,
+            sorted(self._accepted),
+            ["0x" + one.hex() for one in self._restarts],
+        )
 
     @property
     def genesis_hash(self) -> Hash32:
@@ -134,7 +145,9 @@ class EpochChain:
             proof = read_proof(seal.header, seal.certificate)
             data = read_hex(seal.record, EPOCH_BYTES_MAX)
             record = read_epoch(codec.decode(data, EPOCH_BYTES_MAX))
-            trust = cross_epoch(self._trusts[number - 1], proof.header, proof.certificate, record)
+            self._check_restart(proof.header, record)
+            known = replace(self._trusts[number - 1], accepted=self._restarts)
+            trust = cross_epoch(known, proof.header, proof.certificate, record)
             if number == len(self._trusts):
                 self._trusts.append(trust)
                 self._seals.append(seal)
@@ -195,6 +208,30 @@ class EpochChain:
     def accept_raft(self) -> None:
         """Take note that the owner accepts every step from BFT to Raft that is proved now."""
         self._accepted.update(self._steps_back())
+
+    def accept_restart(self, record_hash: str) -> None:
+        """Take note that the owner accepts one restart of the chain, by the hash of its record (M14).
+
+        Raises:
+            Rejected: MALFORMED.
+        """
+        data = read_hex(record_hash, HASH_BYTES)
+        if len(data) != HASH_BYTES:
+            raise Rejected(Code.MALFORMED, "the hash of a record has 64 hexadecimal digits")
+        self._restarts = (*self._restarts, Hash32(data))
+
+    def _check_restart(self, header: Header, record: EpochRecord) -> None:
+        if is_restart(header, record) and record.compute_hash() not in self._restarts:
+            text = "0x" + record.compute_hash().hex()
+            raise Failure(
+                "Not accepted: the chain was restarted by people, no quorum handed it over.",
+                f"from block {record.first_height:,} on only "
+                f"{', '.join(v.operator for v in record.validators)} certify; "
+                "what the lost validators may have certified above it is gone.",
+                f"ask the co-operative for its hash; only if it is the same: coop verify chain "
+                f"--accept-restart {text}",
+                "member.restart",
+            )
 
     def _steps_back(self) -> list[int]:
         engines = [trust.record.engine for trust in self._trusts]

@@ -15,6 +15,7 @@ from node.cli.gateway_child import GatewayChild, start_gateway
 from node.cli.load import load_app
 from node.cli.localnet import localnet_app
 from node.cli.params import params_app
+from node.cli.restart import restart_app
 from node.cli.rotation import validator_ls, validator_rotate
 from node.cli.session import session
 from node.cli.snapshot import snapshot_app
@@ -25,6 +26,7 @@ app = App(name="coopd", help="A node of a financial co-operative's ledger.", ver
 keys_app = App(name="keys", help="Keys of this node.")
 db_app = App(name="db", help="The node's database.")
 config_app = App(name="config", help="Settings of this node.")
+consensus_app.command(restart_app)
 validator_app.command(validator_rotate, name="rotate")
 validator_app.command(validator_ls, name="ls")
 for group in (

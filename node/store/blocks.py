@@ -6,6 +6,7 @@ gets it (`load_served`).
 """
 
 from bisect import bisect_right
+from dataclasses import replace
 from typing import Final
 
 from node.errors import OperationError
@@ -113,6 +114,17 @@ def save_block(txn: Txn, commit: BlockCommit) -> Head:
     head = Head(header.height, block.id, header.time_ms, header.state_root, epoch)
     txn.put(META, HEAD_KEY, head.encode())
     return head
+
+
+def save_restart(txn: Txn, record: EpochRecord) -> None:
+    """Write the record of an epoch that restarts the chain above its head; it was checked.
+
+    The safety record stays: it is of an earlier epoch and promises nothing in this one (M4, W7).
+    """
+    head = load_head(txn)
+    assert (record.number, record.first_height) == (head.epoch + 1, head.height + 1), "not above the head"
+    _save_epoch(txn, record)
+    txn.put(META, HEAD_KEY, replace(head, epoch=record.number).encode())
 
 
 def load_genesis(txn: Txn) -> Genesis:

@@ -183,6 +183,14 @@ class Store:
         """
         self._environment.write(lambda txn: txn.put(META, blocks.SAFETY_KEY, record))
 
+    def restart(self, record: EpochRecord) -> None:
+        """Begin an epoch above the head that no seal names; on disk when it returns. See `chain/restart.py`.
+
+        Raises:
+            OperationError: `store.disk_low`.
+        """
+        self._environment.write(lambda txn: blocks.save_restart(txn, record))
+
     # --- the chain
 
     def genesis(self) -> Genesis:

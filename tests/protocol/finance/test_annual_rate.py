@@ -42,6 +42,32 @@ def test_the_actuarial_method_gives_the_printed_rates(
     assert is_actuarial_rate(flows, rate, periods)
 
 
+def paid(advance: int, payments: list[int], first: int = 1, part: tuple[int, int] = (0, 1)) -> list[Flow]:
+    """One advance, then these payments a period apart."""
+    return [Flow(advance, 0), *(Flow(-payment, first + n, part) for n, payment in enumerate(payments))]
+
+
+# 12 CFR 1026 Appendix J (c) (2) to (5), first and last payments that differ, and a single one.
+@pytest.mark.parametrize(
+    ("flows", "periods", "printed"),
+    [
+        (paid(500_000, [25_000] + [23_000] * 23), (12, 1), "10.08"),
+        (paid(40_000, [3_950] + [3_831] * 11, 1, (5, 28)), (13, 1), "28.50"),
+        (paid(500_000, [23_000] * 23 + [28_000]), (12, 1), "10.50"),
+        (paid(20_000, [950] * 19 + [3_000], 0, (8, 14)), (26, 1), "12.22"),
+        (paid(500_000, [25_000] + [23_000] * 22 + [28_000]), (12, 1), "10.90"),
+        (paid(800_000, [44_936] + [46_500] * 18 + [20_000], 0, (52, 60)), (6, 1), "7.30"),
+        (paid(100_000, [108_000]), (365, 255), "11.45"),
+    ],
+    ids=["(2)(i)", "(2)(ii)", "(3)(i)", "(3)(ii)", "(4)(i)", "(4)(ii)", "(5)(i)"],
+)
+def test_irregular_payments_have_the_printed_rates(
+    flows: list[Flow], periods: tuple[int, int], printed: str
+) -> None:
+    rate = find_actuarial_rate(flows, periods)
+    assert rate is not None and f"{rate / 10_000:.2f}" == printed
+
+
 # Directive 98/7/EC, Annex III, first calculation (years, not days): kept by 2008/48/EC as its formula.
 @pytest.mark.parametrize(
     ("flows", "printed"),

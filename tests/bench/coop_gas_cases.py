@@ -280,6 +280,7 @@ def _voting_cases() -> Cases:
         16: by(ALICE, rank(ALICE, OFFICE, 1, 2), after=100),
         17: by(ALICE, (VOTING, 17, 0, (ELECTION, 2))),
         20: gov((VOTING, 20, NONE, (ORDINARY, 1_000))),
+        22: gov((VOTING, 22, NONE, ((0, 5, 6), (0, 21_000, 21_001)))),
         21: by(ALICE, (VOTING, 21, 0, (ALICE.address, PASSED))),
         18: by(ALICE, ask),
         19: by(ALICE, ask, (VOTING, 19, 0, (ALICE.address, new, wishes))),

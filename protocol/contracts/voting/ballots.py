@@ -10,6 +10,7 @@ from typing import Final
 from protocol import codec, crypto
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER, get_by_account
+from protocol.contracts.voting.deadlines import find_end
 from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
@@ -210,6 +211,6 @@ def _watch_end(
     if (before is Outcome.PASSED) != (after is Outcome.PASSED) or (
         before is Outcome.NO_QUORUM and after is not Outcome.NO_QUORUM
     ):
-        ends = proposal.ends + policy.quiet
+        ends = find_end(ctx, proposal.ends + policy.quiet)
         put_proposal(view, number, replace(proposal, ends=ends))
         ctx.emit(EXTENDED, number, ends)

@@ -5,7 +5,16 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.stored import PROGRAM, load_program
-from protocol.contracts.voting import ballots, elections, leaving, policies, priorities, proposals, weights
+from protocol.contracts.voting import (
+    ballots,
+    deadlines,
+    elections,
+    leaving,
+    policies,
+    priorities,
+    proposals,
+    weights,
+)
 from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
@@ -446,6 +455,17 @@ _LEAVING: Final = (
     ),
 )
 
+_CALENDAR: Final = Method(
+    22,
+    "set_calendar",
+    deadlines.REST_FIELDS,
+    BOOL,
+    (GOV,),
+    20,
+    deadlines.set_calendar,
+    "Name the days on which no vote ends, in place of those named before.",
+)
+
 CONTRACT: Final = Contract(
     ID,
     "voting",
@@ -475,8 +495,9 @@ CONTRACT: Final = Contract(
         leaving.RETENTIONS,
         leaving.LEAVING,
         leaving.LEFT_SHARES,
+        deadlines.CALENDAR,
     ),
-    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING),
+    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING, _CALENDAR),
     queries=(
         Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), _query_policy, "Return a policy."),
         Query(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts.voting.deadlines import set_calendar
 from protocol.contracts.voting.leaving import set_retention
 from protocol.contracts.voting.records import (
     COUNTER,
@@ -52,12 +53,18 @@ def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
     return new.version
 
 
+_OPEN_TO_VOTES: Final = (set_policy, set_retention, set_calendar)
+"""What of voting itself a program may call."""
+
+
 def _check(ctx: Context, policy: Policy) -> None:
     if len(set(policy.methods)) != len(policy.methods):
         fail(POLICY, "voting.method_once")
     for contract, method in policy.methods:
         found = ctx.registry.methods.get((contract, method))
-        if found is None or (contract == ID and found[1].run not in (set_policy, set_retention)):
+        if found is None or (
+            contract == ID and found[1].run not in (set_policy, set_retention, set_calendar)
+        ):
             fail(POLICY, "voting.method", contract, method)
     if policy.sealed and policy.early:
         fail(POLICY, "voting.sealed_or_early")

@@ -16,6 +16,7 @@ from protocol.contracts.members.records import ACTIVE, MEMBER, find_by_account, 
 from protocol.contracts.members.records import ID as MEMBERS_ID
 from protocol.contracts.stored import delete_program, load_program, read_template, save_program
 from protocol.contracts.voting.ballots import closing_time
+from protocol.contracts.voting.deadlines import find_end
 from protocol.contracts.voting.elections import (
     GRANT_ROLE_METHOD,
     make_result,
@@ -313,7 +314,7 @@ def sponsor(ctx: Context, account: Address, number: int) -> Value:
 
 def _open(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> None:
     starts = int(ctx.environment.time) + policy.discussion
-    ends = starts + policy.voting
+    ends = find_end(ctx, starts + policy.voting)
     opened = replace(proposal, state=OPEN, starts=starts, ends=ends, first_end=ends)
     put_proposal(ctx.view, number, opened)
     _schedule(ctx, number, CLOSE_METHOD, closing_time(opened, policy))

@@ -621,33 +621,6 @@ def test_the_program_that_runs_is_the_one_that_was_voted_on() -> None:
     assert hall.field(number, 4) == crypto.sha256(make_auditor())
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.sampled_from(("vote", "close", "execute", "policy", "wait")), max_size=14))
-def test_a_proposal_runs_once_and_its_rules_and_program_never_change(steps: list[str]) -> None:
-    hall = Hall(timelock=500)
-    number = hall.propose()
-    frozen, runs = v.get_frozen(View(hall.state), number), 0
-    waiting = list(PEOPLE)
-    for step in [*steps, "wait", "wait", "wait", "execute"]:
-        if step == "vote" and waiting:
-            hall.run(hall.tx(vote(waiting[0], number, YES), actors=(waiting.pop(0),)))
-        elif step in ("close", "execute"):
-            method = 7 if step == "close" else 9
-            hall.run(hall.tx((VOTING, method, 0, (number,)), actors=(EVE,)))
-        elif step == "policy":
-            hall.gov(set_policy(quorum_bp=10_000, timelock=0))
-        else:
-            hall.run(seconds=600)
-        was, is_done = runs, hall.state_of(number) == v.EXECUTED
-        runs = int(hall.has_role())
-        assert was <= runs == int(is_done)
-        assert v.get_frozen(View(hall.state), number) == frozen
-        if not is_done and hall.state_of(number) in (v.OPEN, v.PASSED):
-            assert hall.ask("voting", "program", number) == make_auditor()
-        row = hall.ask("voting", "tally", number)
-        assert type(row) is tuple and sum(row[:3]) <= row[6] == len(PEOPLE)
-
-
 votes = st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from((YES, NO, ABSTAIN))), max_size=8)
 delegations = st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE)), max_size=4)
 

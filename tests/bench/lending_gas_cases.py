@@ -46,7 +46,7 @@ def found_lending(hall: Assembly) -> None:
         hall.do(who, call(4, loan))
     hall.do(CAROL, accept(hall, CAROL, FIRST + 3))
     _found_losses(hall)
-    hall.do(CAROL, call(10, CAROL.address, FIRST + 3, 20))
+    hall.do(CAROL, call(10, CAROL.address, FIRST + 3, 20), call(17, CAROL.address, FIRST + 3, 24))
 
 
 def _found_losses(hall: Assembly) -> None:
@@ -90,5 +90,7 @@ def lending_cases(hall: Assembly) -> Cases:
         14: by(OFFICER, 14, paid, 1),
         15: by(CAROL, 15, CAROL.address, FIRST + 4, 10),
         16: by(CAROL, 16, FIRST + 4),
+        17: by(CAROL, 17, CAROL.address, paid, 20),
+        18: by(COMMITTEE1, 18, paid),
         30: Case(((LENDING, 30, NONE, (1,)),), (), "sched:lending", 2 * DAY),
     }

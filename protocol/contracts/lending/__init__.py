@@ -10,5 +10,5 @@ changes; a new one takes its place. Interest that is not paid is carried into a 
 principal, so no reschedule makes income. A partial payment beyond what is due follows the early rule at once.
 
 Read `records.py`, `terms.py`, `book.py`, `posting.py`, `applying.py`, `serving.py`, `ageing.py`,
-`enforcing.py`, `contract.py`.
+`enforcing.py`, `rescheduling.py`, `telling.py`, `contract.py`.
 """

@@ -343,7 +343,7 @@ def approve(ctx: Context, number: int) -> Value:
     loan = get_loan(ctx.view, number, APPLIED)
     product = get_product(ctx.view, loan.product)
     record = get_member(ctx.view, loan.member)
-    actor = _check_committee(ctx, product, record)
+    actor = get_committee_actor(ctx, product, record)
     found = _check_eligible(ctx, number, product, loan, record)
     key = APPROVALS.key(number, actor)
     if APPROVALS.get(ctx.view, key) is not None:
@@ -359,7 +359,7 @@ def approve(ctx: Context, number: int) -> Value:
 def reject(ctx: Context, number: int) -> Value:
     """Reject an application as one of the committee; returns its status."""
     loan = get_loan(ctx.view, number, APPLIED)
-    _check_committee(ctx, get_product(ctx.view, loan.product), get_member(ctx.view, loan.member))
+    get_committee_actor(ctx, get_product(ctx.view, loan.product), get_member(ctx.view, loan.member))
     return _end(ctx, number, loan, REJECTED)
 
 
@@ -368,7 +368,12 @@ def withdraw(ctx: Context, owner: Address, number: int) -> Value:
     return _end(ctx, number, get_own(ctx, owner, number, APPLIED, APPROVED), WITHDRAWN)
 
 
-def _check_committee(ctx: Context, product: Product, record: Member) -> Address:
+def get_committee_actor(ctx: Context, product: Product, record: Member) -> Address:
+    """Return the actor, who is of the committee; the loan is not his own.
+
+    Raises:
+        CallFailed: COMMITTEE.
+    """
     actor = ctx.actor
     assert actor is not None, "who approves has signed"
     if not auth.has_role(ctx.view, actor, product.committee) or actor == record.account:

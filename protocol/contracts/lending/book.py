@@ -69,6 +69,7 @@ class Book:
 
     def begin(self) -> None:
         """Let interest of the first row that is not due begin to arise."""
+        self._refresh()
         self._set_slope()
         self._classify()
 

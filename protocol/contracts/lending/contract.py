@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.lending import ageing, applying, enforcing, serving
+from protocol.contracts.lending import ageing, applying, enforcing, rescheduling, serving
 from protocol.contracts.lending.book import Book
 from protocol.contracts.lending.records import (
     APPROVALS,
@@ -37,6 +37,7 @@ from protocol.contracts.lending.records import (
     PRODUCT,
     PRODUCT_FIELDS,
     PRODUCTS,
+    ROW_COUNT,
     STATE_FIELDS,
     STATES,
     STATUS,
@@ -365,6 +366,26 @@ _SERVING: Final = (
         "Let what the sale of collateral has brought pay on a loan; returns it.",
     ),
     Method(
+        17,
+        "ask_plan",
+        (_FROM, _LOAN, _ROWS),
+        ROW_COUNT,
+        (Owner("from"),),
+        60,
+        rescheduling.ask_plan,
+        "Ask to pay what is still owed in so many rows; returns them.",
+    ),
+    Method(
+        18,
+        "reschedule",
+        (_LOAN,),
+        ROW_COUNT,
+        (Signed(),),
+        2_000,
+        rescheduling.reschedule,
+        "Grant as one of the committee what the borrower has asked for; returns the rows.",
+    ),
+    Method(
         ageing.DAILY_METHOD,
         "run_day",
         (_PRODUCT,),
@@ -498,6 +519,7 @@ CONTRACT: Final = Contract(
         enforcing.ENFORCED,
         enforcing.WRITTEN_OFF,
         enforcing.CAME_BACK,
+        rescheduling.RESCHEDULED,
     ),
     errors=(
         ErrorType(NO_PRODUCT, "NO_PRODUCT", "There is no such loan product, or it is closed."),

@@ -13,6 +13,7 @@ from node.cli.statements import check_record_proof
 from node.cluster.founding import demo_address
 from protocol.addresses import HRP_TEST, format_address
 from protocol.codec import Value, decode
+from protocol.contracts.members import records as members
 from protocol.contracts.voting import records as v
 from protocol.errors import Rejected
 from tests.node.rpc.conftest import open_gateway
@@ -89,3 +90,10 @@ def test_refusals_name_what_there_is(hall: Any) -> None:
             by_slug("voting.no_proposal").number,
         )
     assert hall.call("gov_list", state="x")["data"]["slug"] == "rpc.bad_params"
+
+
+def test_who_came_later_is_told_by_which_rule_he_has_no_vote(hall: Any) -> None:
+    hall.chain.commit(hall.chain.act("ren", (members.ID, 2, 0, (1, demo_address("nia"), bytes(32), None))))
+    late = hall.call("gov_getEligibility", proposal=1, address=at("nia"))
+    assert (late["mayVote"], late["weight"], late["rule"]) == (False, 0, "voting.active_at_snapshot")
+    assert late["member"] == 51 and late["limit"] == hall.call("gov_get", proposal=1)["snapshot"]

@@ -448,7 +448,7 @@ def test_early_money_makes_instalments_smaller_or_fewer() -> None:
     assert fewer[0] == 10_662 and fewer[-1] == 0
 
 
-def test_a_standing_order_pays_what_is_due_under_a_grant() -> None:
+def test_what_is_due_is_paid_as_far_as_there_is_money_and_no_more() -> None:
     bank = Lender()
     loan = bank.borrow(ALICE)
     row = bank.rows_of(loan)[0]

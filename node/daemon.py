@@ -319,15 +319,15 @@ class Daemon:
         kind, payload = split(data)
         match kind:
             case FrameKind.CONSENSUS:
-                self.driver.on_frame(peer, payload)
+                self.driver.hearing.on_frame(peer, payload)
             case FrameKind.OUTLINE:
-                self.driver.on_outline(peer, payload)
+                self.driver.hearing.on_outline(peer, payload)
             case FrameKind.GET_TXS:
-                self.driver.on_get_txs(peer, payload)
+                self.driver.hearing.on_get_txs(peer, payload)
             case FrameKind.TXS:
-                self.driver.on_txs(peer, payload)
+                self.driver.hearing.on_txs(peer, payload)
             case FrameKind.STARVE:
-                self.driver.on_starve(peer, payload)
+                self.driver.hearing.on_starve(peer, payload)
             case FrameKind.TRANSACTIONS:
                 self.intake.batches.put(peer, decode_batch(payload))
             case FrameKind.EVIDENCE:

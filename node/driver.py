@@ -1,9 +1,9 @@
 """The one loop that feeds consensus and carries out its effects, in their order.
 
-Everything that happens to consensus passes `feed` and leaves as effects; the contract it fulfils is
-written in `protocol/consensus/effects.py`. The driver verifies what peers signed before the machine sees
-it, signs what the machine says behind the double-sign guard, and turns commits into durable blocks. It
-keeps the last inputs, so that a broken invariant leaves a trace that can be replayed.
+Everything that happens to consensus passes the inbox and leaves as effects; the contract it fulfils is
+written in `protocol/consensus/effects.py`. The driver signs what the machine says behind the double-sign
+guard, and turns commits into durable blocks. It keeps the last inputs, so that a broken invariant leaves a
+trace that can be replayed. What other validators say comes through `hearing.py`.
 
 It does not know what a message means, what a transaction does or how bytes travel.
 """
@@ -19,12 +19,12 @@ import trio
 
 from node.builder import Builder
 from node.clock import Clock
-from node.compact import Ask, Bodies, Deliver, Gathering, list_leaves
+from node.compact import list_leaves
 from node.errors import OperationError
 from node.evidence import EvidencePool
 from node.executor import Ahead, Executor, Prepared
 from node.fairness import Fairness
-from node.held import Held, Read
+from node.hearing import Hearing
 from node.inbox import Inbox
 from node.intake import Intake
 from node.keychain import Keychain
@@ -33,19 +33,9 @@ from node.mempool import Mempool
 from node.net.transport import Channel, PeerId
 from node.signer import Signer
 from node.store.store import Store
-from node.wire import (
-    FrameKind,
-    decode_get_txs,
-    decode_outline,
-    decode_txs,
-    encode_get_txs,
-    encode_outline,
-    encode_txs,
-    frame,
-)
-from protocol import crypto
+from node.wire import FrameKind, encode_outline, frame
 from protocol.chain.block import Block, decode_block
-from protocol.chain.certificate import Certificate, Vote
+from protocol.chain.certificate import Certificate
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.consensus.effects import (
     Alarm,
@@ -61,7 +51,7 @@ from protocol.consensus.effects import (
     ServeDecided,
     SetTimer,
 )
-from protocol.consensus.engine import BUFFER_HEIGHTS, Consensus
+from protocol.consensus.engine import Consensus
 from protocol.consensus.inputs import (
     BlockBuilt,
     BlockChecked,
@@ -79,15 +69,11 @@ from protocol.consensus.messages import (
     Proposal,
     attach_signature,
     compute_sign_digest,
-    decode_message,
     encode_decided,
     encode_message,
-    epoch_of,
-    height_of,
-    list_signature_checks,
 )
 from protocol.consensus.timeouts import TimerKey, TimerKind
-from protocol.errors import Code, Rejected
+from protocol.errors import Rejected
 from protocol.params import CLOCK_AHEAD_MS_MAX, CLOCK_AHEAD_PROPOSE_MS_MAX
 from protocol.types import EpochNumber, Hash32, Height, View
 
@@ -110,9 +96,6 @@ DISK_RETRY_SECONDS: Final = 2.0
 
 ALARM_SECONDS: Final = 1.0
 """Alarms are logged once in this time, so that a hostile validator cannot fill the disk with them."""
-
-GATHER_SECONDS: Final = 0.05
-"""How often proposals that lack transactions are looked at."""
 
 SERVING_SHARE: Final = 10
 """A validator that lags is sent what was decided for at most one part in so many of this node's time."""
@@ -176,12 +159,11 @@ class Driver:
         self._on_own_key = on_own_key
         self._genesis_hash: Hash32 = executor.rules.genesis_hash
         self._inbox = Inbox()
-        self._held = Held()
-        self.gathering = Gathering(intake.find, intake.decode)
-        self._gathering_begun = trio.Event()
-        self._bodies = Bodies()
         self.fairness = Fairness(
             executor, mempool, network, lambda digest: keys.signer(executor.record.number).attest(digest)
+        )
+        self.hearing = Hearing(
+            machine, executor, intake, self.fairness, network, self._inbox, self.decode_block
         )
         self._timers: dict[TimerKind, _Timer] = {}
         self._waits: dict[tuple[Height, View], float] = {}
@@ -222,125 +204,6 @@ class Driver:
         """Queue an input of our own making."""
         self._inbox.put(event)
 
-    def on_frame(self, peer: PeerId, payload: bytes) -> None:
-        """Queue a consensus message of a peer, if it decodes and every signature in it holds.
-
-        Raises:
-            Rejected: it does not; the peer is at fault.
-        """
-        self._check_sender(peer)
-        if not self._inbox.has_room(peer, len(payload)):
-            return
-        message = decode_message(payload, self.decode_block)
-        if (sender := self._recognise(peer, message, payload, self.on_frame)) is None:
-            return
-        self._verify(message)
-        if isinstance(message, Vote) and message.block_id is not None:
-            self.gathering.note_vote(peer, message.block_id)
-        elif isinstance(message, Proposal):
-            self._bodies.keep(message.block)
-        self._inbox.put(Received(sender, message, self._machine.record.number), peer, len(payload))
-
-    def on_outline(self, peer: PeerId, payload: bytes) -> None:
-        """Take a proposal without its transactions; consensus hears of it when they are together.
-
-        Raises:
-            Rejected: it does not decode, or is not signed; the peer is at fault.
-        """
-        self._check_sender(peer)
-        if not self._inbox.has_room(peer, len(payload)):
-            return
-        outline = decode_outline(payload)
-        proposal, number = outline.proposal, self._machine.record.number
-        if (sender := self._recognise(peer, proposal, payload, self.on_outline)) is None:
-            return
-        self._verify(proposal)
-        if proposal.epoch != number:
-            # Consensus never looks into it: it only shows where its sender is.
-            self._inbox.put(Received(sender, proposal, number), peer, len(payload))
-        elif self._machine.height <= proposal.height <= self._machine.height + BUFFER_HEIGHTS:
-            self._gather(*self.gathering.take(peer, outline, trio.current_time()))
-
-    def on_get_txs(self, peer: PeerId, payload: bytes) -> None:
-        """Serve transactions of a proposed block to a validator that lacks them.
-
-        Raises:
-            Rejected: it does not decode, or asks for what cannot be; the peer is at fault.
-        """
-        self._check_sender(peer)
-        answer = self._bodies.answer(peer, decode_get_txs(payload))
-        if answer is not None:
-            self._network.send(peer, Channel.BULK, encode_txs(answer))
-
-    def on_txs(self, peer: PeerId, payload: bytes) -> None:
-        """Take transactions that a proposal lacked.
-
-        Raises:
-            Rejected: it does not decode, or is not what was asked for; the peer is at fault.
-        """
-        if self.gathering.is_asked(peer):
-            self._gather(self.gathering.add(peer, decode_txs(payload)), [])
-
-    def on_starve(self, peer: PeerId, payload: bytes) -> None:
-        """Take what another validator says of transactions that starve.
-
-        Raises:
-            Rejected: it does not decode, or is not signed; the peer is at fault.
-        """
-        self._check_sender(peer)
-        self.fairness.on_frame(peer, payload)
-
-    def _place_of(self, peer: PeerId) -> int | None:
-        validators = self._machine.record.validators
-        return next((i for i, v in enumerate(validators) if PeerId(v.node_key) == peer), None)
-
-    def _check_sender(self, peer: PeerId) -> None:
-        """Refuse who is no validator; while an epoch ends the next one's may be others."""
-        if self._place_of(peer) is None and not self._executor.is_epoch_ending():
-            raise Rejected(Code.ROLE, "consensus message from a node that is no validator")
-
-    def _recognise(self, peer: PeerId, message: Message, payload: bytes, read: Read) -> int | None:
-        """Return the sender's place in the epoch; a frame of the next epoch waits for the crossing too."""
-        if epoch_of(message) == self._machine.record.number + 1:
-            self._held.put(self._machine.height, height_of(message), peer, payload, read)
-        return self._place_of(peer)
-
-    def _release(self) -> None:
-        """Read again what came before this node had crossed."""
-        for peer, payload, read in self._held.take():
-            try:
-                read(peer, payload)
-            except Rejected as refusal:
-                self._log.warning("frame.refused", peer=peer.hex(), why=str(refusal))
-
-    def _verify(self, message: Message) -> None:
-        record = self._machine.record
-        if epoch_of(message) == record.number:
-            for public_key, digest, signature in list_signature_checks(message, record, self._genesis_hash):
-                if not crypto.verify(public_key, digest, signature):
-                    raise Rejected(Code.BAD_SIG, f"{type(message).__name__}: a signature does not hold")
-
-    def _gather(self, complete: list[Deliver], asks: list[Ask]) -> None:
-        """Hand on proposals that are complete, and ask for what others lack."""
-        record = self._machine.record
-        for peer, proposal, size_bytes in complete:
-            self._bodies.keep(proposal.block)
-            place = self._place_of(peer)
-            is_current = place is not None and proposal.epoch == record.number
-            if place is not None and is_current and self._inbox.has_room(peer, size_bytes):
-                self._inbox.put(Received(place, proposal, record.number), peer, size_bytes)
-        for peer, ask in asks:
-            self._network.send(peer, Channel.VOTE, encode_get_txs(ask))
-            self._gathering_begun.set()
-
-    async def _keep_gathering(self) -> None:
-        while True:
-            await self._gathering_begun.wait()
-            self._gathering_begun = trio.Event()
-            while len(self.gathering):
-                await trio.sleep(GATHER_SECONDS)
-                self._gather(*self.gathering.tick(trio.current_time()))
-
     def decode_block(self, data: bytes) -> Block:
         """Decode a block of this chain; transactions that this node has verified are not decoded again."""
         return decode_block(data, self._intake.decode)
@@ -348,7 +211,7 @@ class Driver:
     async def run(self) -> None:
         """Carry out inputs, one at a time, for ever."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_gathering)
+            nursery.start_soon(self.hearing.run)
             while True:
                 event = await self._next()
                 epoch = self._machine.record.number
@@ -359,7 +222,7 @@ class Driver:
                     await self._perform(effect, nursery)
                 if self._machine.record.number != epoch:
                     self._keys.leave_before(self._machine.record.number)
-                    self._release()
+                    self.hearing.cross()
                 self._note_leader()
 
     def _note_leader(self) -> None:
@@ -471,12 +334,12 @@ class Driver:
 
     def _outline(self, record: EpochRecord, proposal: Proposal) -> tuple[int, ...]:
         """Send a proposal that is said to all as an outline, and return who got it so."""
-        self._bodies.keep(proposal.block)
+        self.hearing.bodies.keep(proposal.block)
         found = tuple(
             index
             for index, validator in enumerate(record.validators)
             if index != self._machine.own_index
-            and not self._bodies.is_whole(PeerId(validator.node_key), proposal.block)
+            and not self.hearing.bodies.is_whole(PeerId(validator.node_key), proposal.block)
         )
         if found:
             data = encode_outline(proposal, list_leaves(proposal.block.transactions))
@@ -631,7 +494,7 @@ class Driver:
         """Forget what waited for a block that is final now."""
         self.blocks_committed += 1
         self.txs_committed += len(block.transactions)
-        self.gathering.forget(block.height)
+        self.hearing.gathering.forget(block.height)
         self._intake.forget(block.transactions)
         self._mempool.remove_committed([t.id for t in block.transactions])
         self._mempool.drop_overtaken(block.transactions)

@@ -281,10 +281,12 @@ class Links:
                 began = trio.current_time()
                 for address in self._roster[peer].addresses:
                     await self._wait_while_linked(peer)
+                    began = trio.current_time()
                     if await self._link_once(peer, address):
-                        backoff_s = BACKOFF_MIN_S
+                        backoff_s, began = BACKOFF_MIN_S, trio.current_time()
                         break
-                await trio.sleep(backoff_s * random.uniform(0.5, 1.5))
+                # A dial that nobody answered was a wait already: the wire may be whole again by now.
+                await trio.sleep_until(began + backoff_s * random.uniform(0.5, 1.5))
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
         del self._dialers[peer]
         self._begin_dialling(peer)  # it may have come back into the roster meanwhile

@@ -274,16 +274,16 @@ async def test_a_follower_votes_only_when_the_body_is_whole(tmp_path: Path, mock
         for signed in block.transactions[:-1]:
             stage.driver._intake._remember(signed)
         frames: list[bytes] = []
-        stage.driver._network = Frames(frames)  # type: ignore[assignment]
+        stage.driver._network = stage.driver.hearing._network = Frames(frames)  # type: ignore[assignment]
         outline = encode_outline(stage.propose(1, 1, block), list_leaves(block.transactions))
-        stage.driver.on_outline(stage.peer(1), split(outline)[1])
-        stage.driver.on_frame(stage.peer(1), compact_ack(stage, block))
+        stage.driver.hearing.on_outline(stage.peer(1), split(outline)[1])
+        stage.driver.hearing.on_frame(stage.peer(1), compact_ack(stage, block))
         await stage.settle()
         asks = [decode_get_txs(data[1:]) for data in frames if data[0] == 5]
         assert asks == [GetTxs(block.id, 1 << 19)]
         assert BlockChecked(block.id, Verdict.VALID) not in stage.driver.trace
         answer = encode_txs(Txs(block.id, (block.transactions[-1].raw,)))
-        stage.driver.on_txs(stage.peer(1), split(answer)[1])
+        stage.driver.hearing.on_txs(stage.peer(1), split(answer)[1])
         await stage.until(lambda: stage.driver.machine.height == 2)
         assert stage.committed == [1], "the vote that came before its proposal counted"
 
@@ -294,7 +294,7 @@ async def test_an_outline_with_a_void_signature_is_refused(tmp_path: Path, mock_
         proposal = replace(stage.propose(1, 1, block), signature=VOID)
         outline = encode_outline(proposal, list_leaves(block.transactions))
         with pytest.raises(Rejected):
-            stage.driver.on_outline(stage.peer(1), split(outline)[1])
+            stage.driver.hearing.on_outline(stage.peer(1), split(outline)[1])
 
 
 class Frames:
@@ -344,7 +344,7 @@ async def test_who_heard_of_no_transaction_fetches_them_and_gets_the_next_block_
 
         await pay_often(0)
         # Whoever was elected meanwhile on a busy machine, the block came as an outline and was completed.
-        assert deaf.driver.gathering.outlines > 0 and deaf.driver.gathering.fetched_txs > 0
+        assert deaf.driver.hearing.gathering.outlines > 0 and deaf.driver.hearing.gathering.fetched_txs > 0
         assert len(net.roots()) == 1
         await pay_often(100)
-        assert len(net.roots()) == 1 and not len(deaf.driver.gathering)
+        assert len(net.roots()) == 1 and not len(deaf.driver.hearing.gathering)

@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock
 
 from node import driver as driver_module
+from node import hearing as hearing_module
 from node.builder import Builder, Pace
 from node.clock import FakeClock
 from node.driver import (
@@ -110,7 +111,7 @@ class Stage:
 
     def hear(self, index: int, message: Message) -> None:
         """Let a frame of another validator arrive."""
-        self.driver.on_frame(self.peer(index), encode_message(message))
+        self.driver.hearing.on_frame(self.peer(index), encode_message(message))
 
     def said(self, kind: type[Message]) -> list[Message]:
         return [message for _, message in self.sent if isinstance(message, kind)]
@@ -432,9 +433,9 @@ async def test_a_stranger_is_refused_before_anything_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make_stage(tmp_path, 3)
-    monkeypatch.setattr(driver_module, "decode_message", None)
+    monkeypatch.setattr(hearing_module, "decode_message", None)
     with pytest.raises(Rejected, match="no validator"):
-        stage.driver.on_frame(PeerId(b"\2" + bytes(32)), b"anything")
+        stage.driver.hearing.on_frame(PeerId(b"\2" + bytes(32)), b"anything")
 
 
 async def test_a_signature_that_does_not_hold_is_refused(tmp_path: Path) -> None:
@@ -454,7 +455,7 @@ async def test_a_signature_that_does_not_hold_is_refused(tmp_path: Path) -> None
 async def test_nonsense_is_refused(tmp_path: Path, data: bytes) -> None:
     stage = make_stage(tmp_path, 3)
     with pytest.raises(Rejected):
-        stage.driver.on_frame(stage.peer(1), data)
+        stage.driver.hearing.on_frame(stage.peer(1), data)
 
 
 async def test_who_floods_loses_only_its_own_messages(tmp_path: Path) -> None:

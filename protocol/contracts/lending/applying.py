@@ -235,11 +235,6 @@ def find_facts(ctx: Context, number: int, product: Product, loan: Loan, record: 
     for _, other in LOANS.scan_index(view, BY_MEMBER, loan.member):
         assert type(other) is int
         known = get_loan(view, other)
-        if (
-            known.status not in (APPLIED, APPROVED)
-            and get_product(view, known.product).asset == product.asset
-        ):
-            debt += get_state(view, other).principal_out
         if known.status in (APPLIED, APPROVED):
             continue
         count += 1

@@ -236,6 +236,15 @@ def test_a_decision_can_be_made_again_from_its_record() -> None:
     assert found.debt == 120_000 and found.income == 1_000_000 and found.loans == 0
 
 
+def test_debt_is_what_is_out_of_other_loans_and_the_new_one() -> None:
+    bank = Lender(auto_max=199_999)
+    bank.borrow(ALICE, 100_000)
+    assert bank.code(ALICE, call(4, bank.ask_for(ALICE, 100_000))) == l.COMMITTEE
+    loan = bank.ask_for(ALICE, 99_999)
+    assert bank.do(ALICE, call(4, loan)) == (l.APPROVED,)
+    assert bank.ask("lending", "decision", loan)[4] == 199_999  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     ("changes", "rule", "limit"),
     [

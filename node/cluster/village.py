@@ -5,6 +5,7 @@ there. Amounts are minor units; money that was brought in lies with the bank, so
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from node.cluster.founding import (
@@ -21,14 +22,20 @@ from protocol.chain.validators import EngineKind
 from protocol.codec import Value
 from protocol.contracts import REGISTRY
 from protocol.contracts.assets.records import FIAT_CLAIM
+from protocol.contracts.lending.records import LOAN_OFFICER, Product
 from protocol.contracts.policies import compute_address
 from protocol.contracts.registry.records import COUNCIL
+from protocol.finance.allocation import DEFAULT_ORDER, FutureRule
 from protocol.finance.day_count import DayCount
+from protocol.finance.provisioning import DEFAULT_TABLE
+from protocol.finance.schedule import Method as Schedule
+from protocol.finance.schedule import PeriodUnit
 from protocol.money import compute_day, date_from_days
 from protocol.params import PROGRAM_INSTRUCTIONS_MAX
 from protocol.types import Address, Seconds
 from protocol.vm.contract import Contract, Method
 from protocol.vm.program import NO_ACTOR, literal
+from protocol.vm.tables import pack_record
 
 NAMES: Final = (
     *("ada", "bo", "cy", "dan", "eve", "fay", "gus", "hana", "ivo", "jun"),
@@ -43,8 +50,10 @@ MEMBERS_ON_DISK: Final = 20
 BOARD: Final = ("dan", "eve", "fay", "gus", "hana")
 BOARD_THRESHOLD: Final = 3
 TREASURERS: Final = ("eve", "fay", "gus")
-STAFF: Final = ("till", "desk", "ren", "bank", "audit", "lex")
-"""Two cashiers, the registrar, the custodian, the auditor, the officer of compliance."""
+CREDIT: Final = ("ivo", "jun", "kai")
+"""The committee that decides on loans beyond what the policy decides."""
+STAFF: Final = ("till", "desk", "ren", "bank", "audit", "lex", "lou")
+"""Two cashiers, the registrar, the custodian, the auditor, the officers of compliance and of loans."""
 NEWCOMERS: Final = ("nia", "otto", "pim", "liv")
 """Have keys, but are no members."""
 
@@ -89,6 +98,8 @@ OFFICES: Final = (
     ("registrar", "board", "", 0, 0, 3, False),
     ("auditor", "", "", 0, 0, 2, False),
     ("compliance", "", "", 0, 0, 2, False),
+    ("credit", "board", "", 0, 0, 5, True),
+    (LOAN_OFFICER, "board", "", 0, 0, 2, False),
 )
 
 _BUDGET: Final = (
@@ -148,6 +159,60 @@ SAVINGS: Final = (
 )
 
 
+SMALL_LOAN: Final = Product(
+    name="small loan",
+    asset=CURRENCY,
+    principal_min=500 * YUAN,
+    principal_max=10_000 * YUAN,
+    rows_min=1,
+    rows_max=24,
+    rate_ppm=120_000,
+    method=int(Schedule.EQUAL_INSTALMENT),
+    day_count=int(DayCount.THIRTY_E_360),
+    period_unit=int(PeriodUnit.MONTHS),
+    every=1,
+    instalment_unit=1,
+    grace_principal=0,
+    grace_interest=0,
+    interest_free=0,
+    balloon_bp=0,
+    early_rule=int(FutureRule.NEXT),
+    order=tuple([int(bucket) for bucket in DEFAULT_ORDER]),
+    grace_days=0,
+    penalty_flat=0,
+    penalty_ppm=500,
+    cap_bp=10_000,
+    fee_flat=0,
+    fee_bp=100,
+    months_min=6,
+    shares_min=500 * YUAN,
+    loans_max=3,
+    savings_multiple_bp=30_000,
+    dsr_bp=3_330,
+    exposure_bp=2_500,
+    reserve_bp=1_000,
+    auto_max=10_000 * YUAN,
+    committee="credit",
+    approvals=2,
+    class_days=tuple([band.from_days for band in DEFAULT_TABLE]),
+    class_bp=tuple([band.allowance_bp for band in DEFAULT_TABLE]),
+    floor_bp=3_500,
+    suspend_days=61,
+    enforce_days=95,
+    charge_off_days=120,
+    waive_max=50 * YUAN,
+    guarantors_max=3,
+    coverage_bp=0,
+    score_min=400,
+)
+"""The policy decides by itself when the score is in the band and savings carry the debt."""
+BACKED_LOAN: Final = replace(
+    SMALL_LOAN, name="loan with guarantors", rate_ppm=100_000, savings_multiple_bp=0, coverage_bp=5_000
+)
+"""Members stand for half of it, at most three."""
+LOANS: Final = (SMALL_LOAN, BACKED_LOAN)
+
+
 def board_policy() -> Value:
     """Return the key policy of the board's account: three of five members."""
     return demo_policy(BOARD_THRESHOLD, BOARD)
@@ -180,7 +245,7 @@ def _village_programs(time_ms: int, load_members: int) -> list[Value]:
         for at in range(0, len(cash), PROGRAM_INSTRUCTIONS_MAX)
     ]
     total = sum(amount + extra for _, amount in brought) + sum(amount for _, amount in more)
-    programs += [_budget(day), _money(total), _offices(), *_voting(), _savings()]
+    programs += [_budget(day), _money(total), _offices(), *_voting(), _savings(), _loans()]
     return programs
 
 
@@ -289,6 +354,8 @@ def _offices() -> Value:
         *(call("members.define_role", *office) for office in OFFICES),
         *(call("members.grant_role", demo_address(name), "board", term) for name in BOARD),
         *(call("members.grant_role", demo_address(name), "treasurer", term) for name in TREASURERS),
+        *(call("members.grant_role", demo_address(name), "credit", 0) for name in CREDIT),
+        call("members.grant_role", demo_address("lou"), LOAN_OFFICER, 0),
         call("members.grant_role", demo_address("ren"), "registrar", 0),
         call("members.grant_role", demo_address("audit"), "auditor", 0),
         call("members.grant_role", demo_address("lex"), "compliance", 0),
@@ -319,6 +386,11 @@ def _voting() -> list[Value]:
 def _savings() -> Value:
     """What members can save in; nothing of it costs a job before somebody does."""
     return _program((), *(call("savings.create_product", *product) for product in SAVINGS))
+
+
+def _loans() -> Value:
+    """What members can borrow, from what is liquid of all savings."""
+    return _program((), *(call("lending.create_product", *pack_record(product)[1:]) for product in LOANS))
 
 
 def _cash_in(member: Address, amount: int, ref: bytes) -> Value:

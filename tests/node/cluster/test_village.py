@@ -9,6 +9,7 @@ from node.cluster.village import (
     BOARD,
     CAP,
     CASHIER_START,
+    CREDIT,
     CURRENCY,
     NAMES,
     POLICIES,
@@ -94,7 +95,9 @@ def test_offices_are_held_by_those_who_are_named(state: MemoryState) -> None:
         set(),
         {"auditor"},
         {"compliance"},
+        {"loan_officer"},
     ]
+    assert all(roles(name) == {"credit"} for name in CREDIT)
     board = compute_address(board_policy())
     assert ask(state, "auth", "roles", board) == (COUNCIL,)
     account = ask(state, "auth", "account", board)

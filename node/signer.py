@@ -247,9 +247,7 @@ class Signer:
 
     def newest_height(self, *kinds: SignKind) -> tuple[EpochNumber, Height]:
         """Return epoch and height of the newest signature of these kinds; zeros when there is none."""
-        places = [last.place for last in self._state.lasts if last is not None]
-        found = [(place.epoch, place.height) for place in places if place.kind in kinds]
-        return max(found, default=(EpochNumber(0), Height(self._state.after_height)))
+        return _newest_height(self._state, kinds)
 
     @property
     def after_height(self) -> Height:
@@ -347,6 +345,33 @@ def has_signed(path: Path) -> bool:
     finally:
         os.close(file)
     return state.after_height > 0 or any(last is not None for last in state.lasts)
+
+
+def load_newest_height(path: Path, *kinds: SignKind) -> tuple[EpochNumber, Height]:
+    """Read epoch and height of the newest signature of these kinds out of a record that nobody writes now.
+
+    Raises:
+        OperationError: `sign_state.missing`, `sign_state.damaged`, `sign_state.other_version`.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as failure:
+        raise OperationError(
+            "sign_state.missing",
+            f"The signing record {path} cannot be read.",
+            f"{failure.strerror}.",
+            "look for it",
+        ) from failure
+    try:
+        return _newest_height(_load(file, path), kinds)
+    finally:
+        os.close(file)
+
+
+def _newest_height(state: _State, kinds: tuple[SignKind, ...]) -> tuple[EpochNumber, Height]:
+    places = [last.place for last in state.lasts if last is not None]
+    found = [(place.epoch, place.height) for place in places if place.kind in kinds]
+    return max(found, default=(EpochNumber(0), Height(state.after_height)))
 
 
 def remove_record(path: Path) -> None:

@@ -5,7 +5,7 @@ keys that its owner has. Carrying a transaction from one key holder to the next 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,10 +49,11 @@ class Account(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Council:
-    """The account that decides, and the keys of it that are here, by name."""
+    """The account that decides by so many of its `size` keys, and those of them that are here, by name."""
 
     policy: Value
     threshold: int
+    size: int
     ring: Keyring
     names: tuple[str, ...]
 
@@ -63,10 +64,29 @@ class Council:
 
 
 def load_council(home: Path) -> Council:
-    """Read the folder of a council's keys.
+    """Read the folder of a council's keys, as many as decide.
 
     Raises:
         Failure: there is none, it is malformed, or it holds fewer keys than decide.
+    """
+    council = read_council(home)
+    if len(council.names) < council.threshold:
+        raise Failure(
+            "Nothing was signed: more keys are needed.",
+            f"rule: {council.threshold} of {council.size} keys decide; {len(council.names)} are in "
+            f"{home / 'keys'}.",
+            "bring the other keys there, or sign where they are",
+            "E1112 tx.needs_signatures",
+            Exit.MORE_SIGNATURES,
+        )
+    return replace(council, names=council.names[: council.threshold])
+
+
+def read_council(home: Path) -> Council:
+    """Read the folder of a council's keys, however few of them are here.
+
+    Raises:
+        Failure: there is none, or it is malformed.
     """
     path = home / "account.json"
     try:
@@ -82,16 +102,8 @@ def load_council(home: Path) -> Council:
         ) from None
     ring = Keyring(home / "keys")
     names = tuple(name for name in ring.names() if ring.entry(name).public_key in keys)
-    if len(names) < account.threshold:
-        raise Failure(
-            "Nothing was signed: more keys are needed.",
-            f"rule: {account.threshold} of {len(keys)} keys decide; {len(names)} are in {home / 'keys'}.",
-            "bring the other keys there, or sign where they are",
-            "E1112 tx.needs_signatures",
-            Exit.MORE_SIGNATURES,
-        )
     policy: Value = (account.threshold, tuple((0, key, 1) for key in keys))
-    return Council(policy, account.threshold, ring, names[: account.threshold])
+    return Council(policy, account.threshold, len(keys), ring, names)
 
 
 def send_as_council(

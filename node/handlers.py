@@ -126,10 +126,12 @@ class NodeHandlers:
         machine, head, pool = parts.driver.machine, parts.executor.head, parts.mempool.figures()
         record, leader = machine.record, machine.leader
         is_leaderless = machine.is_validating and leader is None
-        is_ready = not (
-            is_leaderless or parts.sync.is_behind or parts.sync.is_stranded or parts.driver.is_disk_low
-        )
+        is_unaware = not machine.is_validating and parts.sync.is_unaware
+        is_lagging = is_unaware or parts.sync.is_behind or parts.sync.is_stranded
+        is_ready = not (is_leaderless or is_lagging or parts.driver.is_disk_low)
         warnings = ["no leader is known: the chain cannot go on"] if is_leaderless else []
+        if is_unaware:
+            warnings.append("no peer has said yet how far the chain is")
         if machine.own_index is not None and parts.vigil.why:
             warnings.append(f"this validator does not sign: {parts.vigil.why}")
         if parts.snapshots.is_fetching:

@@ -153,6 +153,11 @@ class BlockSync:
         return self._planner.is_stranded
 
     @property
+    def is_unaware(self) -> bool:
+        """Tell whether no peer that is connected has said yet how far it is."""
+        return not self._lowest
+
+    @property
     def is_behind(self) -> bool:
         """Tell whether several blocks are missing."""
         return self._planner.target > self._executor.head.height + 1

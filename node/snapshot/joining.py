@@ -59,6 +59,9 @@ EMPTY_BLOCKS_MAX: Final = 64
 REQUEST_SECONDS_MAX: Final = 5.0
 """What has not come by then counts as refused."""
 
+ALONE_SECONDS_MAX: Final = 10.0
+"""How long a snapshot is waited for while nobody is there whom to ask; then blocks are fetched."""
+
 TICK_SECONDS: Final = 0.5
 SERVED_BYTES_A_TICK_MAX: Final = 8 * 1024 * 1024
 """What one peer is served in one tick; a greedy one has to wait."""
@@ -274,16 +277,24 @@ class Joining:
                 self.fetched = manifest, anchor
                 self._stop()
             case NothingOffered():
-                self._log.info("snapshot.none", why="no peer has one that helps: fetching blocks instead")
-                self._is_over = True
+                self._give_up("no peer has one that helps")
             case _:
                 assert_never(effect)
 
+    def _give_up(self, why: str) -> None:
+        self._log.info("snapshot.none", why=f"{why}: fetching blocks instead")
+        self._is_over = True
+
     async def _watch(self) -> None:
-        """Notice what was not answered."""
+        """Notice what was not answered, and that nobody is there who could."""
+        accompanied_at = trio.current_time()
         while True:
             now = trio.current_time()
             self._server.tick()
+            if self._planner is None or not self._planner.is_alone:
+                accompanied_at = now
+            elif self.is_fetching and now - accompanied_at > ALONE_SECONDS_MAX:
+                self._give_up("nobody is there to ask")
             for waiting in self._waiting.values():
                 for late in [one for one in waiting if now > one.deadline]:
                     waiting.remove(late)

@@ -126,7 +126,10 @@ class SnapshotReady:
 
 @dataclass(frozen=True, slots=True)
 class NothingOffered:
-    """No peer that is connected has a snapshot that helps; fetch blocks instead. Nothing follows."""
+    """No peer that is connected has a snapshot that helps; fetch blocks instead. Nothing follows.
+
+    Liars are no peers: one that came first may not decide this for those who come after it.
+    """
 
 
 SnapshotEffect: TypeAlias = Ask | KeepChunk | LiarFound | SnapshotReady | NothingOffered
@@ -206,6 +209,11 @@ class SnapshotPlanner:
         total = len({chunk.digest for chunk in self._chosen.chunks})
         return total - len(self._missing), total
 
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether there is nobody to ask."""
+        return not self._peers
+
     def step(self, event: SnapshotInput) -> list[SnapshotEffect]:
         """Take one input and return what is to be done, in order."""
         if self._is_done:
@@ -282,7 +290,7 @@ class SnapshotPlanner:
             self._choose()
         if self._chosen is not None:
             self._fetch(self._chosen)
-        elif not self._open and (self._peers or self._liars):
+        elif not self._open and self._peers:
             self._is_done = True
             self._out.append(NothingOffered())
 

@@ -7,10 +7,12 @@
     silent       nothing leaves it, whatever it is
     lie          proposals with a wrong state root, votes for blocks that nobody made, decisions with forged
                  certificates, and evidence that convicts nobody
+    snapshot     snapshots of a state that no block has; everything else as it should be
 
 It reads, executes and commits as any node does, so a test can ask it how the chain looks.
 """
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +21,15 @@ from typing import Final
 import trio
 
 from node import daemon
+from node.cluster import faults
+from node.cluster.local import LocalNet
+from node.cluster.processes import Started, _began
 from node.config import load
 from node.driver import Driver
 from node.log import set_up
 from node.net.cuts import CuttableTransport
 from node.net.transport import Channel, PeerId
+from node.snapshot import joining
 from node.wire import FrameKind, frame
 from protocol import crypto
 from protocol.chain.block import assemble_block
@@ -40,6 +46,7 @@ from protocol.consensus.messages import (
     statement_of,
 )
 from protocol.crypto import SecretKey
+from protocol.sync.snapshot_messages import GetChunk, GetEpochs, GetOffer, Offer, SnapshotMessage
 from protocol.types import BlockId, Hash32, Signature, TimeMs, View
 
 FORGED: Final = Signature(bytes([1]) * 64)
@@ -139,6 +146,18 @@ class _Mute(CuttableTransport):
         return 0
 
 
+class _Spoiler(joining.SnapshotServer):
+    """Offer snapshots with a chunk that is almost right."""
+
+    def _find(self, ask: GetOffer | GetEpochs | GetChunk) -> SnapshotMessage:
+        answer = super()._find(ask)
+        if not isinstance(answer, Offer):
+            return answer
+        first, *others = answer.manifest.chunks
+        wrong = replace(first, digest=Hash32(crypto.sha256(first.digest)))
+        return replace(answer, manifest=replace(answer.manifest, chunks=(wrong, *others)))
+
+
 def _other_id(vote: Vote) -> BlockId:
     return BlockId(crypto.sha256(b"nobody made it" + (vote.block_id or b"")))
 
@@ -147,12 +166,31 @@ def _frame(message: Message) -> bytes:
     return frame(FrameKind.CONSENSUS, encode_message(message))
 
 
+def corrupt(net: LocalNet, name: str, mode: str) -> None:
+    """Start a node of a running cluster anew on its worst behaviour."""
+    node = net.node(name)
+    faults.kill(node)
+    with open(Path(node.home) / "node.log", "ab", buffering=0) as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.byzantine", mode, node.home],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    child.returncode = 0
+    node.daemon = Started(child.pid, _began(child.pid) or 0)
+    net.save()
+
+
 def main(mode: str, home: str) -> None:
     """Run the node of a data folder, on its worst behaviour."""
     config = load(Path(home), environ={})
     set_up(config.log_level, config.log_format)
     if mode == "silent":
         vars(daemon)["CuttableTransport"] = _Mute
+    elif mode == "snapshot":
+        vars(joining)["SnapshotServer"] = _Spoiler
     else:
         vars(daemon)["Driver"] = {"equivocate": _Equivocator, "lie": _Forger}[mode]
     trio.run(daemon.run_node, config)

@@ -1,8 +1,6 @@
 """One of four validators breaks the rules, on real processes: the chain goes on, and the deed is on it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ from node.cli.member_home import MemberHome
 from node.cli.rpc_client import RpcClient
 from node.cluster import faults
 from node.cluster.local import LocalNet
-from node.cluster.processes import Started, _began
 from node.config import CONSENSUS_KEY, load
 from node.wallet.keyring import Keyring
+from tests.cluster.byzantine import corrupt
 from tests.cluster.real_cluster import (
     Payers,
     assert_same_chain,
@@ -44,23 +42,6 @@ def bft_net(tmp_path: Path) -> Iterator[LocalNet]:
         LocalNet.open(home).stop()
 
 
-def corrupt(net: LocalNet, mode: str) -> None:
-    """Start the culprit anew on its worst behaviour."""
-    node = net.node(CULPRIT)
-    faults.kill(node)
-    with open(Path(node.home) / "node.log", "ab", buffering=0) as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.byzantine", mode, node.home],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    child.returncode = 0
-    node.daemon = Started(child.pid, _began(child.pid) or 0)
-    net.save()
-
-
 def convictions(net: LocalNet, name: str) -> dict[str, Any]:
     """Return what `coopd validator evidence` shows on a node."""
     shown = coopd("validator", "evidence", "--json", home=Path(net.node(name).home)).stdout
@@ -71,7 +52,7 @@ def convictions(net: LocalNet, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("mode", ["equivocate", "silent", "lie"])
 def test_the_chain_goes_on_with_one_of_four_against_it(bft_net: LocalNet, mode: str) -> None:
     net = bft_net
-    corrupt(net, mode)
+    corrupt(net, CULPRIT, mode)
     honest = [node for node in net.state.nodes if node.name != CULPRIT]
     for node in honest:
         wait_ready(net, node.name)

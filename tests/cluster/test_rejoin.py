@@ -1,4 +1,7 @@
-"""A node that lost its disk comes back by one command: by a snapshot of its peers, then by blocks."""
+"""A node that lost its disk comes back by one command: by a snapshot of its peers, then by blocks.
+
+One of the two that it can ask offers a snapshot that is not what the state root says.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ from node.cli.rpc_client import RpcClient
 from node.cluster import faults
 from node.cluster.local import LocalNet, LocalNode
 from node.cluster.processes import spawn
+from tests.cluster.byzantine import corrupt
 from tests.cluster.real_cluster import Payers, assert_sound, coopd, wait_equal, wait_ready, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -62,6 +66,15 @@ def log_of(node: LocalNode) -> str:
     return (Path(node.home) / "node.log").read_text()
 
 
+def condemned(node: LocalNode) -> list[str]:
+    return [line for line in log_of(node).splitlines() if "peer.bad" in line]
+
+
+def node_key_of(net: LocalNet, node: LocalNode) -> str:
+    """Return the name that the logs of others give a node."""
+    return next(v.node_key.hex() for v in net.genesis.epoch.validators if v.operator == node.name)
+
+
 def roots_of(net: LocalNet) -> set[tuple[int, str]]:
     """The height and the state root of every node, once they stand still."""
     wait_equal(net)
@@ -88,7 +101,9 @@ def signed_by(net: LocalNet, name: str, first: int) -> list[int]:
 
 @pytest.mark.parametrize("with_guard", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_validator_that_lost_its_disk_comes_back_by_one_command(net: LocalNet, with_guard: bool) -> None:
-    lost = net.node("n3")
+    lost, liar = net.node("n3"), net.node("n2")
+    corrupt(net, liar.name, "snapshot")
+    wait_ready(net, liar.name)
     with Payers(net) as payers:
         pay_past(net, payers, 4 * EVERY)
         wait_until(lambda: len(snapshots_of(net.node("n1"))) == 2, "two snapshots")
@@ -97,10 +112,14 @@ def test_a_validator_that_lost_its_disk_comes_back_by_one_command(net: LocalNet,
         payers.wait_for_more()
         at = net.node("n1").status()
         assert at is not None
+        faults.pause(net.node("n1"))
         rejoin(net, lost)
+        wait_until(lambda: bool(condemned(lost)), "the liar to be found, who alone can be asked")
+        faults.resume(net.node("n1"))
         wait_ready(net, "n3")
         pay_past(net, payers, at.height + 2 * EVERY)
     assert "snapshot.fetched" in log_of(lost)
+    assert all(node_key_of(net, liar) in line for line in condemned(lost))
     assert len(roots_of(net)) == 1
     status = lost.status()
     assert status is not None

@@ -12,7 +12,14 @@ from node.errors import OperationError
 from node.net.transport import Channel, PeerId
 from node.snapshot import joining as joining_module
 from node.snapshot.folder import SnapshotFolder
-from node.snapshot.joining import EMPTY_BLOCKS_MAX, REQUEST_SECONDS_MAX, UNASKED_BYTES_MAX, Joining
+from node.snapshot.joining import (
+    ALONE_SECONDS_MAX,
+    EMPTY_BLOCKS_MAX,
+    REQUEST_SECONDS_MAX,
+    TICK_SECONDS,
+    UNASKED_BYTES_MAX,
+    Joining,
+)
 from node.snapshot.making import adopt_snapshot, create_snapshot
 from node.store.check import check_store
 from node.store.opening import found_store
@@ -154,6 +161,20 @@ async def test_without_an_offer_blocks_are_let_through(
         assert empty.joining.holds_blocks(Height(20))
         await trio.sleep(REQUEST_SECONDS_MAX + 1)
         assert not empty.joining.holds_blocks(Height(20)) and not empty.joining.is_fetching
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_finds_nobody_to_ask_fetches_blocks_after_a_while(
+    empty: Node, autojump_clock: MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(empty.joining.run)
+        assert empty.joining.holds_blocks(Height(20))
+        empty.joining.lose(PEER)
+        await trio.sleep(ALONE_SECONDS_MAX - TICK_SECONDS)
+        assert empty.joining.is_fetching
+        await trio.sleep(3 * TICK_SECONDS)
+        assert not empty.joining.holds_blocks(Height(20))
         nursery.cancel_scope.cancel()
 
 

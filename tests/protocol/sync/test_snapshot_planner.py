@@ -261,9 +261,10 @@ def test_epochs_that_lead_nowhere_are_not_followed() -> None:
     [ask] = asks(planner.step(PeerFound(name(1))))
     [ask] = asks(planner.step(Answered(ask.request, world.answer(ask))))
     forged = replace(world.seals[0], certificate=world.newest.certificate)
-    liar, end = planner.step(Answered(ask.request, Epochs(EpochNumber(1), (forged,))))
-    assert isinstance(liar, LiarFound) and end == NothingOffered()
-    assert planner.step(PeerFound(name(1))) == []
+    [liar] = planner.step(Answered(ask.request, Epochs(EpochNumber(1), (forged,))))
+    assert isinstance(liar, LiarFound) and planner.is_alone
+    assert planner.step(PeerFound(name(1))) == [], "a liar that came first does not decide for the others"
+    assert asks(planner.step(PeerFound(name(2)))) and not planner.is_alone
 
 
 def test_a_liar_that_comes_again_is_not_asked() -> None:

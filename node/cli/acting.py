@@ -41,6 +41,8 @@ MONEY_RULES: Final = frozenset(
     {
         *("assets.cap", "assets.daily_limit", "assets.float_limit", "grants.per_call", "grants.per_period"),
         *("ledger.close_empty", "ledger.exceeds_hold", "ledger.nonneg_credit", "ledger.nonneg_debit"),
+        *("lending.auto_max", "lending.coverage_bp", "lending.fee", "lending.liquid", "lending.principal"),
+        *("lending.shares", "lending.waive_max", "security.savings"),
         *("ledger.overflow", "members.entry_fee", "members.shares", "savings.free", "savings.liquidity"),
         *("savings.lock", "savings.locked", "savings.minimum", "savings.notice", "treasury.allotted"),
         *("treasury.budget", "treasury.line_used", "treasury.surplus", "treasury.tiers"),
@@ -269,6 +271,8 @@ def show_bound(rule: str, value: int | str | bytes | None, words: Words) -> str:
     if rule in MONEY_RULES and isinstance(value, int):
         asset = words.asset()
         return format_amount(value, asset.decimals, asset.symbol)
+    if rule.endswith("_bp") and isinstance(value, int):
+        return f"{value // 100:,}.{value % 100:02} %"
     if isinstance(value, int) and value > 10**9:
         return words.show_time(value)
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

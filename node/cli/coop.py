@@ -261,6 +261,19 @@ def tx_wait(tx_id: str, /, *, seconds: int = 20) -> None:
         raise SystemExit(Exit.UNKNOWN)
 
 
+@tx_app.command(name="resend")
+def tx_resend(receipt: str = "", /) -> None:
+    """Send a transaction once more as it was signed; whatever is sent twice is done once.
+
+    Args:
+        receipt: A file that was saved; the newest one without it.
+    """
+    path = Path(receipt) if receipt else session.home.newest_receipt()
+    bundle = decode_bundle(path.read_bytes())
+    found = session.client().call("tx_submitAndWait", tx=bundle.transaction, timeoutMs=10_000)
+    session.terminal.show(found, f"{found['ref']} was done once, in block {found['height']:,}")
+
+
 @verify_app.command(name="chain")
 def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None:
     """Follow the chain of epochs from genesis to the newest block of the node, and remember it.

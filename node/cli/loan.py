@@ -3,24 +3,27 @@
 Everything is a call of the contracts `lending` and `security`; what they ask and say is in their schemas.
 """
 
+import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from cyclopts import App
 
 from node.books.schedule_form import Schedule, parse_rows, show_date, write_csv, write_icalendar
-from node.cli.acting import act_and_show, ask, open_words
+from node.cli.acting import act, act_and_show, ask, name_of, open_actor, open_words, show_receipt
 from node.cli.member_session import session
 from node.cli.payments import Asset
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Exit, Failure
-from node.cli.typed import Words, read_words
+from node.cli.typed import Words, find_method, read_words
 from node.rpc.amounts import format_amount, parse_amount
-from protocol.addresses import format_address
-from protocol.contracts.lending.records import LOAN_FIELDS
-from protocol.money import SECONDS_PER_DAY
+from protocol.addresses import format_address, parse_address
+from protocol.codec import Value
+from protocol.contracts.lending.records import EVENT_FIELDS, LOAN_FIELDS
+from protocol.vm.program import TAG_RESULT
 
 loan_app = App(name="loan", help="Loans: what they cost, how you ask for one, and how you pay it back.")
+_DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
 STATUS = 2
 """Place of the status among the fields of a loan."""
 
@@ -54,7 +57,7 @@ def quote(product: int, amount: str, rows: int, /) -> None:
     kept = ask(client, "lending_product", product=product)
     asset = words.asset(kept["asset"])
     principal = parse_amount(amount, asset.decimals)
-    today = words.now // SECONDS_PER_DAY
+    today = _today(words)
     found = client.call("lending_quote", product=product, principal=str(principal), rows=rows, day=today)[
         "value"
     ]
@@ -77,7 +80,7 @@ def quote(product: int, amount: str, rows: int, /) -> None:
 def apply_for(
     product: int, amount: str, rows: int, income: str, purpose: str, /, *, dry_run: bool = False
 ) -> None:
-    """Ask for a loan.
+    """Ask for a loan; it is approved at once when the policy of the product can decide.
 
     Args:
         product: Number: see coop loan products.
@@ -87,7 +90,38 @@ def apply_for(
         purpose: What it is for; everybody can read it.
         dry_run: Sign and send nothing; show what would happen.
     """
-    act_and_show([("lending.apply", [str(product), amount, str(rows), income, purpose])], dry_run=dry_run)
+    actor = open_actor()
+    asked = actor.words.read_call(
+        "lending.apply", [str(product), amount, str(rows), income, purpose], actor.address
+    )
+    contract, method = find_method("lending.decide")
+    decided: Value = (contract.id, method.id, 0, ((TAG_RESULT, 0),))
+    try:
+        receipt = act(actor, (asked, decided), dry_run=dry_run)
+    except Failure as refused:
+        if not refused.label.endswith("lending.committee"):
+            raise
+        session.terminal.note(f"Not decided yet. {refused.why}")
+        receipt = act(actor, (asked,), dry_run=dry_run)
+    show_receipt(receipt, actor.words)
+
+
+@loan_app.command
+def approve(loan: int, /, *, dry_run: bool = False) -> None:
+    """Approve an application as one of the committee."""
+    act_and_show([("lending.approve", [str(loan)])], dry_run=dry_run)
+
+
+@loan_app.command
+def reject(loan: int, /, *, dry_run: bool = False) -> None:
+    """Reject an application as one of the committee."""
+    act_and_show([("lending.reject", [str(loan)])], dry_run=dry_run)
+
+
+@loan_app.command
+def withdraw(loan: int, /, *, dry_run: bool = False) -> None:
+    """Take your application back."""
+    act_and_show([("lending.withdraw", [str(loan)])], dry_run=dry_run)
 
 
 @loan_app.command
@@ -102,7 +136,7 @@ def accept(loan: int, /, *, dry_run: bool = False) -> None:
     client, words = _open()
     kept = ask(client, "lending_loan", loan=loan)
     asset = _asset_of(client, words, kept["product"])
-    offer = client.call("lending_offer", loan=loan, day=words.now // SECONDS_PER_DAY)["value"]
+    offer = client.call("lending_offer", loan=loan, day=_today(words))["value"]
     for row in offer["rows"]:
         amount = int(row["principal"]) + int(row["interest"])
         session.terminal.note(f"  {show_date(row['dueDay'])}  {_money(amount, asset):>16}")
@@ -124,6 +158,7 @@ def show(member: str = "", /) -> None:
     for row in rows:
         asset = _asset_of(client, words, row["product"])
         row["state"] = client.call("lending_state", loan=row["loan"])["value"]
+        row["claim"] = client.call("lending_claim", loan=row["loan"])["value"]
         lines += _show_loan(row, asset)
         cover = client.call("security_cover", loan=row["loan"])["value"]
         if int(cover):
@@ -134,11 +169,22 @@ def show(member: str = "", /) -> None:
 def _show_loan(row: dict[str, Any], asset: Asset) -> list[str]:
     status = read_words(LOAN_FIELDS[STATUS].doc)[row["status"]]
     lines = [f"loan {row['loan']}   {_money(row['principal'], asset)} in {row['rows']} rows   {status}"]
-    state = row["state"]
-    if state is not None:
-        lines.append(f"  due      {_money(state['due'], asset)}, {state['daysLate']} days late")
+    state, claim = row["state"], row["claim"]
+    if claim is not None:
+        lines.append(f"  owed     {_money(int(claim['owed']) - int(claim['recovered']), asset)}")
+    elif state is not None:
+        lines.append(f"  due      {_money(state['due'], asset)}{_show_late(state)}")
         lines.append(f"  pays off {_money(state['payoff'], asset)}")
+        if int(state["advance"]):
+            lines.append(f"  advance  {_money(state['advance'], asset)}")
     return lines
+
+
+def _show_late(state: dict[str, Any]) -> str:
+    if not state["daysLate"]:
+        return ""
+    told = "no notice yet" if not state["notices"] else f"notice {state['notices']} sent"
+    return f", {state['daysLate']} days late: class {state['loanClass']}, {told}"
 
 
 @loan_app.command
@@ -194,6 +240,55 @@ def prepay(loan: int, /, *, dry_run: bool = False) -> None:
         raise Failure("Nothing is owed.", f"loan {loan} is paid.", "nothing to do", "cli.nothing", Exit.USAGE)
     amount = format_amount(int(state["payoff"]), asset.decimals).replace(",", "")
     act_and_show([("lending.repay", [str(loan), amount])], dry_run=dry_run)
+
+
+@loan_app.command
+def refund(loan: int, /, *, dry_run: bool = False) -> None:
+    """Get back what you paid on a loan and it does not need yet, or never will."""
+    act_and_show([("lending.refund", [str(loan)])], dry_run=dry_run)
+
+
+@loan_app.command
+def reverse(loan: int, payment: int, /, *, dry_run: bool = False) -> None:
+    """Reverse a payment as an officer: what came after it is done over as if it had never been.
+
+    Args:
+        loan: Number: see coop loan show.
+        payment: Number: see coop loan payments.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("lending.reverse", [str(loan), str(payment)])], dry_run=dry_run)
+
+
+@loan_app.command
+def recover(loan: int, amount: str, /, *, dry_run: bool = False) -> None:
+    """Pay on a loan that was charged off; it is still owed.
+
+    Args:
+        loan: Its number.
+        amount: As in 100 or 100.50; no more is taken than is owed.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("lending.recover", [str(loan), amount])], dry_run=dry_run)
+
+
+@loan_app.command
+def payments(loan: int, /) -> None:
+    """List what was paid on a loan, forgiven, given back, or taken from what stands for it."""
+    client, words = _open()
+    asset = _asset_of(client, words, ask(client, "lending_loan", loan=loan)["product"])
+    rows: list[dict[str, Any]] = []
+    while page := client.call("lending_events", loan=loan, after=rows[-1]["event"] if rows else 0)["value"]:
+        rows += page
+    kinds = read_words(EVENT_FIELDS[0].doc)
+    lines = []
+    for row in rows:
+        who = name_of(parse_address(row["payer"])[1])
+        lines.append(
+            f"{row['event']:>3}  {show_date(row['day'])}  {_money(row['amount'], asset):>16}  "
+            f"{kinds[row['kind']]}, {who}" + ("   reversed" if row["isReversed"] else "")
+        )
+    session.terminal.show(rows, "\n".join(lines) or "nothing was paid yet")
 
 
 @loan_app.command
@@ -263,6 +358,10 @@ def _open() -> tuple[RpcClient, Words]:
 
 def _asset_of(client: RpcClient, words: Words, product: int) -> Asset:
     return words.asset(ask(client, "lending_product", product=product)["asset"])
+
+
+def _today(words: Words) -> int:
+    return datetime.datetime.fromtimestamp(words.now, words.zone).toordinal() - _DAY_ZERO
 
 
 def _money(amount: int | str, asset: Asset) -> str:

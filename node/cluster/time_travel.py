@@ -5,7 +5,7 @@ caller; a node refuses to move its clock on any chain but one of development (`h
 
 Rules:
     1. a clock never goes back. 2. whoever builds the next block is told last, so that its block is early for
-    nobody. 3. a step waits until every node has a block of that time. 4. at most `STEPS_MAX` steps, so years
+    nobody. 3. a step waits until every node has a block of that time. 4. at most `steps_max` steps, so years
     pass in minutes; then what is due within one step runs at the end of it, still in order.
 """
 
@@ -30,10 +30,13 @@ def compute_now_ms(net: LocalNet) -> int:
     return time.time_ns() // 1_000_000 + net.state.ahead_ms
 
 
-def advance(net: LocalNet, target_ms: int, find_due: Callable[[], int | None]) -> int:
+def advance(
+    net: LocalNet, target_ms: int, find_due: Callable[[], int | None], steps_max: int = STEPS_MAX
+) -> int:
     """Move all clocks to a time; returns in how many steps.
 
     Args:
+        steps_max: 1 or more.
         find_due: asks for the time, Unix seconds, at which the next job is due; None when none waits.
 
     Raises:
@@ -49,7 +52,7 @@ def advance(net: LocalNet, target_ms: int, find_due: Callable[[], int | None]) -
                 f"{node.name} is paused and would not notice.",
                 f"let it go on: coopd localnet resume {node.name}",
             )
-    shortest_ms = (target_ms - began_ms) // STEPS_MAX
+    shortest_ms = -(-(target_ms - began_ms) // steps_max)
     steps, now_ms = 0, began_ms
     while steps == 0 or now_ms < target_ms:
         due = find_due()

@@ -1,4 +1,6 @@
-"""Every command of docs/bank-walkthrough.md, run as it stands there on a village whose clocks move ahead by years.
+"""Every command of the pages on the bank, run as it stands there on a village whose clocks move ahead by years.
+
+At the end a real reader finds the books in balance.
 
 To write the outputs anew, set WRITE_WALKTHROUGH=1; then read what differs.
 """
@@ -15,7 +17,8 @@ from tests.cluster.walkthrough import ROOT, make_programs, normalise, read_steps
 
 pytestmark = pytest.mark.cluster
 
-DOCUMENT = ROOT / "docs" / "bank-walkthrough.md"
+PAGES = (ROOT / "docs" / "bank-walkthrough.md", ROOT / "docs" / "bank-walkthrough-2.md")
+"""In this order, on one cluster."""
 
 
 @pytest.fixture
@@ -28,15 +31,23 @@ def village(tmp_path: Path) -> Iterator[LocalNet]:
         LocalNet.open(home).stop()
 
 
-def test_the_bank_does_what_its_page_shows(village: LocalNet, tmp_path: Path) -> None:
-    document = DOCUMENT.read_text(encoding="utf-8")
+def test_the_bank_does_what_its_pages_show(village: LocalNet, tmp_path: Path) -> None:
     folder, programs = tmp_path / "here", make_programs(tmp_path / "bin")
     folder.mkdir()
-    shown = {step.line: run_step(step, village.home, folder, programs) for step in read_steps(document)}
-    if os.environ.get("WRITE_WALKTHROUGH"):
-        DOCUMENT.write_text(rewrite(document, shown), encoding="utf-8")
-    for step in read_steps(document):
-        assert normalise(shown[step.line]) == normalise(step.shown), f"line {step.line}: {step.command}"
+    for page in PAGES:
+        document = page.read_text(encoding="utf-8")
+        steps = read_steps(document)
+        shown = {step.line: run_step(step, village.home, folder, programs) for step in steps}
+        if os.environ.get("WRITE_WALKTHROUGH"):
+            page.write_text(rewrite(document, shown), encoding="utf-8")
+            continue
+        for step in steps:
+            where = f"{page.name}:{step.line}: {step.command}"
+            assert normalise(shown[step.line]) == normalise(step.shown), where
     assert_same_chain(village, {})
     village.stop()
     assert_sound(village)
+    loader = pytest.importorskip("beancount.loader")
+    entries, errors, _ = loader.load_file(str(folder / "books.beancount"))
+    assert [error.message for error in errors] == []
+    assert sum(type(entry).__name__ == "Transaction" for entry in entries) > 500

@@ -205,4 +205,6 @@ def test_the_limits_of_a_rule_are_shown_as_what_they_are(words: Words) -> None:
     assert show_bound("shares.redeem_after", 20_780, words) == "2026-11-23"
     assert show_bound("ledger.hold_seconds", 500, words) == "500"
     assert show_bound("voting.starts", NOW, words) == "2026-01-01 08:00"
+    assert show_bound("lending.dsr_bp", 3_410, words) == "34.10 %"
+    assert show_bound("lending.coverage_bp", 3_410, words) == "34.10 CNY"
     assert show_bound("assets.second_cashier", None, words) == "-"

@@ -4,6 +4,7 @@ A method never sees keys or signatures, only the authority that they gave (contr
 not know where the authority came from (`transition.py`) nor what a method does with it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -200,6 +201,32 @@ class Context:
         with none of the user's authority. The order of imports says who may knock."""
         contract = self.registry.by_id[contract_id]
         return Context(self.view, self.registry, self.environment, contract, None, self.depth)
+
+    def attempt(self, gas_max: int, step: Callable[[], None]) -> CallFailed | None:
+        """Do a step of which nothing but its gas is left when it fails; returns why it failed, or None.
+
+        For a job that does the same for many: one that fails does not hold up the others. The step uses no
+        grant and schedules no job.
+
+        Args:
+            gas_max: most that the step may use.
+
+        Raises:
+            CallFailed: INVARIANT, or GAS of the whole program: they stop it as they would without this.
+        """
+        view = self.view
+        mark, outer = view.mark(), view.gas_limit
+        view.gas_limit = min(outer, view.gas_used + gas_max)
+        try:
+            step()
+        except CallFailed as failure:
+            if failure.code == Code.INVARIANT or view.gas_used == outer:
+                raise
+            view.rewind(mark)
+            return failure
+        finally:
+            view.gas_limit = outer
+        return None
 
     def emit(self, event: EventType, *fields: Value) -> None:
         """Say an event of this or a lower contract."""

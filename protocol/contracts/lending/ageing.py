@@ -6,6 +6,7 @@ there are products, however many loans there are.
 *Source*: contracts.md D11, 5.10.
 """
 
+from functools import partial
 from typing import Final
 
 from protocol.codec import Value
@@ -23,17 +24,22 @@ from protocol.contracts.lending.records import (
     State,
     get_loan,
     get_product,
+    get_state,
+    put_state,
 )
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.periods import DAYS
 from protocol.money import SECONDS_PER_DAY
 from protocol.vm.context import Context
 from protocol.vm.contract import EventType
-from protocol.vm.kinds import AMOUNT, U8, U32, Field
+from protocol.vm.kinds import AMOUNT, U8, U16, U32, Field
 
 DAILY_METHOD: Final = 30
-AGE_ITEMS: Final = 40
-"""Loans that one run looks at."""
+RUN_LOANS_MAX: Final = 200
+RUN_GAS: Final = 500_000
+"""A run looks at no more loans once it has looked at so many, or used so much; the rest waits a second."""
+LOAN_GAS_MAX: Final = 400_000
+"""Most that one loan may use in a run, so that a run that has begun with it ends within its gas."""
 
 _OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
 FELL_DUE: Final = EventType(
@@ -53,6 +59,13 @@ NOTICED: Final = EventType(
 CLASSED: Final = EventType(
     ID, 11, "classed", (*_OF_LOAN, Field("loan_class", U8)), "A loan has another class."
 )
+PUT_OFF: Final = EventType(
+    ID,
+    16,
+    "put_off",
+    (*_OF_LOAN, Field("code", U16, "why it failed")),
+    "A loan could not be looked at, and will be tomorrow; the others were.",
+)
 
 
 def run_day(ctx: Context, number: int) -> Value:
@@ -63,13 +76,15 @@ def run_day(ctx: Context, number: int) -> Value:
     found: list[int] = []
     for _, day, loan in STATES.scan_index(view, BY_DAY, number):
         assert type(day) is int and type(loan) is int
-        if day > today or len(found) == AGE_ITEMS:
+        if day > today or len(found) > RUN_LOANS_MAX:
             break
         found.append(loan)
-    for loan in found:
-        touch(ctx, loan)
+    begun, done = view.gas_used, 0
+    while done < len(found) and done < RUN_LOANS_MAX and view.gas_used - begun < RUN_GAS:
+        _look_at(ctx, found[done])
+        done += 1
     settle_floor(ctx, number, product)
-    if len(found) == AGE_ITEMS:
+    if done < len(found):
         sched.schedule(ctx, _make_daily(number), (), int(ctx.environment.time) + 1)
     else:
         _sleep(ctx, number)
@@ -98,16 +113,38 @@ def _sleep(ctx: Context, number: int) -> None:
         TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], 0))
 
 
+def _look_at(ctx: Context, number: int) -> None:
+    """Look at a loan and do what its lateness asks for; when that fails, once more tomorrow.
+
+    *Rule*: what ageing has found stays, though what follows from it fails.
+    """
+    for step in (touch, _follow):
+        failed = ctx.attempt(LOAN_GAS_MAX // 2, partial(step, ctx, number))
+        if failed is not None:
+            loan, state = get_loan(ctx.view, number), get_state(ctx.view, number)
+            state.next_day = ctx.environment.day + 1
+            put_state(ctx.view, number, loan.product, state)
+            ctx.emit(PUT_OFF, number, loan.member, int(failed.code))
+            return
+
+
 def touch(ctx: Context, number: int) -> None:
     """Bring a loan up to today, and tell whom it concerns."""
-    loan = get_loan(ctx.view, number)
-    book, before = load_book(ctx, number, loan)
+    book, before = load_book(ctx, number, get_loan(ctx.view, number))
     _tell(ctx, number, book, before)
     save_book(ctx, number, book, before, b"", 0)
+
+
+def _follow(ctx: Context, number: int) -> None:
+    """Use what stands for a loan that is late, or take it out of the books."""
+    loan, state = get_loan(ctx.view, number), get_state(ctx.view, number)
+    if loan.status != ACTIVE or state.unpaid_n == state.due_n:
+        return
+    book, _ = load_book(ctx, number, loan)
     late, product = book.days_late(), book.product
-    if book.loan.status == ACTIVE and late >= product.charge_off_days:
+    if late >= product.charge_off_days:
         charge_off(ctx, number)
-    elif book.loan.status == ACTIVE and product.enforce_days and late >= product.enforce_days:
+    elif product.enforce_days and late >= product.enforce_days:
         enforce(ctx, number)
 
 

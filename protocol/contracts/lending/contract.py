@@ -520,6 +520,7 @@ CONTRACT: Final = Contract(
         enforcing.WRITTEN_OFF,
         enforcing.CAME_BACK,
         rescheduling.RESCHEDULED,
+        ageing.PUT_OFF,
     ),
     errors=(
         ErrorType(NO_PRODUCT, "NO_PRODUCT", "There is no such loan product, or it is closed."),

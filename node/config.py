@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 from node.errors import OperationError
 from protocol.crypto import is_public_key
 from protocol.params import BATCH_WINDOW_MS
-from protocol.types import PublicKey
+from protocol.types import Hash32, PublicKey
 
 VERSION: Final = "0.1.0"
 CONFIG_FILE: Final = "coopd.toml"
@@ -88,8 +88,16 @@ class Config:
     plugins: tuple[str, ...] = _key(
         (), "distributions whose contracts this node has, each as name==version; none is loaded by itself"
     )
+    accepted_restarts: tuple[str, ...] = _key(
+        (), "hashes of restarts of the chain by people that this node may follow, as the co-op published them"
+    )
     passphrase_file: str = _key("", "file (mode 0600) with the passphrase of sealed keys; none when empty")
     peers: tuple[Peer, ...] = ()
+
+    @property
+    def restarts(self) -> tuple[Hash32, ...]:
+        """Hashes of the restarts that this node may follow."""
+        return tuple(Hash32(bytes.fromhex(text.removeprefix("0x"))) for text in self.accepted_restarts)
 
     @property
     def genesis_path(self) -> Path:
@@ -264,6 +272,8 @@ def _check(default: Any, name: str, value: Any, origin: str) -> Any:
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             _refuse(name, value, origin, "a list of texts")
+        if name == "accepted_restarts" and not all(_RESTART_HASH.fullmatch(item) for item in value):
+            _refuse(name, value, origin, "a list of hashes, each of 64 hexadecimal digits")
         return tuple(value)
     if type(value) is not type(default):
         _refuse(
@@ -278,6 +288,7 @@ def _check(default: Any, name: str, value: Any, origin: str) -> Any:
     return value
 
 
+_RESTART_HASH: Final = re.compile(r"(0x)?[0-9a-f]{64}", re.ASCII)
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "timers": TIMER_PROFILES,
     "log_level": LOG_LEVELS,

@@ -19,6 +19,7 @@ import trio
 from node.builder import Builder, Pace
 from node.clock import Clock, SystemClock
 from node.config import NODE_KEY, Config
+from node.crossing import Crossing, begin_epoch, find_restart
 from node.driver import Driver
 from node.errors import OperationError
 from node.evidence import EvidencePool
@@ -125,12 +126,7 @@ class Daemon:
             lambda tx_id: store.place_of(tx_id) is not None,
             self._on_pending,
         )
-        self.evidence = EvidencePool(
-            config.evidence_path,
-            self.executor.check_accusation,
-            lambda data: self.network.broadcast(Channel.BULK, data),
-            self._on_pending,
-        )
+        self.evidence = self._evidence()
         pace = Pace(config.batch_window_ms, BLOCK_INTERVAL_MS_MIN, config.block_txs_max)
         self.keys = Keychain.open(own_keys, self.executor.record)
         me = self.signer.public_key
@@ -153,7 +149,8 @@ class Daemon:
         self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.retirement = Retirement(own_keys, store, self.executor)
-        self.sync = BlockSync(store, self.executor, self.driver, self.network, self.snapshots.holds_blocks)
+        self.crossing = Crossing(config.restarts, self.executor, self.network, self.stop)
+        self.sync = self._block_sync()
         self.vigil = self._vigil()
         self.clock = clock
         self.ipc = IpcServer(config.socket_path, NodeHandlers(self._parts()))
@@ -182,6 +179,10 @@ class Daemon:
             nursery.start_soon(self.vigil.watch)
             nursery.start_soon(self._listen)
             nursery.start_soon(self.intake.accept_waiting)
+            if restarted := find_restart(self.store):
+                self.log.warning(
+                    "chain.was_restarted", height=restarted.first_height - 1, epoch=restarted.number
+                )
             self.log.info("node.started", operator=self.config.operator, height=self.executor.head.height)
             task_status.started()
             await self.stopping.wait()
@@ -216,6 +217,7 @@ class Daemon:
             self.network,
             self.stop,
             self.vigil,
+            self.crossing,
         )
 
     def _admit(self, transactions: Sequence[SignedTransaction]) -> list[Admission | Rejected]:
@@ -235,6 +237,24 @@ class Daemon:
         timeouts = LOCAL if self.config.timers == "local" else WAN
         genesis_hash = self.executor.rules.genesis_hash
         return Consensus(genesis_hash, me, self.executor.record, head.height, head.block_id, timeouts)
+
+    def _evidence(self) -> EvidencePool:
+        return EvidencePool(
+            self.config.evidence_path,
+            self.executor.check_accusation,
+            lambda data: self.network.broadcast(Channel.BULK, data),
+            self._on_pending,
+        )
+
+    def _block_sync(self) -> BlockSync:
+        return BlockSync(
+            self.store,
+            self.executor,
+            self.driver,
+            self.network,
+            self.snapshots.holds_blocks,
+            self.crossing.note,
+        )
 
     def _vigil(self) -> Vigil:
         return Vigil(
@@ -288,6 +308,7 @@ class Daemon:
                     self.log.info("peer.down", peer=peer.hex(), why=reason)
                     self.sync.lose(peer)
                     self.snapshots.lose(peer)
+                    self.crossing.lose(peer)
             # `receive` goes on at once while frames wait: without this a flood would stop everything else.
             await trio.lowlevel.checkpoint()
 
@@ -335,7 +356,8 @@ class Daemon:
             case FrameKind.SYNC:
                 self.sync.on_frame(peer, payload)
             case FrameKind.SNAPSHOT:
-                self.snapshots.on_frame(peer, payload)
+                if not self.crossing.on_frame(peer, payload):
+                    self.snapshots.on_frame(peer, payload)
 
     def _on_pending(self) -> None:
         """Tell those who make blocks, and those who wait for one, that there is work."""
@@ -384,7 +406,7 @@ async def run_node(
     while (
         fetched := await _run_daemon(config, clock or SystemClock(), node_key, own_keys, beside)
     ) is not None:
-        await trio.to_thread.run_sync(_begin_anew, config, *fetched)
+        await trio.to_thread.run_sync(_begin_anew, config, fetched)
 
 
 async def _run_daemon(
@@ -393,8 +415,8 @@ async def _run_daemon(
     node_key: SecretKey,
     own_keys: OwnKeys,
     beside: Callable[[], Awaitable[None]] | None,
-) -> tuple[Manifest, Anchor] | None:
-    """Run one daemon to its end; return the snapshot with which to begin anew, if it fetched one."""
+) -> tuple[Manifest, Anchor] | EpochRecord | None:
+    """Run one daemon to its end; return the snapshot or restart with which to begin anew, if any."""
     store = open_store(config)
     daemon = Daemon(config, clock, node_key, own_keys, store)
     gc.collect()
@@ -418,18 +440,21 @@ async def _run_daemon(
     if failure is not None:
         daemon.log.critical("node.failed", slug=failure.slug, why=failure.why)
         raise failure
-    return daemon.snapshots.fetched
+    return daemon.snapshots.fetched or daemon.crossing.fetched
 
 
-def _begin_anew(config: Config, manifest: Manifest, anchor: Anchor) -> None:
-    """Put a snapshot that was fetched into the store; when a part of it is damaged, it is fetched again."""
+def _begin_anew(config: Config, fetched: tuple[Manifest, Anchor] | EpochRecord) -> None:
+    """Put what was fetched into the store; when a part of a snapshot is damaged, it is fetched again."""
     store = open_store(config)
     try:
-        adopt_snapshot(store, SnapshotFolder(config.snapshots_path), manifest, anchor)
+        if isinstance(fetched, EpochRecord):
+            begin_epoch(store, fetched)
+        else:
+            adopt_snapshot(store, SnapshotFolder(config.snapshots_path), *fetched)
     except OperationError as failure:
         if failure.slug != "snapshot.damaged":
             raise
-        get_logger("daemon").error("snapshot.damaged", height=manifest.height, why=failure.why)
+        get_logger("daemon").error("snapshot.damaged", why=failure.why)
     finally:
         store.close()
 
@@ -437,7 +462,7 @@ def _begin_anew(config: Config, manifest: Manifest, anchor: Anchor) -> None:
 async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            daemon.snapshots.fetched = None
+            daemon.snapshots.fetched = daemon.crossing.fetched = None
             if daemon.stopping.is_set():
                 scope.cancel()
             daemon.stop()

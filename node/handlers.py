@@ -13,6 +13,7 @@ import trio
 from node.builder import Builder
 from node.clock import Clock, SystemClock
 from node.config import VERSION, Config
+from node.crossing import Crossing
 from node.driver import Driver
 from node.executor import Executor
 from node.intake import Intake
@@ -55,6 +56,7 @@ class Parts:
     network: CuttableTransport
     stop: Callable[[], None]
     vigil: Vigil
+    crossing: Crossing
 
 
 class NodeHandlers:
@@ -134,6 +136,8 @@ class NodeHandlers:
             warnings.append("no peer has said yet how far the chain is")
         if machine.own_index is not None and parts.vigil.why:
             warnings.append(f"this validator does not sign: {parts.vigil.why}")
+        if parts.crossing.warning:
+            warnings.append(parts.crossing.warning)
         if parts.snapshots.is_fetching:
             warnings.append("fetching a snapshot: {:,} of {:,} chunks".format(*parts.snapshots.progress))
         if parts.driver.is_disk_low:

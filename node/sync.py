@@ -40,6 +40,7 @@ from protocol.sync.planner import (
     ApplyRun,
     BlocksArrived,
     CaughtUp,
+    EpochClaimed,
     NonsenseArrived,
     PeerFails,
     PeerGone,
@@ -52,7 +53,7 @@ from protocol.sync.planner import (
     SyncInput,
     SyncPlanner,
 )
-from protocol.types import Height, PublicKey
+from protocol.types import Hash32, Height, PublicKey
 
 TICK_SECONDS: Final = 0.5
 
@@ -117,9 +118,16 @@ class BlockSync:
         driver: Driver,
         network: Transport,
         is_held: Callable[[Height], bool] = lambda target: False,
+        on_claim: Callable[[PeerId, Height, Hash32], None] = lambda peer, height, epoch_hash: None,
     ) -> None:
-        """Join the parts; `is_held` tells that blocks up to a height are not to be fetched for now."""
+        """Join the parts.
+
+        Args:
+            is_held: tells that blocks up to a height are not to be fetched for now.
+            on_claim: is told that a peer shows a restart of the chain.
+        """
         self._is_held = is_held
+        self._on_claim = on_claim
         self._store = store
         self._executor = executor
         self._driver = driver
@@ -247,6 +255,9 @@ class BlockSync:
             case PeerFails(peer):
                 self._log.info("peer.fails", peer=peer.hex())
                 self._leave_out(PeerId(peer), FAILING_SECONDS)
+            case EpochClaimed(peer, height, epoch_hash):
+                self._leave_out(PeerId(peer), FAILING_SECONDS)
+                self._on_claim(PeerId(peer), height, epoch_hash)
             case CaughtUp(height):
                 self._log.debug("caught_up", height=height)
             case _:

@@ -38,9 +38,13 @@ class Trust:
     accepted: tuple[Hash32, ...] = ()
 
 
-def trust_genesis(genesis: Genesis) -> Trust:
-    """Trust a genesis document: it names the first validators, and its hash is the chain."""
-    return Trust(genesis.compute_hash(), genesis.epoch)
+def trust_genesis(genesis: Genesis, accepted: tuple[Hash32, ...] = ()) -> Trust:
+    """Trust a genesis document: it names the first validators, and its hash is the chain.
+
+    Args:
+        accepted: restarts that the owner accepted by hand.
+    """
+    return Trust(genesis.compute_hash(), genesis.epoch, accepted)
 
 
 def verify_header(
@@ -83,7 +87,7 @@ def cross_epoch(
     old_hash, new_hash = trust.record.compute_hash(), next_record.compute_hash()
     if is_restart(seal, next_record):
         check_restart(seal, trust.record, next_record)
-        if new_hash not in trust.accepted:
+        if needs_acceptance(trust, seal, next_record):
             raise _refusal("restart", f"the owner has not accepted record {new_hash.hex()}")
         return Trust(trust.genesis_hash, next_record, trust.accepted)
     if not seal.is_seal or seal.next_epoch_hash != new_hash:
@@ -96,6 +100,11 @@ def cross_epoch(
     if not is_next:
         raise _refusal("seal", f"record {next_record.number} does not follow record {trust.record.number}")
     return Trust(trust.genesis_hash, next_record, trust.accepted)
+
+
+def needs_acceptance(trust: Trust, header: Header, next_record: EpochRecord) -> bool:
+    """Tell whether a record restarts the chain, and the owner has not accepted that by hand."""
+    return is_restart(header, next_record) and next_record.compute_hash() not in trust.accepted
 
 
 def verify_receipt(

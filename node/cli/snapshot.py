@@ -95,7 +95,7 @@ def _open(height: int | None, source: Path | None, block: str) -> "tuple[Snapsho
     genesis = load_genesis(config.genesis_path)
     folder = SnapshotFolder(config.snapshots_path if source is None else source)
     newest = max(folder.heights(), default=0)
-    verified = open_snapshot(folder, newest if height is None else height, genesis)
+    verified = open_snapshot(folder, newest if height is None else height, genesis, config.restarts)
     block_id = verified.manifest.block_id.hex()
     if block and block.removeprefix("0x") != block_id:
         raise OperationError(

@@ -170,6 +170,7 @@ class Joining:
         self._maker = SnapshotMaker(config, folder)
         self._network = network
         self._lag_blocks = config.snapshot_lag_blocks
+        self._accepted = config.restarts
         self._height = height
         self._stop = stop
         self.fetched: tuple[Manifest, Anchor] | None = None
@@ -201,7 +202,10 @@ class Joining:
             if own > EMPTY_BLOCKS_MAX or target - own <= self._lag_blocks:
                 return False
             self._planner = SnapshotPlanner(
-                self._store.genesis(), Height(own + self._lag_blocks), self._folder.incoming()
+                self._store.genesis(),
+                Height(own + self._lag_blocks),
+                self._folder.incoming(),
+                accepted=self._accepted,
             )
             self._log.info("snapshot.wanted", height=own, target=target)
             for peer in self._network.peers():

@@ -27,7 +27,7 @@ from protocol.sync.snapshot import (
     cut_rows,
     make_row,
 )
-from protocol.types import Height
+from protocol.types import Hash32, Height
 
 Progress = Callable[[int, int], None]
 """Told how many of how many chunks are done."""
@@ -96,8 +96,13 @@ class Verified:
                 on_chunk(at, len(chunks))
 
 
-def open_snapshot(folder: SnapshotFolder, height: int, genesis: Genesis) -> Verified:
+def open_snapshot(
+    folder: SnapshotFolder, height: int, genesis: Genesis, accepted: tuple[Hash32, ...] = ()
+) -> Verified:
     """Check anchor and manifest of a snapshot; trusts the genesis document alone.
+
+    Args:
+        accepted: restarts of the chain that the operator accepted by hand.
 
     Raises:
         OperationError: snapshot.missing, snapshot.damaged.
@@ -106,7 +111,7 @@ def open_snapshot(folder: SnapshotFolder, height: int, genesis: Genesis) -> Veri
     try:
         if anchor.header.height != height:
             raise damaged(height, f"it is of height {anchor.header.height:,}")
-        check_anchor(genesis, anchor)
+        check_anchor(genesis, anchor, accepted=accepted)
         return Verified(genesis, manifest, anchor, check_manifest(manifest, anchor.header))
     except Rejected as refusal:
         raise damaged(height, str(refusal)) from refusal

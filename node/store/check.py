@@ -24,6 +24,7 @@ from protocol import crypto
 from protocol.chain.block import Header, compute_block_id, decode_header
 from protocol.chain.certificate import check_certificate
 from protocol.chain.genesis import Genesis
+from protocol.chain.restart import check_restart
 from protocol.chain.transaction import decode_signed
 from protocol.chain.validators import EpochRecord
 from protocol.errors import Rejected
@@ -162,6 +163,8 @@ class _Walk:
         head = self._view.head
         if height == head.height and (header.state_root, header.time_ms) != (head.state_root, head.time_ms):
             self._find(height, "head: is not this block")
+        if header.epoch == self.record.number + 1:
+            self._follow_restart(height)
         self._check_body(header, block_id)
         self._check_certificate(header, block_id)
         self._check_history(header)
@@ -176,7 +179,9 @@ class _Walk:
             if anchor is None or anchor.header.compute_id() != self._parent:
                 self._find(base, "snapshot: its header or a seal below it is missing or damaged")
                 return
-            self.record = check_anchor(self._genesis, anchor)
+            # What lies here was accepted when it came.
+            known = tuple([seal.record.compute_hash() for seal in anchor.seals])
+            self.record = check_anchor(self._genesis, anchor, accepted=known)
         except Rejected as rejected:
             self._find(base, f"snapshot: {rejected}")
 
@@ -270,6 +275,17 @@ class _Walk:
             self._find(header.height, "epoch: the next record is not the one that the seal names")
         else:
             self.record = record
+
+    def _follow_restart(self, height: Height) -> None:
+        """Take the record of a block whose epoch no seal named, if it restarts the chain there (M14)."""
+        try:
+            below = blocks.load_header(self._txn, height - 1)
+            record = blocks.load_epoch(self._txn, self.record.number + 1)
+            if below is not None and record is not None:
+                check_restart(below, self.record, record)
+                self.record = record
+        except Rejected as rejected:
+            self._find(height, f"epoch: {rejected}")
 
     def _find(self, height: int, what: str) -> None:
         if len(self.findings) < FINDINGS_MAX:

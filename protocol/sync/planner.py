@@ -9,7 +9,8 @@ so that one wait for the disk serves many blocks.
 
 A claim of heights is believed only as far as it is kept, and nobody is asked for what it does not claim:
 below the snapshot that it began with, a node has no blocks. Whoever sends what no correct peer sends, or does
-not bring what it claims to have, is dropped with all its claims; for how long, the shell decides.
+not bring what it claims to have, is dropped with all its claims; for how long, the shell decides. So is, and
+without blame, who shows an epoch that no seal named: a restart, which only the operator can accept.
 
 It has no clock (the shell says when a request is slow or failed), executes nothing (the shell does, and stops
 the node when a certified block gives other roots) and does not vote: consensus joins in at the tip by itself.
@@ -159,13 +160,27 @@ class PeerFails:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochClaimed:
+    """A peer's block at a height is of a next epoch that no seal named: the chain was restarted there by
+    people, or so it says. The peer was dropped; it comes back with its next status.
+
+    Args:
+        epoch_hash: of the record that the block names.
+    """
+
+    peer: PublicKey
+    height: Height
+    epoch_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
 class CaughtUp:
     """No peer is ahead of us with blocks that reach down to ours."""
 
     height: Height
 
 
-SyncEffect: TypeAlias = Request | ApplyRun | PeerIsBad | PeerFails | CaughtUp
+SyncEffect: TypeAlias = Request | ApplyRun | PeerIsBad | PeerFails | EpochClaimed | CaughtUp
 
 
 @dataclass(slots=True)
@@ -334,6 +349,10 @@ class SyncPlanner:
             if found is None:
                 break
             name, block, certificate = found
+            if self._claims_epoch(block):
+                self._leave(name)
+                self._out.append(EpochClaimed(name, height, block.header.epoch_hash))
+                break
             try:
                 self._check_block(block, certificate)
             except Rejected as refusal:
@@ -349,6 +368,12 @@ class SyncPlanner:
             run.append((block, certificate))
         if run:
             self._out.append(ApplyRun(tuple(run)))
+
+    def _claims_epoch(self, block: Block) -> bool:
+        """Tell whether a block goes on from ours in a next epoch, though ours has not been sealed."""
+        header = block.header
+        is_next = (header.genesis_hash, header.parent_id) == (self._genesis_hash, self._block_id)
+        return is_next and header.epoch == self._record.number + 1
 
     def _check_block(self, block: Block, certificate: Certificate) -> None:
         header = block.header
@@ -426,11 +451,14 @@ class SyncPlanner:
             self._out.append(PeerFails(name))
 
     def _condemn(self, name: PublicKey, reason: str) -> None:
+        self._leave(name)
+        self._out.append(PeerIsBad(name, reason))
+
+    def _leave(self, name: PublicKey) -> None:
         """Drop a peer and all that it sent."""
         for height in [h for h, found in self._blocks.items() if found[0] == name]:
             self._drop(height)
         self._forget(name)
-        self._out.append(PeerIsBad(name, reason))
 
     def _forget(self, name: PublicKey) -> None:
         self._peers.pop(name, None)

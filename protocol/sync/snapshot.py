@@ -251,15 +251,23 @@ def decode_anchor(data: bytes) -> Anchor:
 # --- checking
 
 
-def check_anchor(genesis: Genesis, anchor: Anchor, verify: VerifySignature = crypto.verify) -> EpochRecord:
+def check_anchor(
+    genesis: Genesis,
+    anchor: Anchor,
+    verify: VerifySignature = crypto.verify,
+    accepted: tuple[Hash32, ...] = (),
+) -> EpochRecord:
     """Check that the header of an anchor is final, trusting the genesis document alone.
+
+    Args:
+        accepted: restarts of the chain that the owner accepted by hand.
 
     Returns: the record that certifies the block above it.
 
     Raises:
         Rejected: `BAD_PROOF`, naming the step.
     """
-    trust = trust_genesis(genesis)
+    trust = trust_genesis(genesis, accepted)
     trusts = [trust]
     for seal in anchor.seals:
         trust = cross_seal(trust, seal, verify)

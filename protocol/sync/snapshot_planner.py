@@ -21,7 +21,7 @@ from protocol import crypto
 from protocol.chain.genesis import Genesis
 from protocol.chain.validators import VerifySignature
 from protocol.errors import Rejected
-from protocol.light import Trust, trust_genesis
+from protocol.light import Trust, needs_acceptance, trust_genesis
 from protocol.sync.snapshot import (
     Anchor,
     Manifest,
@@ -157,6 +157,7 @@ class SnapshotPlanner:
         above: heights at or below do not help.
         kept: digests of chunks that were fetched and checked before.
         verify: checks a signature.
+        accepted: restarts of the chain that the operator accepted by hand.
     """
 
     __slots__ = (
@@ -183,12 +184,13 @@ class SnapshotPlanner:
         above: Height,
         kept: Iterable[Hash32] = (),
         verify: VerifySignature = crypto.verify,
+        accepted: tuple[Hash32, ...] = (),
     ) -> None:
         self._genesis = genesis
         self._above = above
         self._kept = set(kept)
         self._verify = verify
-        self._trusts: list[Trust] = [trust_genesis(genesis)]
+        self._trusts: list[Trust] = [trust_genesis(genesis, accepted)]
         self._seals: list[Seal] = []
         self._peers: dict[PublicKey, _Peer] = {}
         self._liars: set[PublicKey] = set()
@@ -263,6 +265,10 @@ class SnapshotPlanner:
             peer.offer = None
         for number, seal in enumerate(seals, first):
             if number == len(self._trusts):
+                if needs_acceptance(self._trusts[-1], seal.header, seal.record):
+                    # An honest peer may be beyond a restart; it is for the operator to accept, not for us.
+                    peer.failures = FAILURES_MAX
+                    return
                 self._trusts.append(cross_seal(self._trusts[-1], seal, self._verify))
                 self._seals.append(seal)
 

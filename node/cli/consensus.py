@@ -52,7 +52,8 @@ def migrate_status() -> None:
 
     answer = find_place().client().call("chain_getMigration")
     shown = {name: answer[name] for name in ("height", "pending", "ready")}
-    session.terminal.show(shown, lambda: "\n".join(_change_lines(answer)))
+    shown["restarts"] = [item for item in answer["epochs"] if item["isRestart"]]
+    session.terminal.show(shown, lambda: "\n".join([*_restart_lines(answer), *_change_lines(answer)]))
 
 
 @migrate_app.command(name="propose")
@@ -609,7 +610,16 @@ def _epoch_lines(answer: dict[str, Any]) -> list[str]:
             f"epoch {item['number']:<5} {item['protocol'].upper():<5} from {item['sinceHeight']:,}{end}   "
             f"{' '.join(sorted(item['operators']))}{seal}"
         )
-    return lines
+    return [*lines, *_restart_lines(answer)]
+
+
+def _restart_lines(answer: dict[str, Any]) -> list[str]:
+    return [
+        f"restart     people restarted the chain above block {item['sinceHeight'] - 1:,}, epoch "
+        f"{item['number']}: no quorum handed it over"
+        for item in answer["epochs"]
+        if item["isRestart"]
+    ]
 
 
 def _change_lines(answer: dict[str, Any]) -> list[str]:

@@ -274,6 +274,20 @@ def tx_resend(receipt: str = "", /) -> None:
     session.terminal.show(found, f"{found['ref']} was done once, in block {found['height']:,}")
 
 
+def _trusted_lines(epochs: EpochChain) -> list[str]:
+    """Say what the proof of a chain rests on."""
+    if not epochs.restarts:
+        return ["The chain is proved from genesis on. No node was trusted for this."]
+    return [
+        *(
+            f"People restarted the chain above block {one.first_height - 1:,}; you accepted it by hand: "
+            f"0x{one.compute_hash().hex()}"
+            for one in epochs.restarts
+        ),
+        "The chain is proved from genesis on but for that: there you trust who published the hash, no node.",
+    ]
+
+
 @verify_app.command(name="chain")
 def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None:
     """Follow the chain of epochs from genesis to the newest block of the node, and remember it.
@@ -308,13 +322,17 @@ def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None
             "epoch": record.number,
             "protocol": record.engine.name.lower(),
             "signers": signers,
+            "restarts": [
+                {"height": one.first_height - 1, "hash": "0x" + one.compute_hash().hex()}
+                for one in epochs.restarts
+            ],
         },
         "\n".join(
             [
                 *lines,
                 f"block {newest.header.height:,} is final: {len(signers)} of {len(record.validators)} "
                 f"operators signed it: {', '.join(signers)}",
-                "The chain is proved from genesis on. No node was trusted for this.",
+                *_trusted_lines(epochs),
             ]
         ),
     )

@@ -123,6 +123,12 @@ class EpochChain:
         return tuple(trust.record for trust in self._trusts)
 
     @property
+    def restarts(self) -> tuple[EpochRecord, ...]:
+        """List the epochs that people began by hand, which the owner accepted."""
+        pairs = zip(self._ends, self.records[1:], strict=True)
+        return tuple(record for proof, record in pairs if is_restart(proof.header, record))
+
+    @property
     def seals(self) -> tuple[Proof, ...]:
         """List the last headers of the epochs that have ended, in order."""
         return tuple(self._ends)

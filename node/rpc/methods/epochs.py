@@ -13,6 +13,7 @@ from node.rpc.methods.params import HeightParam, Limit, Params
 from node.rpc.service import Call
 from node.rpc.values import to_hex
 from protocol import codec
+from protocol.chain.restart import is_restart
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.contracts.parameters import EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS
 from protocol.transition import answer_query
@@ -62,13 +63,18 @@ class SealPlace(Form):
 
 
 class EpochItem(Form):
-    """An epoch: engine, first height, who certified it, what decided it, and its seal when it has ended."""
+    """An epoch: engine, first height, who certified it, what decided it, and its seal when it has ended.
+
+    `is_restart`: a quorum was lost, and people began it by hand, which nothing proves; what decided it is a
+    mark then, and the block before it is no seal.
+    """
 
     number: int
     protocol: str
     since_height: int
     operators: list[str]
     decided_by: str | None
+    is_restart: bool
     seal: SealPlace | None
 
 
@@ -189,7 +195,7 @@ def _ready_form(call: Call, record: EpochRecord, counts_blocks: int, row: tuple[
 def _item(call: Call, number: int) -> EpochItem:
     record, following = call.store.epoch(number), call.store.epoch(number + 1)
     assert record is not None, "an epoch without its record"
-    seal = None
+    below, seal = call.store.header(record.first_height - 1), None
     if following is not None and following.first_height <= call.height + 1:
         header = call.store.header(following.first_height - 1)
         assert header is not None, "an epoch that nobody sealed"
@@ -200,6 +206,7 @@ def _item(call: Call, number: int) -> EpochItem:
         record.first_height,
         [validator.operator for validator in record.validators],
         to_hex(record.decided_by) if number else None,
+        below is not None and is_restart(below, record),
         seal,
     )
 

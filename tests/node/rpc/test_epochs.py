@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 
+from node.cli.consensus import _restart_lines
+from node.crossing import find_restart
+from node.executor import Executor
 from protocol import codec
 from protocol.chain.block import decode_header
 from protocol.chain.certificate import decode_certificate
+from protocol.chain.restart import make_record
 from protocol.chain.validators import EngineKind, read_epoch
 from protocol.contracts.registry import records as registry
 from protocol.errors import Rejected
@@ -56,8 +60,27 @@ def test_a_change_is_seen_coming_and_counted_down(spare_gateway: Any) -> None:
     old, new = after["epochs"]
     assert old["seal"]["height"] == seal_height and old["operators"] and new["seal"] is None
     assert old["seal"]["id"] == gateway.call("chain_getHeader", block=seal_height)["id"]
+    assert not old["isRestart"] and not new["isRestart"] and find_restart(chain.store) is None
     assert old["decidedBy"] is None and raw(new["decidedBy"]) == decision.id
     assert gateway.call("node_getInfo")["protocol"] == "bft"
+
+
+def test_an_epoch_that_people_began_is_told_from_one_that_a_quorum_handed_over(spare_gateway: Any) -> None:
+    gateway, chain = spare_gateway, spare_gateway.chain
+    head = chain.commit()
+    previous = chain.store.epoch_at(head.height)
+    record = make_record(head.header, previous, EngineKind.RAFT, (previous.validators[0].operator,))
+    chain.store.restart(record)
+    chain.executor = Executor(chain.store)
+    chain.commit()
+    answer = gateway.call("chain_getMigration")
+    assert [item["isRestart"] for item in answer["epochs"]] == [False, True]
+    assert raw(answer["epochs"][1]["decidedBy"]) == record.decided_by
+    [line] = _restart_lines(answer)
+    assert f"above block {head.height}" in line and "no quorum" in line
+    [seal] = gateway.call("chain_getEpochs")["seals"]
+    assert raw(seal["header"]) == head.header.encode()
+    assert find_restart(chain.store) == record
 
 
 def test_a_cancelled_change_is_gone(spare_gateway: Any) -> None:

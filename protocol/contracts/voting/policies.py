@@ -62,9 +62,7 @@ def _check(ctx: Context, policy: Policy) -> None:
         fail(POLICY, "voting.method_once")
     for contract, method in policy.methods:
         found = ctx.registry.methods.get((contract, method))
-        if found is None or (
-            contract == ID and found[1].run not in (set_policy, set_retention, set_calendar)
-        ):
+        if found is None or (contract == ID and found[1].run not in _OPEN_TO_VOTES):
             fail(POLICY, "voting.method", contract, method)
     if policy.sealed and policy.early:
         fail(POLICY, "voting.sealed_or_early")

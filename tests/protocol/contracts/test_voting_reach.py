@@ -6,12 +6,17 @@ import pytest
 
 from protocol.chain.validators import EngineKind
 from protocol.codec import Value
+from protocol.contracts import BUILTINS
 from protocol.contracts.registry.records import NOT_READY
 from protocol.contracts.voting import records as v
+from protocol.errors import Code
 from protocol.params import EPOCH_DELAY_BLOCKS
+from protocol.vm.contract import GOV, Role
+from protocol.vm.kinds import Data, Fields, Flag, Integer, Kind, Many, Maybe, Text
+from protocol.vm.program import literal
 from tests.protocol.contracts.coop_world import MEMBERS, TREASURY
 from tests.protocol.contracts.test_registry import NODES, REGISTRY, VALIDATORS, _prove
-from tests.protocol.contracts.test_voting import Hall, stored
+from tests.protocol.contracts.test_voting import PEOPLE, Hall, set_policy, stored
 from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE
 
 BFT = int(EngineKind.BFT)
@@ -89,3 +94,96 @@ def test_a_vote_reaches_what_a_board_key_reaches(call: Value) -> None:
     other = make_hall((AUTH, 4))
     program = stored(call)
     assert other.code(ALICE, (22, 2, 0, (ALICE.address, 1, "reach", bytes(32), program))) == v.NOT_ALLOWED
+
+
+# --- every door that a decision opens
+
+OUTCOMES: dict[str, int] = {
+    "ledger.open": 12, "ledger.leg": 50, "ledger.hold": 13, "ledger.capture": 55, "ledger.release": 55,
+    "ledger.freeze": 13, "ledger.unfreeze": 13, "ledger.close": 50,
+    "auth.open": 0, "auth.grant_role": 0, "auth.revoke_role": 0, "auth.set_fee": 0,
+    "registry.propose": 404, "registry.cancel": 402, "registry.pause": 407, "registry.resume": 408,
+    "registry.set_parameter": 411, "registry.upgrade": 415, "registry.cancel_upgrade": 418,
+    "registry.lift": 417,
+    "assets.create": 1602, "assets.set_status": 0, "assets.set_cashier": 0, "assets.cash_in": 0,
+    "assets.set_custodian": 0, "assets.freeze": 1616, "assets.lift_freeze": 1615,
+    "members.set_rules": 0, "members.apply": 0, "members.attest_kyc": 0, "members.admit": 1702,
+    "members.decline": 1702, "members.suspend": 0, "members.confirm_suspension": 0,
+    "members.lift_suspension": 0, "members.announce_expulsion": 0, "members.expel": 1709,
+    "members.leave": 1702, "members.report_death": 0, "members.open_estate": 1709,
+    "members.define_role": 0, "members.grant_role": 0, "members.cancel_role": 1713,
+    "members.revoke_role": 1713, "members.settle": 0, "members.delay_role": 0,
+    "recovery.finish": 2503,
+    "shares.create_class": 0, "shares.set_terms": 0, "shares.redeem": 2310, "shares.redeem_all": 2307,
+    "treasury.create_fund": 0, "treasury.appropriate": 0, "treasury.transfer": 59, "treasury.allot": 0,
+    "treasury.change_line": 0, "treasury.set_tiers": 0, "treasury.approve": 2003, "treasury.reject": 2003,
+    "treasury.pay": 2003, "treasury.open_stream": 2015, "treasury.claim_stream": 2004,
+    "treasury.stop_stream": 2004, "treasury.close_year": 0, "treasury.lapse": 0,
+    "voting.set_policy": 2203, "voting.set_retention": 0, "voting.set_calendar": 0,
+    "savings.create_product": 3003, "savings.set_rates": 3001,
+    "security.set_limits": 0, "security.set_kind": 0,
+    "credit.set_table": 3205,
+    "lending.create_product": 3103, "lending.close_product": 3101, "lending.waive": 3102,
+    "lending.reverse": 3102,
+}  # fmt: skip
+"""All that a passed proposal may call: 0 where the sample below ran, else which own rule refused it."""
+
+OF_AN_OFFICE = {
+    "assets.confirm_attestation": "an auditor speaks for himself",
+    "credit.answer": "an assessor speaks of what he has seen",
+    "credit.attest": "an assessor speaks of what he has seen",
+    "recovery.attest": "two of the board have seen the person",
+    "recovery.confirm": "two of the board have seen the person",
+    "sched.retry": "a job is its owner's; the office only helps",
+    "security.value": "a valuer speaks of what he has seen",
+}
+"""What an office alone can do, and why no vote does it in its place: members choose who holds the office."""
+
+
+def sample(kind: Kind) -> Value:
+    """Return a small value of a kind; a member is the last of the hall, who casts no vote."""
+    match kind:
+        case Integer():
+            return len(PEOPLE) if kind.name == "member" else max(kind.low, min(1, kind.high))
+        case Data():
+            return bytes(kind.low)
+        case Text():
+            return "a"
+        case Flag():
+            return False
+        case Maybe():
+            return None
+        case Many():
+            return (sample(kind.kind),) * kind.low
+        case Fields():
+            return tuple([sample(field.kind) for field in kind.fields])
+        case _:
+            raise AssertionError(f"no sample of {kind.name}")
+
+
+def test_a_vote_opens_every_door_that_is_made_for_it() -> None:
+    hall, found = make_hall(), {}
+    for contract in BUILTINS:
+        for method in contract.methods:
+            if GOV not in method.capabilities:
+                continue
+            hall.gov(set_policy(methods=((contract.id, method.id),)))
+            values = [literal(sample(field.kind)) for field in method.arguments]
+            number = decide(hall, (contract.id, method.id, NONE, tuple(values)))
+            code = hall.field(number, 18)
+            assert code or hall.state_of(number) == v.EXECUTED
+            found[f"{contract.name}.{method.name}"] = code
+    assert not {Code.ROLE, Code.POLICY_UNMET} & set(found.values()), "nothing asks for another authority"
+    assert found == OUTCOMES
+
+
+def test_what_members_cannot_decide_themselves_they_decide_by_choosing_who_does() -> None:
+    of_an_office = {
+        f"{contract.name}.{method.name}"
+        for contract in BUILTINS
+        for method in contract.methods
+        if GOV not in method.capabilities and any(isinstance(one, Role) for one in method.capabilities)
+    }
+    assert of_an_office == set(OF_AN_OFFICE)
+    for door in ("auth.grant_role", "auth.revoke_role", "members.grant_role", "members.revoke_role"):
+        assert door in OUTCOMES

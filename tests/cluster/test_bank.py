@@ -1,4 +1,4 @@
-"""Every command of the pages on the bank, run as it stands there on a village whose clocks move ahead by years.
+"""Every command of the pages on the bank, run as it stands there on a village whose clocks move by years.
 
 At the end a real reader finds the books in balance.
 

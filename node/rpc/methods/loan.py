@@ -1,26 +1,275 @@
-"""Loans for people who run the co-op: the portfolio at risk. The plain records are there as `lending_*`.
+"""Loans as a page shows them: one and how it stands, a list, rows, a quote, and the portfolio at risk.
+The plain records are there as `lending_*`.
 
 Portfolio at risk is what is out, whole, of loans of which anything is so many days late: PAR30, PAR60, PAR90.
 How late a loan is, is lending's (`contracts/lending/book.py`).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from node.rpc.dispatch import Method
+from node.rpc.failure import RpcFailure
 from node.rpc.forms import Form
-from node.rpc.methods.params import At, Params
+from node.rpc.methods.params import AddressParam, At, Params
 from node.rpc.service import Call
+from node.rpc.values import read_address, to_hex
+from protocol.addresses import format_address
+from protocol.contracts.lending.applying import check_range
 from protocol.contracts.lending.book import Book
-from protocol.contracts.lending.records import STATES, get_instalment, get_loan, get_product, get_state
+from protocol.contracts.lending.records import (
+    BY_MEMBER,
+    CLAIMS,
+    INSTALMENTS,
+    LOANS,
+    STATES,
+    Instalment,
+    get_instalment,
+    get_loan,
+    get_product,
+    get_state,
+)
+from protocol.contracts.lending.terms import compute_fee, compute_rate, make_rows
+from protocol.contracts.members.records import find_by_account, get_member
 from protocol.elections.decision import WHOLE_BP
-from protocol.money import SECONDS_PER_DAY
+from protocol.errors import CallFailed, Rejected
+from protocol.finance.schedule import ROWS_MAX
+from protocol.money import compute_day
+from protocol.params import AMOUNT_MAX
+from protocol.types import Seconds
 from protocol.vm.view import View
 
 LATE_DAYS: Final = (1, 30, 60, 90)
 LOANS_WALKED_MAX: Final = 100_000
 """Loans that one answer looks at; `isComplete` says whether there are more."""
+
+
+PAGE_MAX: Final = 100
+STATUSES: Final = (
+    *("applied", "approved", "active", "closed", "charged_off", "rejected", "withdrawn", "recovered"),
+)
+"""Names of the statuses, in the order of their numbers, from 1 on."""
+
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+
+
+class LoanParams(Params):
+    """A loan."""
+
+    loan: _Number
+    at: At = None
+
+
+class LoansParams(Params):
+    """All loans from a number on, or those of a member that are open."""
+
+    address: AddressParam | None = None
+    after: _Number = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 30
+    at: At = None
+
+
+class QuoteParams(Params):
+    """A loan that somebody could ask for; `principal` in minor units."""
+
+    product: Annotated[int, msgspec.Meta(ge=1, lt=1 << 16)]
+    principal: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,19}$")]
+    rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)]
+    at: At = None
+
+
+class LoanForm(Form):
+    """A loan; `due` and `payoff` are those of the day, `owed` is what is left of one that was charged off."""
+
+    loan: int
+    member: int
+    address: str
+    product: int
+    product_name: str
+    asset: int
+    status: str
+    purpose: str
+    principal: str
+    interest: str
+    rows: int
+    applied_day: int
+    start_day: int | None
+    terms_hash: str | None
+    principal_out: str
+    due: str
+    payoff: str
+    advance: str
+    days_late: int
+    loan_class: int
+    notices: int
+    allowance: str
+    owed: str | None
+
+
+class LoanRead(Form):
+    """A loan on a day (of the co-op's calendar, from 1970)."""
+
+    height: int
+    as_of: int
+    loan: LoanForm
+
+
+class LoanPage(Form):
+    """Loans by number; ask again after `next` unless it is nil."""
+
+    height: int
+    as_of: int
+    items: list[LoanForm]
+    next: int | None
+
+
+class RowForm(Form):
+    """A row of a schedule."""
+
+    row: int
+    due_day: int
+    principal: str
+    interest: str
+    principal_paid: str
+    interest_paid: str
+    is_paid: bool
+    is_due: bool
+
+
+class ScheduleForm(Form):
+    """The rows of a loan; none before it is paid out."""
+
+    height: int
+    as_of: int
+    loan: int
+    rows: list[RowForm]
+
+
+class QuoteForm(Form):
+    """What a loan would cost if it were paid out on the day; `ratePpm` is that of all it costs a year."""
+
+    height: int
+    as_of: int
+    interest: str
+    fee: str
+    rate_ppm: int | None
+    rows: list[RowForm]
+
+
+async def get_one(call: Call, params: LoanParams) -> LoanRead:
+    """Show a loan and how it stands."""
+    with _open(call, params.at) as (view, height, today):
+        return LoanRead(height, today, _show(call, view, params.loan, today))
+
+
+async def list_loans(call: Call, params: LoansParams) -> LoanPage:
+    """List loans by number."""
+    with _open(call, params.at) as (view, height, today):
+        numbers = _list_numbers(call, view, params)
+        found = [_show(call, view, number, today) for number in numbers[: params.limit]]
+    return LoanPage(height, today, found, found[-1].loan if len(numbers) > params.limit else None)
+
+
+async def get_schedule(call: Call, params: LoanParams) -> ScheduleForm:
+    """Show the rows of a loan."""
+    with _open(call, params.at) as (view, height, today):
+        get_loan(view, params.loan)
+        rows = [Instalment(*row[1:]) for _, row in INSTALMENTS.scan(view, params.loan)]  # type: ignore[arg-type]
+    return ScheduleForm(height, today, params.loan, _show_rows(rows, today))
+
+
+async def quote(call: Call, params: QuoteParams) -> QuoteForm:
+    """Say what a loan would cost."""
+    principal = int(params.principal)
+    with _open(call, params.at) as (view, height, today):
+        product = get_product(view, params.product)
+        check_range(product, min(principal, AMOUNT_MAX), params.rows)
+        rows = make_rows(product, principal, params.rows, today)
+        rate, fee = compute_rate(product, principal, rows), compute_fee(product, principal)
+    interest = sum([row.interest for row in rows])
+    return QuoteForm(height, today, str(interest), str(fee), rate, _show_rows(list(rows), today))
+
+
+@contextmanager
+def _open(call: Call, at: At) -> Iterator[tuple[View, int, int]]:
+    """Open a state with its height and the day of the co-op's calendar; what a contract refuses, refuse."""
+    height = call.state_height_of(at)
+    seconds = Seconds(call.time_ms_of(height) // 1_000)
+    with call.state(height) as state:
+        try:
+            yield View(state), height, compute_day(seconds, call.facts.genesis.utc_offset_seconds)
+        except CallFailed as failed:
+            raise Rejected(failed.code, failed.reason.rule) from failed
+
+
+def _list_numbers(call: Call, view: View, params: LoansParams) -> list[int]:
+    """List the numbers after one, one more than were asked for when there are more."""
+    if params.address is None:
+        walk = LOANS.scan(view, start=LOANS.key(params.after) + b"\x00")
+        return [int(str(LOANS.parts(key)[0])) for key, _ in islice(walk, params.limit + 1)]
+    member = find_by_account(view, read_address(params.address, call.facts.hrp))
+    if member is None:
+        raise RpcFailure("members.unknown_member", rule="members.account", limit="-", actual=params.address)
+    found = [int(str(number)) for _, number in LOANS.scan_index(view, BY_MEMBER, member)]
+    return [number for number in found if number > params.after]
+
+
+def _show(call: Call, view: View, number: int, today: int) -> LoanForm:
+    loan = get_loan(view, number)
+    product = get_product(view, loan.product)
+    book = None
+    if STATES.get(view, STATES.key(number)) is not None:
+        state = replace(get_state(view, number))
+        book = Book(product, loan, state, partial(get_instalment, view, number))
+        book.settle(today)
+    claim = CLAIMS.get(view, CLAIMS.key(number))
+    return LoanForm(
+        number,
+        loan.member,
+        format_address(get_member(view, loan.member).account, call.facts.hrp),
+        loan.product,
+        product.name,
+        product.asset,
+        STATUSES[loan.status - 1],
+        loan.purpose,
+        str(loan.principal),
+        str(loan.interest),
+        loan.rows,
+        loan.applied,
+        loan.start or None,
+        to_hex(loan.terms_hash) if loan.start else None,
+        str(book.state.principal_out if book else 0),
+        str(book.count_due() if book and claim is None else 0),
+        str(book.count_payoff() if book and claim is None else 0),
+        str(book.state.advance if book else 0),
+        book.days_late() if book and claim is None else 0,
+        book.state.loan_class if book else 0,
+        book.state.notices if book else 0,
+        str(book.state.allowance if book else 0),
+        None if claim is None else str(claim[1] - claim[2]),
+    )
+
+
+def _show_rows(rows: list[Instalment], today: int) -> list[RowForm]:
+    return [
+        RowForm(
+            number,
+            row.due_day,
+            str(row.principal),
+            str(row.interest),
+            str(row.principal_paid),
+            str(row.interest_paid),
+            (row.principal_paid, row.interest_paid) == (row.principal, row.interest),
+            row.due_day <= today,
+        )
+        for number, row in enumerate(rows, 1)
+    ]
 
 
 class RiskParams(Params):
@@ -40,7 +289,7 @@ class RiskLine(Form):
 
 
 class Risk(Form):
-    """The portfolio of an asset on a day (UTC, from 1970)."""
+    """The portfolio of an asset on a day (of the co-op's calendar, from 1970)."""
 
     height: int
     as_of: int
@@ -53,10 +302,8 @@ class Risk(Form):
 
 async def get_risk(call: Call, params: RiskParams) -> Risk:
     """Add up what is out by how late it is."""
-    height = call.state_height_of(params.at)
-    today = call.time_ms_of(height) // 1_000 // SECONDS_PER_DAY
-    with call.state(height) as state:
-        found, is_complete = _walk(View(state), params.asset, today)
+    with _open(call, params.at) as (view, height, today):
+        found, is_complete = _walk(view, params.asset, today)
     principal = sum([out for out, _, _ in found])
     lines = []
     for days in LATE_DAYS:
@@ -86,6 +333,38 @@ def _walk(view: View, asset: int, today: int) -> tuple[list[tuple[int, int, int]
 
 
 METHODS: tuple[Method[Any], ...] = (
+    Method(
+        "loan_get",
+        LoanParams,
+        LoanRead,
+        "A loan, and how it stands.",
+        get_one,
+        ("lending.no_loan", "chain.pruned"),
+    ),
+    Method(
+        "loan_list",
+        LoansParams,
+        LoanPage,
+        "Loans by number, or those of a member that are open.",
+        list_loans,
+        ("members.unknown_member", "chain.pruned"),
+    ),
+    Method(
+        "loan_getSchedule",
+        LoanParams,
+        ScheduleForm,
+        "The rows of a loan, with what of them is paid.",
+        get_schedule,
+        ("lending.no_loan", "chain.pruned"),
+    ),
+    Method(
+        "loan_quote",
+        QuoteParams,
+        QuoteForm,
+        "What a loan would cost if it were paid out now.",
+        quote,
+        ("lending.no_product", "lending.terms", "chain.pruned"),
+    ),
     Method(
         "loan_getRisk",
         RiskParams,

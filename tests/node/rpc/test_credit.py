@@ -47,7 +47,7 @@ class StateOnly:
 
     def __init__(self, bureau: Coop) -> None:
         self.bureau = bureau
-        self.facts = SimpleNamespace(hrp=HRP_TEST)
+        self.facts = SimpleNamespace(hrp=HRP_TEST, genesis=bureau.genesis)
 
     def state_height_of(self, at: Any) -> int:
         return self.bureau.height

@@ -1,15 +1,19 @@
-"""`loan_getRisk`: what is out on loans by how late it is."""
+"""`loan_*`: a loan, a page of them, rows, a quote, and what is out on loans by how late it is."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
+from node.rpc.failure import RpcFailure
 from node.rpc.methods import loan
+from protocol.addresses import HRP_TEST, format_address
+from protocol.contracts.lending import records as l
+from protocol.errors import Rejected
 from tests.node.rpc.test_credit import StateOnly
 from tests.protocol.contracts.coop_world import DAY
 from tests.protocol.contracts.test_lending import Lender
-from tests.protocol.ledger_world import ALICE, BOB
+from tests.protocol.ledger_world import ALICE, BOB, Person, person
 
 
 def ask_risk(lender: Lender, asset: int = 1) -> loan.Risk:
@@ -40,3 +44,73 @@ def test_a_portfolio_is_at_risk_from_the_day_after_the_thirtieth(monkeypatch: py
     lender.borrow(BOB, 12_000, 12)
     monkeypatch.setattr(loan, "LOANS_WALKED_MAX", 1)
     assert not ask_risk(lender).is_complete
+
+
+def get_one(lender: Lender, number: int) -> loan.LoanForm:
+    call: Any = StateOnly(lender)
+    return asyncio.run(loan.get_one(call, loan.LoanParams(number))).loan
+
+
+def list_numbers(lender: Lender, who: Person | None = None, **params: Any) -> tuple[list[int], int | None]:
+    call: Any = StateOnly(lender)
+    address = None if who is None else format_address(who.address, HRP_TEST)
+    page = asyncio.run(loan.list_loans(call, loan.LoansParams(address, **params)))
+    return [item.loan for item in page.items], page.next
+
+
+def test_a_loan_is_shown_from_its_application_until_it_is_lost() -> None:
+    lender = Lender(enforce_days=0, charge_off_days=61)
+    asked = lender.ask_for(ALICE)
+    shown = get_one(lender, asked)
+    assert (shown.status, shown.start_day, shown.payoff, shown.owed) == ("applied", None, "0", None)
+    number = lender.borrow(BOB, 12_000, 12)
+    lender.days(31)
+    days_late, due, payoff = lender.now(number)[:3]
+    shown = get_one(lender, number)
+    assert (shown.status, shown.principal_out, shown.address) == (
+        "active", "12000", format_address(BOB.address, HRP_TEST),
+    )  # fmt: skip
+    assert (shown.days_late, shown.due, shown.payoff) == (days_late, str(due), str(payoff))
+    lender.days(62)
+    shown = get_one(lender, number)
+    assert (shown.status, shown.due, shown.payoff) == ("charged_off", "0", "0")
+    assert shown.owed is not None and int(shown.owed) > 12_000
+    with pytest.raises(Rejected) as refused:
+        get_one(lender, 3)
+    assert refused.value.code == l.NO_LOAN
+
+
+def test_loans_are_listed_page_by_page_or_of_a_member() -> None:
+    lender = Lender()
+    alices = [lender.borrow(ALICE, 12_000), lender.ask_for(ALICE)]
+    bobs = lender.borrow(BOB, 12_000)
+    assert list_numbers(lender) == ([1, 2, 3], None)
+    assert list_numbers(lender, limit=2) == ([1, 2], 2) and list_numbers(lender, after=2) == ([3], None)
+    assert list_numbers(lender, ALICE) == (alices, None) and list_numbers(lender, BOB) == ([bobs], None)
+    assert list_numbers(lender, ALICE, limit=1) == (alices[:1], alices[0])
+    with pytest.raises(RpcFailure):
+        list_numbers(lender, person("nobody"))
+
+
+def test_a_quote_has_the_rows_that_the_loan_then_has() -> None:
+    lender = Lender(fee_flat=500)
+    call: Any = StateOnly(lender)
+    params = loan.QuoteParams(1, "120000", 12)
+    offered = asyncio.run(loan.quote(call, params))
+    number = lender.borrow(ALICE)
+    lender.days(31)
+    lender.pay(ALICE, number, lender.now(number)[1])
+    rows = asyncio.run(loan.get_schedule(call, loan.LoanParams(number))).rows
+    assert [row.is_paid for row in rows] == [True] + [False] * 11 == [row.is_due for row in rows]
+    assert [(r.due_day, r.principal, r.interest) for r in rows] == [
+        (r.due_day, r.principal, r.interest) for r in offered.rows
+    ]
+    assert offered.fee == "500" and int(offered.interest) == sum(int(row.interest) for row in rows)
+    for principal, count in (("1999", 12), ("1000001", 12), ("120000", 61), ("9" * 19, 12)):
+        with pytest.raises(Rejected) as refused:
+            asyncio.run(loan.quote(call, loan.QuoteParams(1, principal, count)))
+        assert refused.value.code == l.TERMS
+
+
+def test_every_status_has_a_name() -> None:
+    assert len(loan.STATUSES) == l.RECOVERED

@@ -16,7 +16,7 @@ from protocol.chain.validators import EngineKind, EpochRecord, VerifySignature
 from protocol.consensus.election import Role
 from protocol.consensus.engine import BUFFER_HEIGHTS, BUFFER_MESSAGES_MAX, Consensus
 from protocol.consensus.inputs import Verdict
-from protocol.consensus.messages import Grant, Proposal, Signed, VoteRequest, view_of
+from protocol.consensus.messages import Grant, Message, Proposal, Signed, VoteRequest, view_of
 from protocol.consensus.raft import Raft
 from protocol.consensus.rounds import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from protocol.errors import Rejected
@@ -121,6 +121,7 @@ class Oracle:
         self._claimed: set[tuple[int, int, bytes | None]] = set()
         self._steps = 0
         self._rotten: set[int] = set()
+        self._forgetful: set[int] = set()
         # Where the calm began, and how far the views had come by then.
         self._calm_from: int | None = None
         self._calm_view = 0
@@ -147,16 +148,7 @@ class Oracle:
             self._claimed.add((message.claim.epoch, message.claim.term, message.claim.accepted_id))
         if node in self._liars:
             return
-        epoch = claim.epoch if claim is not None else message.epoch  # type: ignore[union-attr]
-        self._check_once(node, epoch, view_of(message), message)
-        if self._plan.records[epoch].engine is EngineKind.RAFT:
-            self._check_order((node, epoch), (0, view_of(message)))
-        else:
-            assert isinstance(message, Vote | Proposal), "not a message of BFT"
-            kind = message.kind if isinstance(message, Vote) else None
-            # A proposal may be a height ahead, so two heights have an order each.
-            lane = message.height % 2 if kind is None else 0
-            self._check_order((node, epoch, kind, lane), (message.height, message.view))
+        epoch = self._check_place(node, message)
         if isinstance(message, Vote | Proposal):
             ahead = 2 if isinstance(message, Proposal) else 1
             is_across = epoch != self._plan.record_of(message.height).number
@@ -166,6 +158,35 @@ class Oracle:
             self._on_vote(node, message)
         elif isinstance(message, Proposal):
             self._on_proposal(message)
+
+    def would_sign(self, node: int, message: Message) -> bool:
+        """Tell whether the double-sign guard of a node that forgot what it promised lets a message go."""
+        self._forgetful.add(node)
+        if isinstance(message, VoteRequest | Grant) and message.claim.is_pre:
+            return True
+        try:
+            if isinstance(message, Vote | Proposal | VoteRequest | Grant):
+                self._check_place(node, message)
+        except Violation:
+            return False
+        return True
+
+    def _check_place(self, node: int, message: Signed) -> int:
+        """Check that a node says one thing in one place, and none before the last; returns the epoch."""
+        claim = message.claim if isinstance(message, VoteRequest | Grant) else None
+        epoch = claim.epoch if claim is not None else message.epoch  # type: ignore[union-attr]
+        self._check_once(node, epoch, view_of(message), message)
+        if self._plan.records[epoch].engine is EngineKind.RAFT:
+            # The guard knows an order for each kind only.
+            kinds = (type(message),) if node in self._forgetful else ()
+            self._check_order((node, epoch, *kinds), (0, view_of(message)))
+        else:
+            assert isinstance(message, Vote | Proposal), "not a message of BFT"
+            kind = message.kind if isinstance(message, Vote) else None
+            # A proposal may be a height ahead, so two heights have an order each.
+            lane = message.height % 2 if kind is None else 0
+            self._check_order((node, epoch, kind, lane), (message.height, message.view))
+        return epoch
 
     def _check_order(self, who: tuple[object, ...], place: tuple[int, int]) -> None:
         last = self._views.get(who, (0, 0))

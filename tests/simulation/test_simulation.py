@@ -1,11 +1,13 @@
 """Two hundred seeds of the simulated world, a few on the curve, and proof that a seed is a history."""
 
+from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from protocol.chain.validators import EngineKind
-from tests.simulation.faults import Plan
+from tests.simulation.faults import Plan, draw_faults
 from tests.simulation.ledger import RealSigner
 from tests.simulation.world import World
 
@@ -53,6 +55,18 @@ def test_storms_are_storms() -> None:
             if world.plan.records[certificate.epoch].engine is engine
         ]
         assert max(views) > 2
+
+
+def test_who_lost_what_it_promised_sits_it_out() -> None:
+    lost = sat_out = 0
+    for seed in range(300):
+        faults = draw_faults(seed, Random(seed), None, Plan.ALL)
+        if faults.rotten:
+            world = World(seed, faults=replace(faults, rot=1.0, crash=max(faults.crash, 0.5)))
+            world.run()
+            lost += world.counts["safety record damaged"]
+            sat_out += world.counts["promises sat out"]
+    assert lost > 20 and sat_out > 20
 
 
 def test_chains_move_from_raft_to_bft_and_back_in_the_storm() -> None:

@@ -36,6 +36,7 @@ from protocol.consensus.inputs import (
     Input,
     OwnKey,
     Received,
+    Released,
     Start,
     TimerFired,
     Verdict,
@@ -50,6 +51,7 @@ from protocol.consensus.messages import (
     attach_signature,
     compute_sign_digest,
     epoch_of,
+    height_of,
 )
 from protocol.consensus.safety import decode_safety
 from protocol.consensus.timeouts import TimerKey, TimerKind
@@ -97,6 +99,8 @@ class Node:
         "held",
         "incarnation",
         "index",
+        "is_forgetful",
+        "is_held",
         "is_up",
         "known",
         "log",
@@ -105,6 +109,7 @@ class Node:
         "signer",
         "sync_target",
         "timers",
+        "voted_height",
         "waits",
     )
 
@@ -117,6 +122,10 @@ class Node:
         self.chain: list[Row] = []
         self.incarnation = 0
         self.is_up = False
+        # The double-sign guard: the newest height at which this node voted. It outlives every damage.
+        self.voted_height = 0
+        self.is_held = False
+        self.is_forgetful = False
         self.paused_until = 0
         self.timers: dict[TimerKind, TimerKey] = {}
         self.waits: dict[tuple[int, int], int] = {}
@@ -417,6 +426,9 @@ class World:
         self._work_later(node)
         own = None if next_record is None else self.take_key(node, next_record)
         self.step(node, BlockCommitted(block.height, block.id, time_ms, certificate, next_record, own))
+        if node.is_held and len(node.chain) >= node.voted_height:
+            node.is_held = False
+            self.step(node, Released())
 
     def take_key(self, node: Node, record: EpochRecord) -> OwnKey | None:
         """Return the key that a node has in an epoch, if it is another one than before."""
@@ -435,6 +447,8 @@ class World:
         digest = compute_sign_digest(message, GENESIS_HASH)
         assert digest is not None
         self.oracle.on_signed(node.index, message)
+        if isinstance(message, Vote):
+            node.voted_height = max(node.voted_height, height_of(message))
         if type(message) is Vote and message.kind is not VoteKind.PREVOTE:
             self.oracle.on_promised(node.index, message, node.disk)
         return attach_signature(message, node.signer.sign(digest))
@@ -446,6 +460,9 @@ class World:
         """Sign a message once what it relies on is durable, and send it to some validators."""
         if node.disk.pending:
             node.disk.sync()
+        if node.is_forgetful and not self.oracle.would_sign(node.index, message):
+            self.counts["guard refused"] += 1
+            return
         parcel = Parcel(node.index, self._sign(node, message))
         if self.faults.with_codec:
             parcel.travel_as_bytes()
@@ -529,7 +546,8 @@ class World:
         """Who does not validate hears nothing from consensus: it asks how far others are."""
         newest = self.plan.record_of(self.oracle.height + 1)
         key = node.signer.public_key
-        if node.is_up and (node.machine.own_index is None or newest.index_of(key) is None):
+        is_following = node.is_held or node.machine.own_index is None or newest.index_of(key) is None
+        if node.is_up and is_following:
             node.sync_target = max(len(other.chain) for other in self.nodes)
             self._sync(node)
         self._poll_later(node)
@@ -582,29 +600,26 @@ class World:
         node.build_wanted = None
         node.sync_target = 0
         self.counts["write lost"] += node.disk.crash(self.random)
-        is_dead = node.index in self.faults.rotten and self._rot(node)
+        if node.index in self.faults.rotten:
+            self._rot(node)
         node.chain = list(node.disk.chain)
-        if is_dead:
-            self.correct.remove(node)
-            return
         delay_ms = self.random.randint(1, 3 * self.faults.timeouts.election_ms_max)
         self._push(delay_ms, node, lambda: self._restart(node))
 
-    def _rot(self, node: Node) -> bool:
-        """Damage the disk of a node that is down; tell whether it must not start again by itself."""
+    def _rot(self, node: Node) -> None:
+        """Damage the disk of a node that is down; without its safety record it comes back to follow."""
         random, disk = self.random, node.disk
         if disk.chain and random.random() < self.faults.rot:
             self.counts["stored block damaged"] += 1
             disk.rot_block(random)
             self.oracle.on_rotten(node.index)
-        if disk.safety is not None and node in self.correct and random.random() < self.faults.rot / 8:
+        if disk.safety is not None and random.random() < self.faults.rot / 2:
             self.counts["safety record damaged"] += 1
             disk.rot_safety(random)
-            return True
-        return False
+            disk.safety, node.is_forgetful = None, True
 
     def _restart(self, node: Node) -> None:
-        if node.is_up or (node.index in self.faults.rotten and node not in self.correct):
+        if node.is_up:
             return
         node.is_up = True
         node.machine = self._make_machine(node.signer, node.chain)
@@ -612,7 +627,10 @@ class World:
         if safety is not None and self.faults.with_codec:
             safety = decode_safety(safety.encode(), decode_plain_block)
         self._work_later(node)
-        self.step(node, Start(safety))
+        # W7: what was promised at the height of the last vote is forgotten, so that height is sat out.
+        node.is_held = safety is None and len(node.chain) < node.voted_height
+        self.counts["promises sat out"] += node.is_held
+        self.step(node, Start(safety, node.is_held))
 
     def _calm_down(self) -> None:
         self.is_calm = True

@@ -5,7 +5,6 @@ full (or was charged off), `note_guarantee` as a loan ends or is 90 days late. `
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from protocol.contracts.credit.parts import (
     Facts,
@@ -39,8 +38,6 @@ from protocol.contracts.savings.records import count_deposit_months, count_month
 from protocol.vm.context import Context, fail
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
-
-DAYS_LATE_MAX: Final = 36_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +91,9 @@ def note_loan(
 
 
 def note_row(
-    ctx: Context, member: int, loan: int, principal: int, days_late: int, term_days: int, fresh: bool
+    ctx: Context, member: int, due_day: int, principal: int, days_late: int, term_days: int, fresh: bool
 ) -> None:
-    """Note what was due and is paid today, in the month in which it was due.
+    """Note what was due and has been paid, in the month in which it was due.
 
     Rules: 1. a loan of less than 30 days, or what was paid with a fresh loan, counts nothing.
 
@@ -106,9 +103,8 @@ def note_row(
     """
     if term_days < TERM_DAYS_MIN or fresh or not principal:
         return
-    today = ctx.environment.day
-    _add_mark(ctx.view, member, today - min(days_late, DAYS_LATE_MAX), principal, days_late, term_days, 1)
-    _forget(ctx.view, member, count_months(today))
+    _add_mark(ctx.view, member, due_day, principal, days_late, term_days, 1)
+    _forget(ctx.view, member, count_months(ctx.environment.day))
 
 
 def undo_row(

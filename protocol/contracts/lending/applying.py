@@ -29,6 +29,7 @@ from protocol.contracts.lending.records import (
     DECISIONS,
     FEE_INCOME,
     ID,
+    LENT,
     LOAN,
     LOANS,
     LOANS_OPEN_MAX,
@@ -453,6 +454,7 @@ def _disburse(
     put_origin(view, number, book.state)
     free = account_key(owner, MEMBER_FREE, product.asset)
     open_account(view, free)
+    LENT.put(view, LENT.key(loan.member, ctx.environment.day, number), (SCHEMA, loan.principal))
     count_loan(ctx, loan.product, 1)
     wake(ctx, loan.product)
     post_change(ctx, loan.product, product, nothing, book.state, free, -loan.principal, number)

@@ -20,6 +20,7 @@ from protocol.contracts.lending.records import (
     ID,
     INSTALMENT_FIELDS,
     INSTALMENTS,
+    LENT,
     LOAN,
     LOAN_FIELDS,
     LOAN_OFFICER,
@@ -173,7 +174,7 @@ def _are_rows_within(changes: list[Change]) -> bool:
     for _, _, row in changes:
         if row is None:
             continue
-        _, _, principal, interest, *_, principal_paid, interest_paid, _ = row
+        _, _, principal, interest, *_, principal_paid, interest_paid, _, _ = row
         assert type(principal) is int and type(interest) is int
         assert type(principal_paid) is int and type(interest_paid) is int
         if principal_paid > principal or interest_paid > interest:
@@ -417,6 +418,7 @@ CONTRACT: Final = Contract(
         APPROVALS,
         CLAIMS,
         PLANS,
+        LENT,
     ),
     methods=(*_APPLYING, *_SERVING),
     queries=(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts.credit import doors as credit
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.lending.posting import add_event, count_loan, load_book, post_change, save_book
@@ -30,12 +31,15 @@ from protocol.contracts.lending.records import (
     Loan,
     Product,
     clearing_key,
+    get_instalment,
     get_loan,
     get_product,
+    get_state,
     ledger_key,
     put_loan,
     put_state,
 )
+from protocol.contracts.lending.telling import count_term
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.members.standing import unbind
 from protocol.contracts.savings import records as savings
@@ -139,6 +143,9 @@ def charge_off(ctx: Context, number: int) -> None:
     put_loan(ctx.view, number, replace(loan, status=CHARGED_OFF))
     count_loan(ctx, loan.product, -1)
     CLAIMS.put(ctx.view, CLAIMS.key(number), (SCHEMA, owed, 0))
+    lost, term, oldest = before.principal_out, count_term(book), book.row(state.unpaid_n).due_day
+    asset = book.product.asset
+    credit.note_loan(ctx, loan.member, number, asset, loan.principal, lost, term, lost, oldest)
     ctx.emit(WRITTEN_OFF, number, loan.member, owed)
 
 
@@ -176,6 +183,18 @@ def _recover(ctx: Context, number: int, loan: Loan, product: Product, source: by
     if row[2] + amount == row[1]:
         put_loan(ctx.view, number, replace(loan, status=RECOVERED))
         unbind(ctx.view, loan.member, ID)
+        _note_recovered(ctx, number, loan, product)
         security.release(ctx, number)
     ctx.emit(CAME_BACK, number, loan.member, amount)
     return amount
+
+
+def _note_recovered(ctx: Context, number: int, loan: Loan, product: Product) -> None:
+    """Let credit know that what was lost has been paid, and how late."""
+    view, today = ctx.view, ctx.environment.day
+    rows = [get_instalment(view, number, n) for n in range(loan.rows)]
+    lost = sum([row.principal - row.principal_paid for row in rows])
+    oldest = rows[get_state(view, number).unpaid_n]
+    term = rows[-1].due_day - loan.start
+    credit.note_row(ctx, loan.member, oldest.due_day, lost, today - oldest.due_day, term, False)
+    credit.note_loan(ctx, loan.member, number, product.asset, loan.principal, 0, term)

@@ -15,9 +15,11 @@ meanwhile.
 *Source*: contracts.md D5, 5.10.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from protocol.contracts.credit.doors import note_row, undo_row
 from protocol.contracts.ledger.accounts import get_account, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.lending.book import Book
@@ -27,9 +29,11 @@ from protocol.contracts.lending.records import (
     ALLOWANCE,
     CLOSED,
     EVENTS,
+    FRESH_DAYS,
     ID,
     INTEREST_INCOME,
     INTEREST_RECEIVABLE,
+    LENT,
     PENALTY_INCOME,
     PENALTY_RECEIVABLE,
     PRINCIPAL,
@@ -52,8 +56,9 @@ from protocol.contracts.lending.records import (
     put_state,
     read_exact,
 )
-from protocol.contracts.lending.telling import tell
+from protocol.contracts.lending.telling import count_term, tell
 from protocol.contracts.members.standing import unbind
+from protocol.contracts.security import doors as security
 from protocol.errors import Code
 from protocol.finance.day_count import ACCRUAL_UNIT, DayCount, position
 from protocol.finance.provisioning import compute_top_up
@@ -117,13 +122,41 @@ def save_book(ctx: Context, number: int, book: Book, before: State, outside: byt
     Args:
         outside: account that an amount came from, or goes to below 0; it may be empty when none did.
     """
-    for n, row in sorted(book.changed.items()):
-        put_instalment(ctx.view, number, n, row)
+    write_rows(ctx, number, book, sorted(book.changed))
     put_state(ctx.view, number, book.loan.product, book.state)
     post_change(ctx, book.loan.product, book.product, before, book.state, outside, amount, number)
     if book.is_settled() and book.loan.status == ACTIVE:
         close_loan(ctx, number, book)
     tell(ctx, number, book, before)
+
+
+def write_rows(ctx: Context, number: int, book: Book, numbers: Iterable[int]) -> None:
+    """Write rows that are others than they were; credit hears of each that is paid now, or no more."""
+    member, term = book.loan.member, count_term(book)
+    for n in numbers:
+        old, new = get_instalment(ctx.view, number, n), book.row(n)
+        if (old.paid_day, old.principal) == (new.paid_day, new.principal):
+            new = replace(new, is_fresh=old.is_fresh)
+        else:
+            new = replace(new, is_fresh=_is_fresh(ctx, number, member, new))
+            for row, note in ((old, undo_row), (new, note_row)):
+                if row.paid_day:
+                    late = row.paid_day - row.due_day
+                    note(ctx, member, row.due_day, row.principal, late, term, row.is_fresh)
+        if old != new:
+            put_instalment(ctx.view, number, n, new)
+
+
+def _is_fresh(ctx: Context, number: int, member: int, row: Instalment) -> bool:
+    """Tell whether a row may have been paid with another loan: as much was lent just before."""
+    lent, first = 0, LENT.key(member, max(row.paid_day - FRESH_DAYS, 0))
+    for key, (_, principal) in LENT.scan(ctx.view, member, start=first):
+        _, day, loan = LENT.parts(key)
+        assert type(day) is int
+        if day > row.paid_day:
+            break
+        lent += principal if loan != number else 0
+    return lent >= row.principal > 0
 
 
 def add_event(ctx: Context, number: int, state: State, kind: int, amount: int, payer: Address) -> int:
@@ -135,7 +168,13 @@ def add_event(ctx: Context, number: int, state: State, kind: int, amount: int, p
 
 
 def close_loan(ctx: Context, number: int, book: Book) -> None:
-    """Close a loan of which nothing is owed any more."""
+    """Close a loan of which nothing is owed any more.
+
+    *Rule*: what stood for it is free for good, so no payment on it can be reversed then.
+    """
+    if security.guarantors(ctx, number) or security.cover(ctx, number):
+        book.state.sealed = book.state.events
+        put_state(ctx.view, number, book.loan.product, book.state)
     book.loan = replace(book.loan, status=CLOSED)
     put_loan(ctx.view, number, book.loan)
     unbind(ctx.view, book.loan.member, ID)

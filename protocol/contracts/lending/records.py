@@ -89,6 +89,8 @@ LOANS_OPEN_MAX: Final = 16
 RESCHEDULES_MAX: Final = 3
 HELD_DAYS: Final = 90
 """Days after a reschedule in which the class of a loan cannot improve."""
+FRESH_DAYS: Final = 30
+"""Days after another loan in which what is paid may have been paid with it."""
 REPLAY_EVENTS_MAX: Final = 400
 """Events after the oldest one that a reversal can do over."""
 OFFER_DAYS: Final = 30
@@ -336,6 +338,7 @@ class Instalment:
 
     Args:
         deferred: interest that has arisen and is still not due when this row is.
+        is_fresh: the borrower was lent as much elsewhere just before it was paid: credit counts it nothing.
     """
 
     due_day: int
@@ -348,6 +351,7 @@ class Instalment:
     principal_paid: int
     interest_paid: int
     paid_day: int
+    is_fresh: bool = False
 
 
 INSTALMENT_FIELDS: Final = (
@@ -361,6 +365,7 @@ INSTALMENT_FIELDS: Final = (
     Field("principal_paid", AMOUNT),
     Field("interest_paid", AMOUNT),
     Field("paid_day", U32, "on which all of it was paid; 0: not yet"),
+    Field("is_fresh", BOOL, "paid within days of another loan as high: it counts nothing for the score"),
 )
 
 PRODUCTS: Final[Table[Row]] = Table(
@@ -524,6 +529,14 @@ PLANS: Final[Table[tuple[int, int]]] = Table(
     (uint_key("loan", 32),),
     (Field("rows", ROW_COUNT),),
     doc="In how many rows a borrower asks to pay what he still owes.",
+)
+LENT: Final[Table[tuple[int, int]]] = Table(
+    ID,
+    16,
+    "lent",
+    (uint_key("member", 32), uint_key("day", 32), uint_key("loan", 32)),
+    (Field("principal", POSITIVE),),
+    doc="When a member was paid out a loan; who pays a loan with another gets no better score for it.",
 )
 TOTAL_STATE: Final = Fields(TOTALS.fields)
 

@@ -12,7 +12,7 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.lending.applying import get_committee_actor, get_own
 from protocol.contracts.lending.book import Book, is_held_back
-from protocol.contracts.lending.posting import load_book, post_change
+from protocol.contracts.lending.posting import load_book, post_change, write_rows
 from protocol.contracts.lending.records import (
     ACTIVE,
     ARCHIVE,
@@ -88,6 +88,7 @@ def reschedule(ctx: Context, number: int) -> Value:
     made = make_rows(product, state.principal_out, plan[1], today)
     first = len([n for n in range(plan[1]) if is_held_back(product, n, plan[1])])
     rows = [_carry(row, carried, n == first) if n <= first else row for n, row in enumerate(made)]
+    write_rows(ctx, number, book, sorted(book.changed))
     _replace_rows(ctx, number, loan.rows, loan.reschedules, rows)
     interest = check_amount(state.interest_charged + sum([row.interest for row in rows]))
     loan = replace(

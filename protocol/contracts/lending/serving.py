@@ -7,12 +7,18 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.credit import doors as credit
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, get_account, open_account
 from protocol.contracts.lending.ageing import wake
 from protocol.contracts.lending.applying import get_own
 from protocol.contracts.lending.book import Book, reset
-from protocol.contracts.lending.posting import add_event, count_loan, load_book, post_change, save_book
+from protocol.contracts.lending.posting import (
+    add_event,
+    count_loan,
+    load_book,
+    post_change,
+    save_book,
+    write_rows,
+)
 from protocol.contracts.lending.records import (
     ACTIVE,
     CLOSED,
@@ -39,11 +45,10 @@ from protocol.contracts.lending.records import (
     get_product,
     get_state,
     ledger_key,
-    put_instalment,
     put_loan,
     put_state,
 )
-from protocol.contracts.lending.telling import count_term, tell
+from protocol.contracts.lending.telling import tell
 from protocol.contracts.members.records import MEMBER, get_member
 from protocol.contracts.members.standing import bind
 from protocol.contracts.security import doors as security
@@ -143,9 +148,12 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
     """Reverse a payment: its money goes back to who paid, and all that came after it is done over in the
     order of the days; returns what now pays the loan off.
 
+    *Rule*: who was released stays released. Guarantees and collateral that were freed as principal was paid
+        are not bound again, and a loan that was closed with any of them is not opened again.
+
     Raises:
-        CallFailed: NO_EVENT; NOT_REVERSIBLE when the loan was rescheduled since, too much has happened, or a
-            refund or a waiver after it would have had no ground.
+        CallFailed: NO_EVENT; NOT_REVERSIBLE when the loan was rescheduled since or closed with security, too
+            much has happened, or a refund or a waiver after it would have had no ground.
     """
     view, loan = ctx.view, get_loan(ctx.view, number, ACTIVE, CLOSED)
     before = get_state(view, number)
@@ -159,7 +167,7 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
     EVENTS.put(view, key, (*row[:5], True))
     product = get_product(view, loan.product)
     book = _replay(ctx, number, product, loan, before)
-    _write_rows(ctx, number, book)
+    write_rows(ctx, number, book, range(loan.rows))
     if loan.status == CLOSED and not book.is_settled():
         loan = book.loan = replace(loan, status=ACTIVE)
         put_loan(view, number, loan)
@@ -168,7 +176,6 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
         count_loan(ctx, loan.product, 1)
         security.register(ctx, number, loan.member, product.asset, product.guarantors_max)
         security.bind(ctx, number)
-    book.changed.clear()
     target = account_key(Address(row[4]), MEMBER_FREE, product.asset)
     open_account(view, target)
     put_state(view, number, loan.product, book.state)
@@ -176,18 +183,6 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
     tell(ctx, number, book, before)
     ctx.emit(REVERSED, number, loan.member, event, row[3])
     return book.count_payoff()
-
-
-def _write_rows(ctx: Context, number: int, book: Book) -> None:
-    """Write the rows that are others than before; credit forgets those that were paid and are not now."""
-    for n in range(book.loan.rows):
-        old, new = get_instalment(ctx.view, number, n), book.row(n)
-        if old == new:
-            continue
-        put_instalment(ctx.view, number, n, new)
-        if old.paid_day and old.paid_day != new.paid_day:
-            late, term = old.paid_day - old.due_day, count_term(book)
-            credit.undo_row(ctx, book.loan.member, old.due_day, old.principal, late, term, False)
 
 
 def _replay(ctx: Context, number: int, product: Product, loan: Loan, stored: State) -> Book:

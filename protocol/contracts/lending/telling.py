@@ -23,7 +23,7 @@ def tell(ctx: Context, number: int, book: Book, before: State) -> None:
             security.shrink(ctx, number, state.principal_out, loan.principal)
         late = book.days_late()
         security.mark_late(ctx, number, late > LATE_DAYS)
-        if late >= NOTICE_DAYS[-1] and before.notices < len(NOTICE_DAYS):
+        if state.notices == len(NOTICE_DAYS) > before.notices:
             _judge_guarantors(ctx, number, False)
     elif before.principal_out:
         _judge_guarantors(ctx, number, True)
@@ -33,9 +33,6 @@ def tell(ctx: Context, number: int, book: Book, before: State) -> None:
     asset, owed = book.product.asset, state.principal_out
     term = count_term(book)
     credit.note_loan(ctx, loan.member, number, asset, loan.principal, owed, term, overdue, oldest)
-    for n, row in sorted(book.changed.items()):
-        if row.paid_day == state.as_of and n < state.due_n and row.principal:
-            credit.note_row(ctx, loan.member, number, row.principal, row.paid_day - row.due_day, term, False)
 
 
 def count_term(book: Book) -> int:

@@ -77,7 +77,8 @@ class Bureau(Coop):
 
     def pays(self, who: Person, days_late: int, principal: int = 1_000, term: int = 360) -> None:
         with self.door() as ctx:
-            doors.note_row(ctx, self.numbers[who], 1, principal, days_late, term, False)
+            due = ctx.environment.day - days_late
+            doors.note_row(ctx, self.numbers[who], due, principal, days_late, term, False)
 
 
 # --- formulas
@@ -266,7 +267,7 @@ def test_what_is_overdue_counts_before_it_is_paid_and_worse_every_day() -> None:
     waiting = bureau.score(ALICE)[1][0]
     with bureau.door() as ctx:
         doors.note_loan(ctx, number, 1, COOP, 1_000, 0, 360)
-        doors.note_row(ctx, number, 1, 200, ctx.environment.day - today, 360, False)
+        doors.note_row(ctx, number, today, 200, ctx.environment.day - today, 360, False)
     assert bureau.score(ALICE)[1][0] == waiting
 
 

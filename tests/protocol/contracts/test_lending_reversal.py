@@ -6,9 +6,11 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from protocol.contracts.credit.doors import collect_facts
 from protocol.contracts.lending import records as l
 from protocol.finance.allocation import FutureRule
 from protocol.finance.day_count import DayCount
+from protocol.vm.view import View
 from tests.protocol.contracts.test_lending import OFFICER, Lender, call, check_lending
 from tests.protocol.ledger_world import ALICE, BOB
 
@@ -58,4 +60,26 @@ def test_a_reversal_is_the_history_without_the_payment(
     assert mine == theirs
     assert bank.rows_of(loan) == other.rows_of(loan)
     assert bank.books() == other.books()
+    member = bank.numbers[ALICE]
+    facts = [collect_facts(View(world.state), member, world.day) for world in (bank, other)]
+    assert facts[0] == facts[1]
+    check_lending(bank)
+
+
+def test_a_row_that_is_paid_later_after_a_reversal_counts_as_later() -> None:
+    bank, other = Lender(), Lender()
+    for world in (bank, other):
+        loan = world.borrow(ALICE)
+        due = world.rows_of(loan)[0][0]
+        world.days(due - world.day)
+    bank.pay(BOB, loan, 10_662)
+    other.run()
+    for world in (bank, other):
+        world.days(20)
+        world.pay(BOB, loan, 10_662)
+    bank.do(OFFICER, call(14, loan, 1))
+    other.run()
+    assert bank.rows_of(loan)[0][9] == due + 20
+    facts = [collect_facts(View(world.state), bank.numbers[ALICE], world.day) for world in (bank, other)]
+    assert facts[0] == facts[1] and facts[0].marks
     check_lending(bank)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from node.cluster.local import LocalNet
-from tests.cluster.real_cluster import coopd
+from tests.cluster.real_cluster import coopd, own_port
 
 
 @pytest.fixture
 def net(tmp_path: Path) -> Iterator[LocalNet]:
     home = tmp_path / "ln"
-    coopd("localnet", "up", "--detach", "--port", "21000", "--load-members", "200", home=home)
+    coopd("localnet", "up", "--detach", "--port", str(own_port(21_000)), "--load-members", "200", home=home)
     try:
         yield LocalNet.open(home)
     finally:
@@ -23,7 +23,7 @@ def net(tmp_path: Path) -> Iterator[LocalNet]:
 def spare_net(tmp_path: Path) -> Iterator[LocalNet]:
     """Three validators on Raft and a spare node, all of which have said that they are ready."""
     home = tmp_path / "ln"
-    ports = ("--port", "25000", "--load-members", "200")
+    ports = ("--port", str(own_port(25_000)), "--load-members", "200")
     coopd("localnet", "up", "--detach", "--nodes", "3", "--spare", "1", *ports, home=home)
     try:
         coopd("validator", "ready", home=home)

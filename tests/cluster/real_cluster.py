@@ -22,6 +22,11 @@ WAIT_SECONDS = 60.0
 """How long something real may take before a test gives up; no test passes or fails by speed."""
 
 
+def own_port(first: int) -> int:
+    """Return where a cluster's ports begin: elsewhere for each process that runs tests beside others."""
+    return first + 400 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def coopd(*arguments: str, home: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     return run("node", *arguments, "--home", str(home), check=check)
 

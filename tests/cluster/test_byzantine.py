@@ -20,6 +20,7 @@ from tests.cluster.real_cluster import (
     assert_sound,
     coop,
     coopd,
+    own_port,
     run,
     wait_ready,
     wait_until,
@@ -35,7 +36,17 @@ CULPRIT = "n4"
 def bft_net(tmp_path: Path) -> Iterator[LocalNet]:
     """Four validators on BFT."""
     home = tmp_path / "ln"
-    coopd("localnet", "up", "--detach", "--bft", "--port", "27000", "--load-members", "200", home=home)
+    coopd(
+        "localnet",
+        "up",
+        "--detach",
+        "--bft",
+        "--port",
+        str(own_port(27_000)),
+        "--load-members",
+        "200",
+        home=home,
+    )
     try:
         yield LocalNet.open(home)
     finally:

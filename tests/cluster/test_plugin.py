@@ -15,7 +15,7 @@ from node.cluster.founding import CURRENCY_NUMBER, load_key
 from node.cluster.local import LocalNet
 from protocol.codec import Value
 from protocol.contracts.policies import address_of_key
-from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd, wait_until
+from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd, own_port, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -32,7 +32,7 @@ def plugin_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loca
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(SAMPLE)], check=True)
     monkeypatch.setenv("PYTHONPATH", str(site))
     home = tmp_path / "ln"
-    net = LocalNet.create(home, 3, 29_000, 10, {"plugins": PLUGIN}, spare=1)
+    net = LocalNet.create(home, 3, own_port(13_000), 10, {"plugins": PLUGIN}, spare=1)
     spare = Path(net.node("n4").home) / "coopd.toml"
     spare.write_text(spare.read_text().replace('"coop-rosca==2.0.0"', ""))
     coopd("localnet", "up", "--detach", home=home)

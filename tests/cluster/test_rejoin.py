@@ -17,7 +17,15 @@ from node.cluster import faults
 from node.cluster.local import LocalNet, LocalNode
 from node.cluster.processes import spawn
 from tests.cluster.byzantine import corrupt
-from tests.cluster.real_cluster import Payers, assert_sound, coopd, wait_equal, wait_ready, wait_until
+from tests.cluster.real_cluster import (
+    Payers,
+    assert_sound,
+    coopd,
+    own_port,
+    wait_equal,
+    wait_ready,
+    wait_until,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -29,7 +37,9 @@ LAG = 15
 def net(tmp_path: Path) -> Iterator[LocalNet]:
     """Three validators that make a snapshot every few blocks."""
     home = tmp_path / "ln"
-    LocalNet.create(home, 3, 26_000, 100, {"snapshot_every_blocks": EVERY, "snapshot_lag_blocks": LAG})
+    LocalNet.create(
+        home, 3, own_port(26_000), 100, {"snapshot_every_blocks": EVERY, "snapshot_lag_blocks": LAG}
+    )
     coopd("localnet", "up", "--detach", home=home)
     try:
         yield LocalNet.open(home)

@@ -9,7 +9,15 @@ import pytest
 
 from node.cluster import faults
 from node.cluster.local import LocalNet
-from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd, wait_ready, wait_until
+from tests.cluster.real_cluster import (
+    Payers,
+    assert_same_chain,
+    assert_sound,
+    coopd,
+    own_port,
+    wait_ready,
+    wait_until,
+)
 from tests.cluster.test_migration import migration, propose, wait_epoch
 
 pytestmark = pytest.mark.cluster
@@ -18,7 +26,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture
 def bft_net(tmp_path: Path) -> Iterator[LocalNet]:
     home = tmp_path / "ln"
-    ports = ("--port", "33000", "--load-members", "200")
+    ports = ("--port", str(own_port(15_000)), "--load-members", "200")
     coopd("localnet", "up", "--detach", "--bft", *ports, home=home)
     try:
         yield LocalNet.open(home)

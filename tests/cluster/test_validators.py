@@ -9,7 +9,7 @@ import pytest
 
 from node.cluster import faults
 from node.cluster.local import LocalNet
-from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd
+from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd, own_port
 from tests.cluster.test_migration import assert_crossed, migration, propose, wait_epoch
 
 pytestmark = pytest.mark.cluster
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cluster
 def five_net(tmp_path: Path) -> Iterator[LocalNet]:
     """Four validators on BFT and a spare node, all of which have said that they are ready."""
     home = tmp_path / "ln"
-    ports = ("--port", "27000", "--load-members", "200")
+    ports = ("--port", str(own_port(23_000)), "--load-members", "200")
     coopd("localnet", "up", "--detach", "--bft", "--nodes", "4", "--spare", "1", *ports, home=home)
     try:
         coopd("validator", "ready", home=home)

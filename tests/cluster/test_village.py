@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.cluster.local import LocalNet
-from tests.cluster.real_cluster import assert_same_chain, coop, coopd, wait_equal, wait_ready
+from tests.cluster.real_cluster import assert_same_chain, coop, coopd, own_port, wait_equal, wait_ready
 
 pytestmark = pytest.mark.cluster
 
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 @pytest.fixture(params=["--raft", "--bft"])
 def village(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalNet]:
     home = tmp_path / "ln"
-    coopd("localnet", "up", "--detach", "--port", "28000", request.param, home=home)
+    coopd("localnet", "up", "--detach", "--port", str(own_port(24_000)), request.param, home=home)
     try:
         yield LocalNet.open(home)
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from node.cluster.local import LocalNet
-from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd
+from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd, own_port
 from tests.cluster.walkthrough import ROOT, make_programs, normalise, read_steps, rewrite, run_step
 
 pytestmark = pytest.mark.cluster
@@ -26,7 +26,7 @@ LOAD_FROM = "for node in n1 n2 n3 n4; do coopd validator ready --node $node; don
 @pytest.fixture
 def village(tmp_path: Path) -> Iterator[LocalNet]:
     home = tmp_path / "ln"
-    options = ("--spare", "1", "--load-members", "50", "--port", "29000")
+    options = ("--spare", "1", "--load-members", "50", "--port", str(own_port(14_000)))
     coopd("localnet", "up", "--detach", *options, home=home)
     try:
         yield LocalNet.open(home)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.cluster.local import LocalNet
-from tests.cluster.real_cluster import assert_same_chain, assert_sound, coopd
+from tests.cluster.real_cluster import assert_same_chain, assert_sound, coopd, own_port
 from tests.cluster.walkthrough import HOME, ROOT, make_programs, normalise, read_steps, rewrite, run_step
 
 pytestmark = pytest.mark.cluster
@@ -28,7 +28,7 @@ PAGES: tuple[tuple[Path, dict[str, str]], ...] = (
 @pytest.fixture
 def village(tmp_path: Path) -> Iterator[LocalNet]:
     home = tmp_path / "ln"
-    coopd("localnet", "up", "--detach", "--port", "27000", home=home)
+    coopd("localnet", "up", "--detach", "--port", str(own_port(16_000)), home=home)
     try:
         yield LocalNet.open(home)
     finally:

@@ -23,7 +23,7 @@ from node.cli.terminal import Exit, Failure, failure_of_rejection
 from node.cli.typed import NOTHING, Words, find_method, read_digest
 from protocol import codec, crypto
 from protocol.contracts.voting.ballots import compute_commitment
-from protocol.contracts.voting.records import ABSTAIN, NO, OPEN, PASSED, PROGRAM_KIND, TALLIES, YES
+from protocol.contracts.voting.records import ABSTAIN, DRAFT, NO, OPEN, PASSED, PROGRAM_KIND, TALLIES, YES
 from protocol.errors import Code, Rejected
 from protocol.vm.program import literal
 from protocol.vm.tables import SCHEMA
@@ -33,6 +33,8 @@ docs_app = App(
 )
 
 vote_app = App(name="vote", help="Vote, openly or sealed; elect; see how a vote stands.")
+
+petition_app = App(name="petition", help="Gather signatures for what members shall discuss and vote on.")
 
 STATES: Final = {
     1: "draft", 2: "open", 3: "passed, waits", 4: "rejected", 5: "no quorum", 6: "vetoed", 7: "executed",
@@ -67,6 +69,49 @@ def propose(
     arguments = (actor.address, _type_of(actor.words, kind), title, document, raw)
     call = (contract.id, method.id, 0, tuple([literal(value) for value in arguments]))
     show_receipt(act(actor, (call,), dry_run=dry_run), actor.words)
+
+
+@petition_app.command
+def start(
+    title: str,
+    program: Annotated[str, PROGRAM] = NOTHING,
+    /,
+    *,
+    text: str = NOTHING,
+    kind: str = "petition",
+    dry_run: bool = False,
+) -> None:
+    """Start a petition. With enough signatures it is a proposal, and its discussion starts by itself.
+
+    Args:
+        title: One line.
+        program: What shall be done when it passes, if anything.
+        text: Digest of the full text: @FILE, or 0x-hex.
+        kind: Type of proposal, by name or number, of those that ask for signatures.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    propose(kind, title, program, text=text, dry_run=dry_run)
+
+
+@petition_app.command
+def sign(petition: int, /, *, dry_run: bool = False) -> None:
+    """Sign a petition, yours too.
+
+    Args:
+        petition: Number of the proposal that it shall be.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("voting.sponsor", [str(petition)])], dry_run=dry_run)
+
+
+@petition_app.command(name="list")
+def list_petitions() -> None:
+    """List petitions that wait for signatures."""
+    client = session.client()
+    words = open_words(client, session.home.chain().genesis)
+    rows = client.call("gov_list", state="draft")["items"]
+    lines = [f"{row['proposal']:>4}  {row['title']}, until {words.show_time(row['ends'])}" for row in rows]
+    session.terminal.show(rows, "\n".join(lines) if lines else "none")
 
 
 def delegate(kind: str, to: str, /, *, dry_run: bool = False) -> None:
@@ -147,6 +192,9 @@ def show(proposal: int, /, *, prove: bool = False) -> None:
     counts = ask(client, "voting_tally", proposal=proposal)
     raw = client.call("voting_program", proposal=proposal)["value"]
     lines = show_lines(row, counts, bytes.fromhex(raw[2:]) if raw else b"", words)
+    if row["state"] == DRAFT:
+        needed = client.call("gov_get", proposal=proposal)["policy"]["sponsors"]
+        lines.append(f"  {row['sponsors']} of {needed} have signed, until {words.show_time(row['ends'])}")
     if prove:
         lines.append(_prove_tally(client, proposal))
     session.terminal.show({"proposal": row, "tally": counts}, "\n".join(lines))
@@ -251,7 +299,8 @@ def _ballot_file(actor: Actor, proposal: int) -> Path:
 
 
 vote_commands: Final[dict[str, Any]] = {
-    "propose": propose, "vote": vote_app, "delegate": delegate, "undelegate": undelegate,
+    "propose": propose, "petition": petition_app, "vote": vote_app,
+    "delegate": delegate, "undelegate": undelegate,
 }  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def _found_votes(hall: Assembly) -> None:
     hall.do(CAROL, (MEMBERS, 21, 0, (CAROL.address, "auditor")))
     hall.gov(
         set_policy(ORDINARY, veto_role="board"),
-        set_policy(SPONSORED, sponsors=3),
+        set_policy(SPONSORED, sponsors=1),
         set_policy(SEALED, sealed=True, quiet=200),
     )
     hall.gov((VOTING, 20, NONE, (ORDINARY, 5_000)))

@@ -293,7 +293,11 @@ def _take_deposit(ctx: Context, number: int, account: Address, policy: Policy) -
 
 
 def sponsor(ctx: Context, account: Address, number: int) -> Value:
-    """Sign for a proposal; the last signature that it takes opens it. Returns how many there are."""
+    """Sign for a proposal; the last signature that it takes opens it. Returns how many there are.
+
+    A petition is this: a text and signatures, and with enough of them a proposal that is discussed by itself.
+    Who is a member on that day decides on it, as signing may take long.
+    """
     view = ctx.view
     proposal, policy = get_proposal(view, number), get_frozen(view, number)
     if proposal.state != DRAFT or ctx.environment.time >= proposal.ends:
@@ -308,8 +312,15 @@ def sponsor(ctx: Context, account: Address, number: int) -> Value:
     proposal = replace(proposal, sponsors=proposal.sponsors + 1)
     put_proposal(view, number, proposal)
     if proposal.sponsors >= policy.sponsors:
-        _open(ctx, number, proposal, policy)
+        _open(ctx, number, _renew(ctx, proposal, policy), policy)
     return proposal.sponsors
+
+
+def _renew(ctx: Context, proposal: Proposal, policy: Policy) -> Proposal:
+    """Return a proposal with those who are members now for its electorate."""
+    snapshot = int(ctx.environment.height) - 1
+    electorate = compute_electorate(ctx.view, policy, snapshot)
+    return replace(proposal, snapshot=snapshot, electorate=electorate, created_day=ctx.environment.day)
 
 
 def _open(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> None:
@@ -498,16 +509,9 @@ def _set_running(ctx: Context, number: int) -> int:
 
 def _read_again(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
     """Put what has passed its first reading to a second vote, of those who are members now."""
-    view, environment = ctx.view, ctx.environment
+    view = ctx.view
     raw = load_program(view, PROGRAMS, number)
-    snapshot = int(environment.height) - 1
-    second = replace(
-        proposal,
-        snapshot=snapshot,
-        electorate=compute_electorate(view, policy, snapshot),
-        created_day=environment.day,
-        reading=2,
-    )
+    second = replace(_renew(ctx, proposal, policy), reading=2)
     again = _add(ctx, second, policy, raw)
     put_proposal(view, number, replace(proposal, state=EXECUTED))
     delete_program(view, PROGRAMS, number)

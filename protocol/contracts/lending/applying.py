@@ -372,7 +372,7 @@ def get_committee_actor(ctx: Context, product: Product, record: Member) -> Addre
     """
     actor = ctx.actor
     assert actor is not None, "who approves has signed"
-    if not auth.has_role(ctx.view, actor, product.committee) or actor == record.account:
+    if not auth.has_role(ctx.view, actor, product.committee, ctx.environment.waited) or actor == record.account:
         fail(COMMITTEE, "lending.committee", product.committee, actor)
     return actor
 

@@ -353,7 +353,7 @@ _SERVING: Final = (
         (Owner("from"),),
         200,
         enforcing.recover,
-        "Pay on a loan that was charged off; returns what was taken.",
+        "Pay on a loan that was charged off: the co-op first, then its guarantors; returns what was taken.",
         0,
     ),
     Method(
@@ -523,6 +523,7 @@ CONTRACT: Final = Contract(
         enforcing.CAME_BACK,
         rescheduling.RESCHEDULED,
         ageing.PUT_OFF,
+        enforcing.PAID_BACK,
     ),
     errors=(
         ErrorType(NO_PRODUCT, "NO_PRODUCT", "There is no such loan product, or it is closed."),

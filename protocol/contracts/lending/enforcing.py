@@ -40,7 +40,7 @@ from protocol.contracts.lending.records import (
     put_state,
 )
 from protocol.contracts.lending.telling import count_term
-from protocol.contracts.members.records import MEMBER
+from protocol.contracts.members.records import MEMBER, get_member
 from protocol.contracts.members.standing import unbind
 from protocol.contracts.savings import records as savings
 from protocol.contracts.savings.exits import count_waiting
@@ -54,6 +54,7 @@ from protocol.vm.tables import SCHEMA
 
 CODE_SET_OFF: Final = 3130
 CODE_RECOVERED: Final = 3132
+CODE_SURPLUS: Final = 3134
 SAVINGS: Final = 1
 COLLATERAL: Final = 2
 GUARANTORS: Final = 3
@@ -71,6 +72,10 @@ WRITTEN_OFF: Final = EventType(
 )
 CAME_BACK: Final = EventType(
     ID, 14, "came_back", (*_OF_LOAN, Field("amount", AMOUNT)), "Something was paid on a loan charged off."
+)
+
+PAID_BACK: Final = EventType(
+    ID, 17, "paid_back", (*_OF_LOAN, Field("amount", AMOUNT)), "Guarantors got back what they had paid."
 )
 
 
@@ -150,14 +155,18 @@ def charge_off(ctx: Context, number: int) -> None:
 
 
 def recover(ctx: Context, payer: Address, number: int, amount: int) -> Value:
-    """Pay on a loan that was charged off, at most what is owed; returns what was taken."""
+    """Pay on a loan that was charged off, at most what is owed to the co-op and to those who have paid for
+    the borrower; returns what was taken."""
     loan = get_loan(ctx.view, number, CHARGED_OFF)
     product = get_product(ctx.view, loan.product)
     return _recover(ctx, number, loan, product, account_key(payer, MEMBER_FREE, product.asset), amount)
 
 
 def collect(ctx: Context, number: int) -> Value:
-    """Let what the sale of collateral has brought pay on a loan, also one charged off; returns it."""
+    """Let what the sale of collateral has brought pay on a loan, also one charged off; returns what it took.
+
+    *Rule*: what a sale brings beyond all that is owed is the borrower's.
+    """
     loan = get_loan(ctx.view, number, ACTIVE, CHARGED_OFF)
     product = get_product(ctx.view, loan.product)
     target = clearing_key(product)
@@ -168,25 +177,39 @@ def collect(ctx: Context, number: int) -> Value:
     if loan.status == ACTIVE:
         _take(ctx, number, COLLATERAL, amount)
         return amount
-    return _recover(ctx, number, loan, product, target, amount)
+    taken = _recover(ctx, number, loan, product, target, amount)
+    if amount > taken:
+        owner = account_key(get_member(ctx.view, loan.member).account, MEMBER_FREE, product.asset)
+        open_account(ctx.view, owner)
+        leg(ctx, target, owner, amount - taken, CODE_SURPLUS, number.to_bytes(5, "big"))
+    return taken
 
 
 def _recover(ctx: Context, number: int, loan: Loan, product: Product, source: bytes, amount: int) -> int:
+    """Take what the co-op has lost, then what guarantors have paid for the borrower; returns both.
+
+    *Rule*: the co-op first. Who has paid for another stands behind the lender until the lender has all.
+    """
     key = CLAIMS.key(number)
     row = CLAIMS.get(ctx.view, key)
     assert row is not None, "what was charged off is owed"
-    amount = min(amount, row[1] - row[2])
-    income = ledger_key(RECOVERIES, product, loan.product)
-    open_account(ctx.view, income)
-    leg(ctx, source, income, amount, CODE_RECOVERED, number.to_bytes(5, "big"))
-    CLAIMS.put(ctx.view, key, (SCHEMA, row[1], row[2] + amount))
-    if row[2] + amount == row[1]:
+    own = min(amount, row[1] - row[2])
+    if own:
+        income = ledger_key(RECOVERIES, product, loan.product)
+        open_account(ctx.view, income)
+        leg(ctx, source, income, own, CODE_RECOVERED, number.to_bytes(5, "big"))
+        CLAIMS.put(ctx.view, key, (SCHEMA, row[1], row[2] + own))
+    passed_on = security.pay_back(ctx, number, source, amount - own)
+    if passed_on:
+        ctx.emit(PAID_BACK, number, loan.member, passed_on)
+    is_whole = row[2] + own == row[1]
+    if is_whole and not any(g.called for _, g in security.guarantors(ctx, number)):
         put_loan(ctx.view, number, replace(loan, status=RECOVERED))
         unbind(ctx.view, loan.member, ID)
         _note_recovered(ctx, number, loan, product)
         security.release(ctx, number)
-    ctx.emit(CAME_BACK, number, loan.member, amount)
-    return amount
+    ctx.emit(CAME_BACK, number, loan.member, own + passed_on)
+    return own + passed_on
 
 
 def _note_recovered(ctx: Context, number: int, loan: Loan, product: Product) -> None:

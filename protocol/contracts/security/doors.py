@@ -2,7 +2,7 @@
 
 `register` with the application; `cover` and `guarantors` for the decision; `bind` on disbursement, or `drop`
 when there will be none; `shrink` after each repayment; `mark_late` by ageing; `auction`, `collect` and `call`
-to enforce; `release` when the loan is over.
+to enforce; `pay_back` when a loss is recovered; `release` when the loan is over.
 """
 
 from dataclasses import replace
@@ -16,6 +16,7 @@ from protocol.contracts.security.guarantees import (
     call_guarantees,
     end_guarantee,
     find_ring,
+    pay_back_guarantors,
     shrink_guarantees,
 )
 from protocol.contracts.security.records import (
@@ -114,6 +115,11 @@ def is_short(ctx: Context, loan: int) -> bool:
 def call(ctx: Context, loan: int, amount: int, to_account: bytes) -> int:
     """Let the guarantors pay up to an amount to a ledger account that is open; returns what came."""
     return call_guarantees(ctx, loan, amount, to_account)
+
+
+def pay_back(ctx: Context, loan: int, source: bytes, amount: int) -> int:
+    """Pay guarantors back what they have paid, at most an amount that the caller may debit; returns it."""
+    return pay_back_guarantors(ctx, loan, get_case(ctx.view, loan), source, amount)
 
 
 def auction(ctx: Context, loan: int, amount: int) -> int:

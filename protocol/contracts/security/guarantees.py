@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.ledger.accounts import account_key, open_account
+from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.members.records import ACTIVE as MEMBER_ACTIVE
-from protocol.contracts.members.records import MEMBER, find_by_account, get_by_account
+from protocol.contracts.members.records import MEMBER, find_by_account, get_by_account, get_member
 from protocol.contracts.members.standing import bind, unbind
 from protocol.contracts.savings.methods import lock, seize, unlock
 from protocol.contracts.savings.records import NO_ACCOUNT as NO_SAVINGS
@@ -55,6 +55,7 @@ from protocol.vm.view import View
 CODE_PROMISE: Final = 3310
 CODE_PROMISE_OVER: Final = 3312
 CODE_CALL: Final = 3314
+CODE_PAY_BACK: Final = 3326
 
 _OF_GUARANTEE: Final = (Field("loan", LOAN), Field("guarantor", MEMBER))
 STOOD: Final = EventType(
@@ -261,6 +262,25 @@ def call_guarantees(ctx: Context, loan: int, amount: int, target: bytes) -> int:
         paid = replace(guarantee, held=guarantee.held - part, called=guarantee.called + part)
         put_guarantee(ctx.view, loan, guarantor, paid)
         ctx.emit(CALLED, loan, guarantor, part)
+    return amount
+
+
+def pay_back_guarantors(ctx: Context, loan: int, case: Case, source: bytes, amount: int) -> int:
+    """Give guarantors back what they have paid, each his part of what is left of it; returns the sum.
+
+    Rules: 1. by largest remainder, ties to the smaller number. 2. nobody gets more than he has paid.
+    """
+    called = [(n, g) for n, g in list_guarantees(ctx.view, loan) if g.called]
+    amount = min(amount, sum([g.called for _, g in called]))
+    if not amount:
+        return 0
+    parts = split_by_weight(amount, tuple([g.called for _, g in called]))
+    for (guarantor, guarantee), part in zip(called, parts, strict=True):
+        if part:
+            target = account_key(get_member(ctx.view, guarantor).account, MEMBER_FREE, case.asset)
+            open_account(ctx.view, target)
+            leg(ctx, source, target, part, CODE_PAY_BACK, loan.to_bytes(5, "big"))
+            put_guarantee(ctx.view, loan, guarantor, replace(guarantee, called=guarantee.called - part))
     return amount
 
 

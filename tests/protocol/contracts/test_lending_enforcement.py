@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from protocol.contracts import REGISTRY
 from protocol.contracts.credit import doors as credit
 from protocol.contracts.lending import records as l
 from protocol.contracts.members import records as m
 from protocol.contracts.savings import records as s
+from protocol.contracts.security import doors
 from protocol.contracts.security.records import PAPER, VALUER
+from protocol.types import Height
+from protocol.vm.context import Context, Environment
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH, MEMBERS, check_books
 from tests.protocol.contracts.test_lending import Lender, call, check_lending
@@ -48,6 +52,11 @@ class Strict(Lender):
         first = self.rows_of(loan)[0][0]
         self.days(first + days - self.day)
         self.run(seconds=DAY // 2)
+
+    def lost(self, loan: int) -> int:
+        claim = self.ask("lending", "claim", loan)
+        assert type(claim) is tuple and type(claim[0]) is int
+        return claim[0]
 
     def score(self, who: Person) -> int:
         return credit.compute_for(View(self.state), self.numbers[who], self.day).score
@@ -182,3 +191,48 @@ def test_the_journal_of_a_default_is_that_of_the_table() -> None:
     assert bank.balance(l.ALLOWANCE) == -60_000 == -bank.balance(l.PROVISIONS)
     bank.wait_late(loan, 121)
     assert bank.balance(l.ALLOWANCE) == 0 and bank.balance(l.PROVISIONS) == 120_000
+
+
+def test_what_comes_back_is_the_co_ops_first_and_then_of_those_who_paid_for_the_borrower() -> None:
+    bank = Strict()
+    loan = bank.borrow_with((BOB, 6_000), (CAROL, 3_001))
+    bank.days(260, 5)
+    assert bank.loan(loan).status == l.CHARGED_OFF
+    paid = {who: 200_000 - bank.saved(who) for who in (BOB, CAROL)}
+    assert all(paid.values())
+    owed = bank.lost(loan)
+    before = {who: bank.free(who) for who in (BOB, CAROL)}
+    assert bank.do(ALICE, call(15, ALICE.address, loan, owed)) == (owed,)
+    assert bank.balance(l.RECOVERIES) == -owed and bank.loan(loan).status == l.CHARGED_OFF
+    assert {who: bank.free(who) for who in (BOB, CAROL)} == before
+    half = sum(paid.values()) // 2
+    assert bank.do(ALICE, call(15, ALICE.address, loan, half)) == (half,)
+    got = {who: bank.free(who) - before[who] for who in (BOB, CAROL)}
+    assert sum(got.values()) == half and all(abs(got[who] * 2 - paid[who]) <= 2 for who in got)
+    assert bank.loan(loan).status == l.CHARGED_OFF
+    assert bank.do(ALICE, call(15, ALICE.address, loan, 500_000)) == (sum(paid.values()) - half,)
+    assert {who: bank.free(who) - before[who] for who in (BOB, CAROL)} == paid
+    assert bank.balance(l.RECOVERIES) == -owed and bank.loan(loan).status == l.RECOVERED
+    assert s.get_savings(View(bank.state), bank.savings[BOB]).locked == 0
+    check_books(bank)
+
+
+def test_what_a_sale_brings_beyond_a_loss_is_the_borrowers() -> None:
+    bank = Strict(enforce_days=0)
+    loan = bank.ask_for(ALICE)
+    bank.do(ALICE, secure(8, ALICE, loan, HASH))
+    bank.do(BOARD2, worth(loan, 1, 500_000))
+    bank.do(ALICE, call(4, loan))
+    bank.accept(ALICE, loan)
+    bank.wait_late(loan, 120)
+    owed = bank.lost(loan)
+    bank.do(BOB, call(15, BOB.address, loan, owed - 40))
+    view = View(bank.state)
+    environment = Environment(bank.time, bank.day, Height(bank.height + 1), 0, bytes(32), ())
+    doors.auction(Context(view, REGISTRY, environment, REGISTRY.by_id[l.ID], None), loan, 100)
+    bank.write(view.collect_writes())
+    bank.do(CAROL, secure(12, CAROL, loan, 1, 700_000))
+    before = bank.free(ALICE)
+    assert bank.do(BOB, call(16, loan)) == (40,)
+    assert bank.free(ALICE) == before + 60 and bank.loan(loan).status == l.RECOVERED
+    check_books(bank)

@@ -45,3 +45,19 @@ def test_as_many_schedules_as_a_loan_may_have_and_one_more() -> None:
     assert bank.code(ALICE, call(17, ALICE.address, loan, 20)) == l.TOO_MUCH
     assert bank.code(OFFICER, call(14, loan, 1)) == l.NOT_REVERSIBLE
     check_lending(bank)
+
+
+def test_the_class_is_held_for_so_many_days_and_not_one_more() -> None:
+    bank = Lender(floor_bp=0, period_unit=1, every=120, rows_max=3)
+    loan = bank.borrow(ALICE, rows=3)
+    bank.days(bank.rows_of(loan)[0][0] - bank.day + 61, 5)
+    bank.do(ALICE, call(17, ALICE.address, loan, 3))
+    bank.do(COMMITTEE1, call(18, loan))
+    first = bank.day
+    bank.days(l.HELD_DAYS - 1)
+    bank.pay(BOB, loan, 1)
+    assert bank.day == first + l.HELD_DAYS - 1
+    assert bank.stored(loan).loan_class == 2 and bank.stored(loan).is_suspended
+    bank.days(1)
+    assert bank.stored(loan).loan_class == 0 and not bank.stored(loan).is_suspended
+    check_lending(bank)

@@ -7,9 +7,9 @@ is quarantined until its owner or the role `scheduler` retries it. So a job cann
 
 A member's job never has its owner's full power: each of its calls uses a grant. It is pinned to the versions
 that its owner knew. A contract's job acts as the contract, with authority `sched:<name>`, and follows it to
-whichever version is in force when it runs (ADR 21). What a run did is a receipt like any other; the record `history`
-carries a rolling hash of all of them and the root of those of the newest block that had any, so a state proof
-proves them (ADR 10). This file keeps jobs; `transition.py` runs them and knows who pays.
+whichever version is in force when it runs (ADR 21). What a run did is a receipt like any other; the record
+`history` carries a rolling hash of all of them and the root of those of the newest block that had any, so a
+state proof proves them (ADR 10). This file keeps jobs; `transition.py` runs them and knows who pays.
 
 *Source*: contracts.md 3.11. *Departs*: the first retries wait for seconds instead of blocks, so that the due
 index alone says what is next, and a chain of many small blocks is not flooded.
@@ -197,8 +197,8 @@ def schedule(
     Rules: 1. those of the method `create`, but for the pins. 2. within a run of a job, once.
 
     Args:
-        program: `((), calls)`. Without pins it is typed again at each run, by the versions that are then in
-            force, so a job outlives the upgrade of its contract; with pins it fails once another version runs.
+        program: `((), calls)`. Without pins it is typed again at each run, by the versions that are then
+            in force, so a job outlives the upgrade of its contract; with pins it fails once another one runs.
 
     Raises:
         CallFailed: ONE_A_RUN, DUE_TIME, or why the program is refused.

@@ -36,17 +36,8 @@ CULPRIT = "n4"
 def bft_net(tmp_path: Path) -> Iterator[LocalNet]:
     """Four validators on BFT."""
     home = tmp_path / "ln"
-    coopd(
-        "localnet",
-        "up",
-        "--detach",
-        "--bft",
-        "--port",
-        str(own_port(27_000)),
-        "--load-members",
-        "200",
-        home=home,
-    )
+    ports = ("--port", str(own_port(27_000)), "--load-members", "200")
+    coopd("localnet", "up", "--detach", "--bft", *ports, home=home)
     try:
         yield LocalNet.open(home)
     finally:

@@ -1,7 +1,7 @@
 """Offices: roles with a delay before they take effect, a term that ends, and a guardian who can say no.
 
-An office may act with a delay, too (ADR 22): what its holder does with it must have waited, as a pending program that
-everybody can see (`multisig.py`), and its guardian can stop that program.
+An office may act with a delay, too (ADR 22): what its holder does with it must have waited, as a pending
+program that everybody can see (`multisig.py`), and its guardian can stop that program.
 
 What counts is what auth says (`auth.ROLES`); this file puts a role there when its delay is over and takes it
 away when its term is. Knows no standing (`standing.py`), except that some offices are lost with it.

@@ -148,7 +148,9 @@ TOWER = tuple(
     for level in range(CALL_DEPTH_MAX + 2)
 )
 
-REGISTRY = Registry((CONTRACT, *TOWER), lambda _view, address, role, _waited: (address, role) == (OTHER, "king"))
+REGISTRY = Registry(
+    (CONTRACT, *TOWER), lambda _view, address, role, _waited: (address, role) == (OTHER, "king")
+)
 
 
 def environment(system: str | None = None) -> Environment:

@@ -255,7 +255,7 @@ def find_facts(ctx: Context, number: int, product: Product, loan: Loan, record: 
         check_amount(max(compute_equity(list_balances(view, product.asset)), 0)),
         security.cover(ctx, number) if number else 0,
         credit.score(ctx, loan.member).score,
-        any(auth.has_role(view, record.account, role) for role in roles),
+        any(auth.holds_role(view, record.account, role) for role in roles),
     )
 
 

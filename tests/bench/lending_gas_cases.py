@@ -59,7 +59,7 @@ def _found_losses(hall: Assembly) -> None:
     ctx = knock(hall).enter(l.ID)
     doors.auction(ctx, loss, 100)
     charge_off(ctx, loss)
-    hall.state.apply(ctx.view.collect_writes())
+    hall.write(ctx.view.collect_writes())
     hall.do(BOB, secure(12, BOB, loss, 1, 500))
 
 

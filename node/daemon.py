@@ -24,6 +24,7 @@ from node.driver import Driver
 from node.errors import OperationError
 from node.evidence import EvidencePool
 from node.executor import Executor
+from node.foresight import Foresight
 from node.handlers import NodeHandlers, Parts
 from node.intake import Intake
 from node.ipc.server import IpcServer
@@ -149,6 +150,7 @@ class Daemon:
         self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.retirement = Retirement(own_keys, store, self.executor)
+        self.foresight = Foresight(store, self.executor, own_keys, lambda: PublicKey(self.links.me))
         self.crossing = Crossing(config.restarts, self.executor, self.network, self.stop)
         self.sync = self._block_sync()
         self.vigil = self._vigil()
@@ -172,6 +174,7 @@ class Daemon:
             nursery.start_soon(self.sync.run)
             nursery.start_soon(self.scrubber.run)
             nursery.start_soon(self.retirement.run)
+            nursery.start_soon(self.foresight.run)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)
@@ -218,6 +221,7 @@ class Daemon:
             self.stop,
             self.vigil,
             self.crossing,
+            self.foresight,
         )
 
     def _admit(self, transactions: Sequence[SignedTransaction]) -> list[Admission | Rejected]:

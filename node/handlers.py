@@ -16,6 +16,7 @@ from node.config import VERSION, Config
 from node.crossing import Crossing
 from node.driver import Driver
 from node.executor import Executor
+from node.foresight import Foresight
 from node.intake import Intake
 from node.ipc.messages import Peers, PeerState, Proved, Sample, Status, Verdict
 from node.log import LEVELS, set_level
@@ -57,6 +58,7 @@ class Parts:
     stop: Callable[[], None]
     vigil: Vigil
     crossing: Crossing
+    foresight: Foresight
 
 
 class NodeHandlers:
@@ -138,6 +140,7 @@ class NodeHandlers:
             warnings.append(f"this validator does not sign: {parts.vigil.why}")
         if parts.crossing.warning:
             warnings.append(parts.crossing.warning)
+        warnings += parts.foresight.warnings
         if parts.snapshots.is_fetching:
             warnings.append("fetching a snapshot: {:,} of {:,} chunks".format(*parts.snapshots.progress))
         if parts.driver.is_disk_low:

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final
 
 from node.catalog_contracts import CONTRACT_TEXTS
+from node.catalog_shell import say_in_chinese
 from protocol.errors import USER_ASSERT_BASE, Code
 from protocol.vm.program import ASSERT_CODE_MAX
 
@@ -79,8 +80,12 @@ _ONLY_RULE: Final = {_RULE_EN: "Rule {rule}.", _RULE_ZH: "规则 {rule}。"}
 
 def fill(entry: Entry, language: str, params: dict[str, object]) -> Text:
     """Return the three lines in a language, `zh` or any other for English, with the parameters in place."""
-    text = entry.zh if language == "zh" else entry.en
-    values, why = _Filling(params), text.why
+    text, values = entry.en, _Filling(params)
+    if language == "zh":
+        text = entry.zh
+        # A detail was written in English where it was refused.
+        values = _Filling({k: say_in_chinese(v) if isinstance(v, str) else v for k, v in params.items()})
+    why = text.why
     if params.get("limit") in _NONE:
         why = (_ONLY_RULE if params.get("actual") in _NONE else _ONLY_ACTUAL).get(why, why)
     return Text(*(line.format_map(values) for line in (text.what, why, text.fix)))
@@ -469,9 +474,11 @@ OPERATION_NUMBERS: Final = {
     "upgrade.missing": 177,
     "plugin.missing": 200, "plugin.version": 201, "plugin.malformed": 202, "plugin.refused": 203,
     "plugin.clash": 204,
+    "restart.refused": 210, "restart.no_key": 211, "restart.unreadable": 212,
     "load.no_members": 180, "load.no_gateway": 181, "load.stalled": 182,
 }
-"""Numbers of what our own machine can fail with; their three lines are written where they are raised."""
+"""Numbers of what our own machine can fail with; the lines stand where they are raised, their Chinese is
+`catalog_shell.py`."""
 # fmt: on
 
 _SLUG_OF_CODE: Final[dict[int, str]] = {

@@ -7,6 +7,7 @@ does not talk to a node.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -166,10 +167,10 @@ class MemberHome:
             hrp, address = parse_address(known or who)
         except Rejected as rejected:
             if known is None and not who.lower().startswith((HRP_MAIN + "1", HRP_TEST + "1")):
-                names = ", ".join(sorted({*self.contacts(), *self.keyring.names()})) or "nobody yet"
+                close = get_close_matches(who, sorted({*self.contacts(), *self.keyring.names()}))
                 raise Failure(
                     f"There is nobody called {who[:40]} here.",
-                    f"your contacts are: {names}.",
+                    f"the closest: {', '.join(close)}." if close else "no contact or key has that name.",
                     f"type the address, or add it: coop contacts add {who[:40]} ADDRESS",
                     "member.no_contact",
                 ) from None

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from node.catalog import Outcome, by_code, by_slug, fill, label_of
+from node.catalog_shell import say_in_chinese
 from node.errors import OperationError
 from protocol.errors import Rejected
 
@@ -115,14 +116,15 @@ class Terminal:
         return getpass.getpass(prompt)
 
     def fail(self, failure: Failure) -> int:
-        """Print a failure; return the exit code."""
+        """Print a failure in the language of the terminal; return the exit code."""
         if self.json:
+            what, why, do = in_language(failure, self.language)
             value = {
                 "error": {
                     "label": failure.label,
-                    "what": failure.what,
-                    "why": failure.why,
-                    "do": failure.do,
+                    "what": what,
+                    "why": why,
+                    "do": do,
                     "outcome": "unknown" if failure.is_applied_unknown else "not_applied",
                 }
             }
@@ -132,6 +134,15 @@ class Terminal:
             sys.stderr.write(render_failure(failure, self.language, is_coloured=_is_coloured(sys.stderr)))
             sys.stderr.flush()
         return int(failure.code)
+
+
+def in_language(failure: Failure, language: str) -> tuple[str, str, str]:
+    """Return the three lines in a language, `zh` or any other for English."""
+    lines = failure.what, failure.why, failure.do
+    if language != "zh":
+        return lines
+    what, why, do = map(say_in_chinese, lines)
+    return what, why, do
 
 
 def render_failure(failure: Failure, language: str, *, is_coloured: bool = False) -> str:
@@ -145,7 +156,8 @@ def render_failure(failure: Failure, language: str, *, is_coloured: bool = False
         outcome = "账目没有任何变动" if language == "zh" else "nothing was changed"
     bold, plain = ("\x1b[1m", "\x1b[0m") if is_coloured else ("", "")
     last = failure.label if is_local else f"{failure.label}   {outcome}"
-    return f"{bold}{failure.what}{plain}\n{why}{failure.why}\n{do}{failure.do}\n  {last}\n"
+    said, reason, cure = in_language(failure, language)
+    return f"{bold}{said}{plain}\n{why}{reason}\n{do}{cure}\n  {last}\n"
 
 
 def failure_of_error(error: OperationError) -> Failure:

@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import re
 import shlex
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -269,8 +270,9 @@ def find_contract(name: str) -> Contract:
     """
     found = known_contracts().by_name.get(name)
     if found is None:
+        close = ", ".join(get_close_matches(name, sorted(known_contracts().by_name)))
         raise _refused(
-            f"there is no contract {name[:40]}", f"there are: {', '.join(sorted(known_contracts().by_name))}"
+            f"there is no contract {name[:40]}", f"the closest: {close}" if close else "see: coop call --help"
         )
     return found
 

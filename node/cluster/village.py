@@ -136,8 +136,11 @@ POLICIES: Final[tuple[tuple[str, tuple[int, int, int], tuple[int, int, int, int]
     ("election", (1_000, 5_000, 0), (7, 7, 0, 30), ("members.grant_role",)),
     ("recall", (2_500, 6_670, 0), (3, 7, 1, 30), _RECALL),
     ("shareholders", (2_000, 5_000, 0), (3, 7, 14, 30), ("shares.set_terms",)),
+    ("petition", (1_000, 5_000, 0), (7, 7, 2, 30), (*_ORDINARY, "voting.set_calendar")),
 )
-"""The types of contracts.md 5.6, numbered from 1 on."""
+"""The types of contracts.md 5.6, numbered from 1 on, and one that waits for signatures."""
+SIGNATURES: Final = 3
+"""Members who sign a petition before it is discussed."""
 RETENTION: Final = (("budget", 1_000), ("bylaw", 1_000))
 """Over which types members may leave, and how many before the decision fails by it (basis points)."""
 
@@ -373,7 +376,8 @@ def _voting() -> list[Value]:
         by_shares = name == "shareholders"
         policy = (
             *(name, 2 if by_shares else 1, 1 if by_shares else 0, 1_000 if by_shares else 10_000),
-            *(quorum, approval, least, 0, 0, discussion, voting, min(voting, DAY), lock, window),
+            *(quorum, approval, least, 0, SIGNATURES if name == "petition" else 0),
+            *(discussion, voting, min(voting, DAY), lock, window),
             *(90 * DAY, 0, 0, False, name != "election", name == "recall", name == "bylaw", ""),
             tuple((contract.id, method.id) for contract, method in map(_find, methods)),
         )

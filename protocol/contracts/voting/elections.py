@@ -57,8 +57,10 @@ SEATS_MAX: Final = 32
 PREFERENCES_MAX: Final = 32
 """Candidates that one paper names."""
 GRANT_ROLE_METHOD: Final = 19
+BUNDLE_GAS: Final = 40
+"""For each different paper: it goes into the lot, and moves from hand to hand."""
 PREFERENCE_GAS: Final = 2
-"""For each preference of each bundle: a count looks at it once at most."""
+"""For each name on it: a count looks at it once at most."""
 
 SEAT_COUNT: Final = Integer("seats", 1, SEATS_MAX)
 METHOD_OF_COUNT: Final = Integer("method", STV, APPROVAL)
@@ -235,7 +237,7 @@ def _find_candidate(view: View, number: int, member: int) -> int | None:
 def count(view: View, number: int) -> tuple[tuple[int, ...], Count | None]:
     """Count an election as it stands; returns the elected, and the stages where there are any.
 
-    Cost: about 1 us for each preference of each bundle, in gas too.
+    Cost: 2 us for each different paper and 0.1 us for each name on it, in gas too.
     """
     row = get_election(view, number)
     gone = frozenset(n for n, (_, candidate) in enumerate(CANDIDATES.scan(view, number)) if candidate[2])
@@ -244,7 +246,8 @@ def count(view: View, number: int) -> tuple[tuple[int, ...], Count | None]:
     for key, (_, amount, ranking) in BUNDLES.scan(view, number):
         bundles.append(Ballots(amount, ranking))
         papers = crypto.sha256(papers + key + amount.to_bytes(8, "big"))
-    view.charge(PREFERENCE_GAS * sum([len(bundle.ranking) for bundle in bundles]))
+    names = sum([len(bundle.ranking) for bundle in bundles])
+    view.charge(BUNDLE_GAS * len(bundles) + PREFERENCE_GAS * names)
     if len(gone) == row[5]:
         return (), None
     lot = sorted(range(row[5]), key=lambda c: crypto.sha256(papers + c.to_bytes(1, "big")))

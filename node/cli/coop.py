@@ -34,7 +34,7 @@ from node.cli.payments import (
     sign_transaction,
 )
 from node.cli.proving import prove, verify
-from node.cli.receipts import decode_bundle, explain
+from node.cli.receipts import BUNDLE_BYTES_MAX, decode_bundle, explain
 from node.cli.rpc_client import RpcClient
 from node.cli.savings import savings_app
 from node.cli.statements import export_statement
@@ -269,7 +269,16 @@ def tx_resend(receipt: str = "", /) -> None:
         receipt: A file that was saved; the newest one without it.
     """
     path = Path(receipt) if receipt else session.home.newest_receipt()
-    bundle = decode_bundle(path.read_bytes())
+    if not path.is_file():
+        raise Failure(
+            "Nothing was sent.",
+            f"{str(path)[:80]!r} is no file.",
+            f"look into {session.home.path / 'receipts'}",
+            "cli.no_receipt",
+            Exit.USAGE,
+        )
+    with path.open("rb") as file:
+        bundle = decode_bundle(file.read(BUNDLE_BYTES_MAX + 1))
     found = session.client().call("tx_submitAndWait", tx=bundle.transaction, timeoutMs=10_000)
     session.terminal.show(found, f"{found['ref']} was done once, in block {found['height']:,}")
 

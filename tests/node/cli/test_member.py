@@ -126,3 +126,11 @@ def test_coopd_sets_up_a_folder_and_explains_its_settings(tmp_path: Path) -> Non
     assert 'operator = "mill"' in coopd("config", "show").stdout
     assert coopd("run").returncode == 1 and coopd("status").returncode == 3
     assert coopd("db", "check").returncode == 1 and coopd("bogus").returncode == 2
+
+
+def test_only_a_saved_transaction_is_sent_again(tmp_path: Path) -> None:
+    nothing = coop(tmp_path, "tx", "resend")
+    assert nothing.returncode == Exit.USAGE and "cli.no_receipt" in nothing.stderr
+    (tmp_path / "other.json").write_text("{}")
+    other = coop(tmp_path, "tx", "resend", str(tmp_path / "other.json"))
+    assert other.returncode == Exit.REFUSED and "not a receipt file" in other.stderr

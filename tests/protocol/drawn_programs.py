@@ -79,14 +79,14 @@ class Draft:
 class Drawer:
     """Draw programs for a town as it stands; told by `learn` what programs have returned."""
 
-    def __init__(self, random: Random, town: Town) -> None:
+    def __init__(self, random: Random, town: Town, focus: frozenset[int] = frozenset()) -> None:
         self._random = random
         self._town = town
         self._known: dict[str, list[int]] = {name: [1, 2, 3, 4, 5, 6] for name in COUNTED}
         self._cases: list[Case] = []
         self._drawn = 0
-        focus = random.sample([int(c.id) for c in REGISTRY.contracts], random.choice((1, 2, 4, 12)))
-        self._focus = frozenset(focus)
+        drawn = random.sample([int(c.id) for c in REGISTRY.contracts], random.choice((1, 2, 4, 12)))
+        self._focus = focus or frozenset(drawn)
         self._methods = [(c, m) for c in REGISTRY.contracts for m in c.methods]
         self._methods += [(c, m) for c, m in self._methods if c.id in self._focus] * 3
 

@@ -21,7 +21,7 @@ from protocol.finance.schedule import Method, PeriodUnit
 from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, Coop, check_books
-from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE, TILL, Person, person
+from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE, TILL, Person, World, person
 
 LENDING = 31
 OFFICER = person("loan officer")
@@ -151,15 +151,26 @@ class Lender(Coop):
         return found  # type: ignore[return-value]
 
     def balance(self, account_class: int, number: int = 1) -> int:
-        row = get_account(View(self.state), account_key(l.ADDRESS_OF, account_class, COOP, number))
-        return 0 if row is None else row[3] - row[5]
+        return find_balance(self, account_class, number)
 
     def books(self, number: int = 1) -> dict[int, int]:
         return {c: self.balance(c, number) for c in (*OWN_CLASSES, l.FEE_INCOME, l.RECOVERIES)}
 
 
+def find_balance(world: World, account_class: int, number: int) -> int:
+    """Return what an account of a product holds, a debit above 0."""
+    row = get_account(View(world.state), account_key(l.ADDRESS_OF, account_class, COOP, number))
+    return 0 if row is None else row[3] - row[5]
+
+
 def check_lending(world: Lender, number: int = 1) -> None:
-    """Check the sums of a product against its loans, to the last part, and against the books."""
+    """Check the sums of a product as `check_sums`, and all books."""
+    check_sums(world, number)
+    check_books(world)
+
+
+def check_sums(world: World, number: int = 1) -> None:
+    """Check the sums of a product against its loans, to the last part, and against its accounts."""
     view = View(world.state)
     kept = l.get_product(view, number)
     total = l.TOTALS.get(view, l.TOTALS.key(number))
@@ -189,12 +200,11 @@ def check_lending(world: Lender, number: int = 1) -> None:
             assert not state.principal_out and not state.accrued and not state.allowance
     assert (exact, slope) == (l.read_exact(total[2]), l.read_exact(total[3]))
     assert (principal, penalties, advances, count) == (total[1], total[6], total[7], total[8])
-    assert world.balance(l.PRINCIPAL, number) == principal
-    assert world.balance(l.INTEREST_RECEIVABLE, number) == total[5] == max(exact // ACCRUAL_UNIT, 0)
-    assert world.balance(l.PENALTY_RECEIVABLE, number) == penalties
-    assert world.balance(l.ADVANCES, number) == -advances
-    assert world.balance(l.ALLOWANCE, number) == -allowances - total[11]
-    check_books(world)
+    assert find_balance(world, l.PRINCIPAL, number) == principal
+    assert find_balance(world, l.INTEREST_RECEIVABLE, number) == total[5] == max(exact // ACCRUAL_UNIT, 0)
+    assert find_balance(world, l.PENALTY_RECEIVABLE, number) == penalties
+    assert find_balance(world, l.ADVANCES, number) == -advances
+    assert find_balance(world, l.ALLOWANCE, number) == -allowances - total[11]
 
 
 # --- borrowing

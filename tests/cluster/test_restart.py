@@ -61,6 +61,21 @@ def height_of(node: LocalNode) -> int:
     return -1 if status is None else status.height
 
 
+def come_back(net: LocalNet, back: LocalNode, left: LocalNode, end: int) -> tuple[str, int, int]:
+    """Start a node of the old epoch: nobody who crossed listens, and it cannot go on."""
+    net.restart(back)
+    wait_until(lambda: "restart.not_accepted" in log_of(back), "the old epoch to see the restart")
+    again = pay(net)
+    wait_until(lambda: height_of(back) == end, "the old epoch's last block")
+    status = back.status()
+    assert status is not None and (status.epoch, status.height) == (0, end)
+    coop("connect", back.url, home=net.member_home)
+    refused = coop("verify", "chain", home=net.member_home, check=False)
+    assert refused.returncode and "old state" in refused.stderr
+    coop("connect", left.url, home=net.member_home)
+    return again
+
+
 def test_the_chain_goes_on_with_who_is_left(net: LocalNet, tmp_path: Path) -> None:
     left, back, lost = (net.node(name) for name in ("n1", "n2", "n3"))
     members = net.member_home
@@ -101,19 +116,9 @@ def test_the_chain_goes_on_with_who_is_left(net: LocalNet, tmp_path: Path) -> No
     net.restart(lost)
     wait_until(lambda: height_of(lost) >= after[1], "the newcomer to follow over the restart")
 
-    # The old epoch comes back: nobody who crossed listens, and it cannot go on.
     shutil.rmtree(back.home)
     shutil.copytree(tmp_path / "kept", back.home)
-    net.restart(back)
-    wait_until(lambda: "restart.not_accepted" in log_of(back), "the old epoch to see the restart")
-    again = pay(net)
-    wait_until(lambda: height_of(back) == end, "the old epoch's last block")
-    status = back.status()
-    assert status is not None and (status.epoch, status.height) == (0, end)
-    coop("connect", back.url, home=members)
-    refused = coop("verify", "chain", home=members, check=False)
-    assert refused.returncode and "old state" in refused.stderr
-    coop("connect", left.url, home=members)
+    again = come_back(net, back, left, end)
 
     # Its operator accepts too, and it follows.
     faults.kill(back)

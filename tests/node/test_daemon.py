@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from node import daemon as daemon_module
 from node.clock import SystemClock
 from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
 from node.daemon import FRAME_RATES, REFUSALS_LOG_SECONDS, Daemon, run_node
@@ -286,6 +289,38 @@ async def test_a_cut_node_heals_by_itself(tmp_path: Path, victim: str) -> None:
             node.network.cut(())
         await net.committed(*ids)
         assert len(net.roots()) == 1
+
+
+HOLD_READER = """
+import sys, time
+from pathlib import Path
+from node.store.store import Store
+view = Store.open(Path(sys.argv[1]), readonly=True).view()
+view.__enter__()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+async def test_what_a_killed_gateway_held_is_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`Daemon._tidy_readers`: a reader that is gone must not keep old pages for ever."""
+    monkeypatch.setattr(daemon_module, "TIDY_SECONDS", 0.05)
+    async with cluster(tmp_path, validators_count=1) as net:
+        store = net.configs[0].store_path
+        command = [sys.executable, "-c", HOLD_READER, str(store)]
+        gateway = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+        assert gateway.stdout is not None
+        with trio.fail_after(PATIENCE_SECONDS):
+            assert b"held" in await gateway.stdout.receive_some()
+            await trio.sleep(0.2)
+            assert "readers.freed" not in capsys.readouterr().out, "one that lives keeps its slot"
+            gateway.kill()
+            await gateway.wait()
+            while "readers.freed" not in capsys.readouterr().out:
+                await trio.sleep(0.02)
+        assert net.nodes[0].store.environment.release_dead_readers() == 0
 
 
 async def test_an_observer_follows_and_passes_on(tmp_path: Path) -> None:

@@ -357,7 +357,8 @@ def answer_query(
     """Answer a query of a contract on a state.
 
     Args:
-        arguments: one value for each argument of the query's schema.
+        arguments: one value for each argument of the query's schema; last ones that may be None can be left
+            out.
         journal: rows of statements; without it every statement is empty.
 
     Raises:
@@ -365,7 +366,10 @@ def answer_query(
     """
     view = View(state)
     found = _registry_of(view).find_query(contract, query)
-    if type(arguments) is not tuple or len(arguments) != len(found.arguments):
+    if type(arguments) is not tuple:
+        raise Rejected(Code.TYPE, f"{contract}.{query} takes a list of arguments")
+    arguments += tuple([None for left in found.arguments[len(arguments) :] if left.kind.holds(None)])
+    if len(arguments) != len(found.arguments):
         raise Rejected(Code.TYPE, f"{contract}.{query} takes {len(found.arguments)} arguments")
     for field, value in zip(found.arguments, arguments, strict=True):
         if not field.kind.holds(value):

@@ -206,8 +206,8 @@ def _query_account(query: QueryContext, address: Address) -> Value:
     return (version, lanes, available_gas(query.view, row, query.time), None if stored is None else stored[1])
 
 
-def _query_roles(query: QueryContext, address: Address) -> Value:
-    return list_roles(query.view, address)
+def _query_roles(query: QueryContext, address: Address, after: str | None) -> Value:
+    return list_roles(query.view, address, () if after is None else (after,))
 
 
 def _query_fee(query: QueryContext) -> Value:
@@ -303,7 +303,7 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "roles",
-            (Field("address", ADDRESS),),
+            (Field("address", ADDRESS), Field("after", Maybe(ROLE), "the last of the page before")),
             Many(ROLE, QUERY_ITEMS_MAX),
             _query_roles,
             "List the roles of an account.",
@@ -366,9 +366,9 @@ def set_role_delay(view: View, name: str, delay: int) -> None:
         ROLE_DELAYS.delete(view, key)
 
 
-def list_roles(view: View, address: Address) -> tuple[str, ...]:
-    """List the roles of an account, `QUERY_ITEMS_MAX` at most."""
-    return tuple([str(key[1]) for key, _ in ROLES.page_rows(view, address)])
+def list_roles(view: View, address: Address, after: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """List the roles of an account after one of them, `QUERY_ITEMS_MAX` at most."""
+    return tuple([str(key[1]) for key, _ in ROLES.page_rows(view, address, after=after)])
 
 
 # --- kernel: nonces

@@ -338,16 +338,23 @@ def _query_grant(query: QueryContext, number: int) -> Value:
     return None if row is None else (number, *row[1:])
 
 
-def _list_by(query: QueryContext, index: Index, address: Address) -> Value:
-    return tuple([number for (number,) in GRANTS.page_keys(query.view, index, address)])
+def _list_by(query: QueryContext, index: Index, address: Address, after: int | None) -> Value:
+    page = GRANTS.page_keys(query.view, index, address, after=() if after is None else (after,))
+    return tuple([number for (number,) in page])
 
 
-def _query_by_grantor(query: QueryContext, address: Address) -> Value:
-    return _list_by(query, BY_GRANTOR, address)
+def _query_by_grantor(query: QueryContext, address: Address, after: int | None) -> Value:
+    return _list_by(query, BY_GRANTOR, address, after)
 
 
-def _query_by_grantee(query: QueryContext, address: Address) -> Value:
-    return _list_by(query, BY_GRANTEE, address)
+def _query_by_grantee(query: QueryContext, address: Address, after: int | None) -> Value:
+    return _list_by(query, BY_GRANTEE, address, after)
+
+
+_LISTED: Final = (
+    Field("address", ADDRESS),
+    Field("after", Maybe(GRANT), "the last of the page before"),
+)
 
 
 CONTRACT: Final = Contract(
@@ -383,14 +390,14 @@ CONTRACT: Final = Contract(
         Query("grant", (Field("grant", GRANT),), Maybe(_STATE), _query_grant, "Return a grant."),
         Query(
             "by_grantor",
-            (Field("address", ADDRESS),),
+            _LISTED,
             Many(GRANT, QUERY_ITEMS_MAX),
             _query_by_grantor,
             "List the grants that an account gave.",
         ),
         Query(
             "by_grantee",
-            (Field("address", ADDRESS),),
+            _LISTED,
             Many(GRANT, QUERY_ITEMS_MAX),
             _query_by_grantee,
             "List the grants that an account has.",

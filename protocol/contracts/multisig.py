@@ -503,8 +503,9 @@ def _query_program(query: QueryContext, number: int) -> Value:
     return load_program(query.view, PROGRAMS, number) or None
 
 
-def _query_open(query: QueryContext, account: Address) -> Value:
-    return tuple([number for (number,) in PENDINGS.page_keys(query.view, BY_ACCOUNT, account)])
+def _query_open(query: QueryContext, account: Address, after: int | None) -> Value:
+    page = PENDINGS.page_keys(query.view, BY_ACCOUNT, account, after=() if after is None else (after,))
+    return tuple([number for (number,) in page])
 
 
 def _query_settings(query: QueryContext, account: Address) -> Value:
@@ -623,7 +624,7 @@ CONTRACT: Final = Contract(
         Query("program", (_NUMBER,), Maybe(PROGRAM), _query_program, "Return the bytes of an open program."),
         Query(
             "open",
-            (_ACCOUNT,),
+            (_ACCOUNT, Field("after", Maybe(PENDING), "the last of the page before")),
             Many(PENDING, QUERY_ITEMS_MAX),
             _query_open,
             "List the open programs of an account.",

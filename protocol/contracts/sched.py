@@ -401,12 +401,13 @@ def _query_program(query: QueryContext, number: int) -> Value:
     return load_program(query.view, PROGRAMS, number) or None
 
 
-def _query_by_owner(query: QueryContext, owner: Address) -> Value:
-    return tuple([number for (number,) in JOBS.page_keys(query.view, BY_OWNER, owner)])
+def _query_by_owner(query: QueryContext, owner: Address, after: int | None) -> Value:
+    page = JOBS.page_keys(query.view, BY_OWNER, owner, after=() if after is None else (after,))
+    return tuple([number for (number,) in page])
 
 
-def _query_due(query: QueryContext) -> Value:
-    return tuple(islice(JOBS.scan_index(query.view, DUE), QUERY_ITEMS_MAX))
+def _query_due(query: QueryContext, after: tuple[int, int] | None) -> Value:
+    return tuple(islice(JOBS.scan_index(query.view, DUE, after=after or ()), QUERY_ITEMS_MAX))
 
 
 def _query_history(query: QueryContext) -> Value:
@@ -415,6 +416,7 @@ def _query_history(query: QueryContext) -> Value:
 
 
 _JOB: Final = Field("job", JOB)
+_DUE_JOB: Final = Fields((Field("due", SECONDS), _JOB))
 
 CONTRACT: Final = Contract(
     ID,
@@ -469,15 +471,15 @@ CONTRACT: Final = Contract(
         Query("program", (_JOB,), Maybe(PROGRAM), _query_program, "Return the program of a job."),
         Query(
             "by_owner",
-            (Field("owner", ADDRESS),),
+            (Field("owner", ADDRESS), Field("after", Maybe(JOB), "the last of the page before")),
             Many(JOB, QUERY_ITEMS_MAX),
             _query_by_owner,
             "List the jobs of an owner.",
         ),
         Query(
             "due",
-            (),
-            Many(Fields((Field("due", SECONDS), _JOB)), QUERY_ITEMS_MAX),
+            (Field("after", Maybe(_DUE_JOB), "the last of the page before"),),
+            Many(_DUE_JOB, QUERY_ITEMS_MAX),
             _query_due,
             "List what is due next, in order.",
         ),

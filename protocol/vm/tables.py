@@ -113,11 +113,19 @@ class Table(Generic[R]):
             view.charge(gas.SCAN_ITEM)
             yield key, cast(R, row)
 
-    def scan_index(self, view: View, index: Index, *parts: KeyPart) -> Iterator[tuple[KeyPart, ...]]:
-        """Walk an index from its start, or within the parts: yields selected parts, then the record's key."""
+    def scan_index(
+        self, view: View, index: Index, *parts: KeyPart, after: tuple[KeyPart, ...] = ()
+    ) -> Iterator[tuple[KeyPart, ...]]:
+        """Walk an index from its start, or within the parts: yields selected parts, then the record's key.
+
+        Args:
+            after: what follows the parts in the index row behind which the walk begins.
+        """
         layout = (*index.fields, *self.key_fields)
+        prefix = table_prefix(self.contract, index.number)
+        start = pack_key(prefix, layout, (*parts, *after)) + b"\x00" if after else None
         view.charge(gas.SEEK)
-        for key, _ in view.scan(pack_key(table_prefix(self.contract, index.number), layout, parts)):
+        for key, _ in view.scan(pack_key(prefix, layout, parts), start):
             view.charge(gas.SCAN_ITEM)
             yield unpack_key(key, layout)
 
@@ -142,9 +150,15 @@ class Table(Generic[R]):
             found.append((key, row))
         return tuple(found)
 
-    def page_keys(self, view: View, index: Index, *parts: KeyPart) -> tuple[tuple[KeyPart, ...], ...]:
-        """List the keys of the records that an index finds under the parts, `QUERY_ITEMS_MAX` at most."""
-        walk = islice(self.scan_index(view, index, *parts), QUERY_ITEMS_MAX)
+    def page_keys(
+        self, view: View, index: Index, *parts: KeyPart, after: tuple[KeyPart, ...] = ()
+    ) -> tuple[tuple[KeyPart, ...], ...]:
+        """List the keys of the records that an index finds under the parts, `QUERY_ITEMS_MAX` at most.
+
+        Args:
+            after: key of the last record of the page before; none for the first page.
+        """
+        walk = islice(self.scan_index(view, index, *parts, after=after), QUERY_ITEMS_MAX)
         return tuple([found[len(index.fields) :] for found in walk])
 
     def page_rows(

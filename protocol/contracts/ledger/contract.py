@@ -155,6 +155,7 @@ STATEMENT_ROW: Final = Fields(
         Field("balance", BALANCE, "after this row"),
     )
 )
+_OF_OWNER: Final = (Field("class", U16), Field("asset", ASSET), Field("sub", U32))
 _ACCOUNT_STATE: Final = Fields((Field("balance", BALANCE), *ACCOUNT.fields))
 _TOTAL_STATE: Final = Fields((Field("asset", ASSET), Field("class", U16), *COUNTERS, *TURNS.fields))
 
@@ -174,23 +175,19 @@ def _query_account(query: QueryContext, account: tuple[Address, int, int, int]) 
     return None if row is None else (compute_balance(name, row[3], row[5]), *row[1:])
 
 
-def _query_accounts(query: QueryContext, owner: Address) -> Value:
+def _query_accounts(query: QueryContext, owner: Address, after: tuple[int, int, int] | None) -> Value:
     found: list[Value] = []
-    for key, row in ACCOUNT.scan(query.view, owner):
-        name = key[3:]
-        found.append((*read_account_key(name)[1:], compute_balance(name, row[3], row[5]), *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
+    for key, row in ACCOUNT.page_rows(query.view, owner, after=after or ()):
+        name = ACCOUNT.key(*key)[len(ACCOUNT.prefix) :]
+        found.append((*key[1:], compute_balance(name, row[3], row[5]), *row[1:]))
     return tuple(found)
 
 
-def _query_totals(query: QueryContext, asset: int) -> Value:
+def _query_totals(query: QueryContext, asset: int, after: int | None) -> Value:
     found: list[Value] = []
-    for key, row in TOTAL.scan(query.view, asset):
-        turns = TURNS.get(query.view, TURNS.prefix + key[len(TOTAL.prefix) :]) or (0, 0, 0)
-        found.append((*TOTAL.parts(key), *row[1:], *turns[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
+    for key, row in TOTAL.page_rows(query.view, asset, after=() if after is None else (after,)):
+        turns = TURNS.get(query.view, TURNS.key(*key)) or (0, 0, 0)
+        found.append((*key, *row[1:], *turns[1:]))
     return tuple(found)
 
 
@@ -341,13 +338,14 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "accounts",
-            (Field("owner", ADDRESS),),
+            (
+                Field("owner", ADDRESS),
+                Field("after", Maybe(Fields(_OF_OWNER)), "the last of the page before"),
+            ),
             Many(
                 Fields(
                     (
-                        Field("class", U16),
-                        Field("asset", ASSET),
-                        Field("sub", U32),
+                        *_OF_OWNER,
                         *_ACCOUNT_STATE.fields,
                     )
                 ),
@@ -358,7 +356,7 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "totals",
-            (Field("asset", ASSET),),
+            (Field("asset", ASSET), Field("after", Maybe(U16), "the last of the page before")),
             Many(_TOTAL_STATE, QUERY_ITEMS_MAX),
             _query_totals,
             "Return the trial balance of an asset: sums by class, and how often each posted sum began again.",

@@ -92,8 +92,9 @@ def _query_eligible_at(query: QueryContext, height: int) -> Value:
     return standing.count_eligible(query.view, height)
 
 
-def _query_ties(query: QueryContext, number: int) -> Value:
-    return tuple([(key[1], row[1]) for key, row in TIES.page_rows(query.view, number)])
+def _query_ties(query: QueryContext, number: int, after: int | None) -> Value:
+    page = TIES.page_rows(query.view, number, after=() if after is None else (after,))
+    return tuple([(key[1], row[1]) for key, row in page])
 
 
 def _query_rules(query: QueryContext) -> Value:
@@ -111,8 +112,9 @@ def _query_role(query: QueryContext, role: str) -> Value:
     return None if row is None else row[1:]
 
 
-def _query_offices(query: QueryContext, holder: Address) -> Value:
-    return tuple([(key[1], *row[1:]) for key, row in OFFICES.page_rows(query.view, holder)])
+def _query_offices(query: QueryContext, holder: Address, after: str | None) -> Value:
+    page = OFFICES.page_rows(query.view, holder, after=() if after is None else (after,))
+    return tuple([(key[1], *row[1:]) for key, row in page])
 
 
 _NUMBER: Final = Field("member", MEMBER)
@@ -390,7 +392,7 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "obligations",
-            (_NUMBER,),
+            (_NUMBER, Field("after", Maybe(U16), "the last of the page before")),
             Many(Fields((Field("contract", U16), Field("count", U32))), QUERY_ITEMS_MAX),
             _query_ties,
             "List what keeps a member from leaving.",
@@ -413,7 +415,7 @@ CONTRACT: Final = Contract(
         Query("role", (_ROLE,), Maybe(Fields(ROLES.fields)), _query_role, "Return the terms of an office."),
         Query(
             "offices",
-            (_HOLDER,),
+            (_HOLDER, Field("after", Maybe(ROLE), "the last of the page before")),
             Many(Fields((_ROLE, *OFFICE_FIELDS)), QUERY_ITEMS_MAX),
             _query_offices,
             "List the offices that an account holds or will hold.",

@@ -44,6 +44,7 @@ from protocol.contracts.shares.records import (
     HoldingRow,
 )
 from protocol.params import QUERY_ITEMS_MAX
+from protocol.types import Address
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Signed, System
 from protocol.vm.kinds import (
@@ -78,8 +79,9 @@ def _query_class(query: QueryContext, number: int) -> Value:
     return None if row is None else (number, *row[1:])
 
 
-def _query_classes(query: QueryContext) -> Value:
-    return tuple([(*key, *row[1:]) for key, row in CLASSES.page_rows(query.view)])
+def _query_classes(query: QueryContext, after: int | None) -> Value:
+    page = CLASSES.page_rows(query.view, after=() if after is None else (after,))
+    return tuple([(*key, *row[1:]) for key, row in page])
 
 
 def _query_price(query: QueryContext, number: int) -> Value:
@@ -87,12 +89,14 @@ def _query_price(query: QueryContext, number: int) -> Value:
     return None if row is None else queue.compute_price(query.view, row)
 
 
-def _query_holdings(query: QueryContext, member: int) -> Value:
-    return tuple([(*key[1:], *row[1:]) for key, row in HOLDINGS.page_rows(query.view, member)])
+def _query_holdings(query: QueryContext, member: int, after: int | None) -> Value:
+    page = HOLDINGS.page_rows(query.view, member, after=() if after is None else (after,))
+    return tuple([(*key[1:], *row[1:]) for key, row in page])
 
 
-def _query_requests(query: QueryContext, member: int) -> Value:
-    return tuple([(*key, *row[1:]) for key, row in REQUESTS.page(query.view, BY_MEMBER, member)])
+def _query_requests(query: QueryContext, member: int, after: tuple[int, int] | None) -> Value:
+    page = REQUESTS.page(query.view, BY_MEMBER, member, after=after or ())
+    return tuple([(*key, *row[1:]) for key, row in page])
 
 
 def _query_position(query: QueryContext, number: int, request: int) -> Value:
@@ -106,8 +110,9 @@ def _query_position(query: QueryContext, number: int, request: int) -> Value:
     return (ahead, shares)
 
 
-def _query_pledges(query: QueryContext, member: int) -> Value:
-    return tuple([(*key[1:], row[1]) for key, row in PLEDGES.page_rows(query.view, member)])
+def _query_pledges(query: QueryContext, member: int, after: tuple[int, Address] | None) -> Value:
+    page = PLEDGES.page_rows(query.view, member, after=after or ())
+    return tuple([(*key[1:], row[1]) for key, row in page])
 
 
 def _query_exit_plan(query: QueryContext, member: int) -> Value:
@@ -138,6 +143,7 @@ _SOME: Final = Field("shares", SOME)
 _MEMBER: Final = Field("member", MEMBER)
 _CLASS_STATE: Final = Fields((_CLASS, *CLASSES.fields))
 _REQUEST: Final = Field("request", U48)
+_KEEPER: Final = Field("keeper", ADDRESS)
 
 _HOLDING: Final = (
     Method(
@@ -294,18 +300,24 @@ CONTRACT: Final = Contract(
     methods=(*_HOLDING, *_LEAVING),
     queries=(
         Query("class", (_CLASS,), Maybe(_CLASS_STATE), _query_class, "Return a class of shares."),
-        Query("classes", (), Many(_CLASS_STATE, QUERY_ITEMS_MAX), _query_classes, "List the classes."),
+        Query(
+            "classes",
+            (Field("after", Maybe(CLASS), "the last of the page before"),),
+            Many(_CLASS_STATE, QUERY_ITEMS_MAX),
+            _query_classes,
+            "List the classes.",
+        ),
         Query("price", (_CLASS,), Maybe(AMOUNT), _query_price, "Return what a share would be redeemed at."),
         Query(
             "holdings",
-            (_MEMBER,),
+            (_MEMBER, Field("after", Maybe(CLASS), "the last of the page before")),
             Many(Fields((_CLASS, *HOLDING_FIELDS)), QUERY_ITEMS_MAX),
             _query_holdings,
             "List the shares of a member.",
         ),
         Query(
             "requests",
-            (_MEMBER,),
+            (_MEMBER, Field("after", Maybe(Fields((_CLASS, _REQUEST))), "the last of the page before")),
             Many(Fields((_CLASS, _REQUEST, *REQUEST_FIELDS)), QUERY_ITEMS_MAX),
             _query_requests,
             "List what a member waits to redeem.",
@@ -319,8 +331,8 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "pledges",
-            (_MEMBER,),
-            Many(Fields((_CLASS, Field("keeper", ADDRESS), Field("shares", COUNT))), QUERY_ITEMS_MAX),
+            (_MEMBER, Field("after", Maybe(Fields((_CLASS, _KEEPER))), "the last of the page before")),
+            Many(Fields((_CLASS, _KEEPER, Field("shares", COUNT))), QUERY_ITEMS_MAX),
             _query_pledges,
             "List the pledged shares of a member.",
         ),

@@ -101,8 +101,9 @@ def _query_line(query: QueryContext, number: int) -> Value:
     return None if row is None else (number, *row[1:])
 
 
-def _query_lines(query: QueryContext, fund: int) -> Value:
-    return tuple([(line, *row[1:]) for (line,), row in LINES.page(query.view, LINES_OF_FUND, fund)])
+def _query_lines(query: QueryContext, fund: int, after: int | None) -> Value:
+    page = LINES.page(query.view, LINES_OF_FUND, fund, after=() if after is None else (after,))
+    return tuple([(line, *row[1:]) for (line,), row in page])
 
 
 def _query_payment(query: QueryContext, number: int) -> Value:
@@ -110,8 +111,8 @@ def _query_payment(query: QueryContext, number: int) -> Value:
     return None if row is None else (number, *row[1:])
 
 
-def _query_waiting(query: QueryContext, state: int) -> Value:
-    page = PAYMENTS.page(query.view, OPEN_PAYMENTS, state)
+def _query_waiting(query: QueryContext, state: int, after: int | None) -> Value:
+    page = PAYMENTS.page(query.view, OPEN_PAYMENTS, state, after=() if after is None else (after,))
     return tuple([(payment, *row[1:]) for (payment,), row in page[: QUERY_ITEMS_MAX // 2]])
 
 
@@ -120,8 +121,9 @@ def _query_stream(query: QueryContext, number: int) -> Value:
     return None if row is None else (number, *row[1:], spending.compute_due(row, int(query.time)))
 
 
-def _query_streams(query: QueryContext, payee: Address) -> Value:
-    page, now = STREAMS.page(query.view, STREAMS_OF_PAYEE, payee), int(query.time)
+def _query_streams(query: QueryContext, payee: Address, after: int | None) -> Value:
+    page = STREAMS.page(query.view, STREAMS_OF_PAYEE, payee, after=() if after is None else (after,))
+    now = int(query.time)
     return tuple([(stream, *row[1:], spending.compute_due(row, now)) for (stream,), row in page])
 
 
@@ -438,7 +440,7 @@ CONTRACT: Final = Contract(
         Query("line", (_LINE,), Maybe(_LINE_STATE), _query_line, "Return a budget line and its use."),
         Query(
             "budget",
-            (_FUND,),
+            (_FUND, Field("after", Maybe(LINE), "the last of the page before")),
             Many(_LINE_STATE, QUERY_ITEMS_MAX),
             _query_lines,
             "List the budget lines of a fund: amount, spent, committed.",
@@ -446,7 +448,10 @@ CONTRACT: Final = Contract(
         Query("payment", (_PAYMENT,), Maybe(_PAYMENT_STATE), _query_payment, "Return a payment."),
         Query(
             "waiting",
-            (Field("state", Integer("state", 1, 2), "1 requested, 2 approved"),),
+            (
+                Field("state", Integer("state", 1, 2), "1 requested, 2 approved"),
+                Field("after", Maybe(PAYMENT), "the last of the page before"),
+            ),
             Many(_PAYMENT_STATE, QUERY_ITEMS_MAX // 2),
             _query_waiting,
             "List payments that wait for approval, or for their time; oldest first.",
@@ -454,7 +459,7 @@ CONTRACT: Final = Contract(
         Query("stream", (_STREAM,), Maybe(_STREAM_STATE), _query_stream, "Return a stream."),
         Query(
             "streams",
-            (_PAYEE,),
+            (_PAYEE, Field("after", Maybe(STREAM), "the last of the page before")),
             Many(_STREAM_STATE, QUERY_ITEMS_MAX),
             _query_streams,
             "List the streams of a payee.",

@@ -353,6 +353,7 @@ def answer_query(
     query: str,
     arguments: Value,
     journal: JournalReader | None,
+    utc_offset_seconds: int = 0,
 ) -> Value:
     """Answer a query of a contract on a state.
 
@@ -360,6 +361,7 @@ def answer_query(
         arguments: one value for each argument of the query's schema; last ones that may be None can be left
             out.
         journal: rows of statements; without it every statement is empty.
+        utc_offset_seconds: of the co-op's calendar.
 
     Raises:
         Rejected: UNKNOWN_METHOD, or TYPE when an argument is not what the schema says.
@@ -374,7 +376,7 @@ def answer_query(
     for field, value in zip(found.arguments, arguments, strict=True):
         if not field.kind.holds(value):
             raise Rejected(Code.TYPE, f"{contract}.{query}: {field.name} is not {field.kind.name}")
-    answer = found.run(QueryContext(view, time, journal), *arguments)
+    answer = found.run(QueryContext(view, time, journal, utc_offset_seconds), *arguments)
     assert found.result.holds(answer), f"{contract}.{query} answered what its schema does not allow"
     return answer
 

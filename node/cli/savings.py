@@ -1,22 +1,26 @@
 """`coop savings`: what members put aside, with notice or for a term, and how they get it back.
 
-Everything is a call of the contract `savings`; what it asks and says is in its schema.
+Everything is a call of the contract `savings`; what it asks and says is in its schema. The product's own
+daily job is no business of the member who woke it, so it is not shown.
 """
 
 from typing import Any
 
 from cyclopts import App
 
-from node.cli.acting import act, act_and_show, ask, describe_receipt, open_actor, open_words
+from node.cli.acting import act, ask, describe_receipt, open_actor, open_words
 from node.cli.cash import DEBIT, make_order
 from node.cli.member_session import session
-from node.cli.typed import Words, words_of
+from node.cli.typed import Words
 from node.rpc.amounts import format_amount
 from protocol.addresses import format_address
 from protocol.contracts.savings.records import (
     ADDRESS_OF,
+    DEMAND,
+    GROUP,
+    MINIMUM,
     NOTICE,
-    PRODUCT_KIND,
+    REGULAR,
     SAVINGS,
     TERM,
     TERM_DEPOSIT,
@@ -25,7 +29,32 @@ from protocol.money import date_from_days
 
 savings_app = App(name="savings", help="Savings: what you put aside, and what it earns.")
 PPM_PER_PERCENT = 10_000
-SOURCES = {2010: "balance", 2060: "interest"}
+SOURCES = {2010: ("balance", "余额"), 2060: ("interest", "利息")}
+KINDS = {
+    DEMAND: ("on demand", "活期"),
+    NOTICE: ("{noticeDays} days' notice", "提前 {noticeDays} 天通知"),
+    TERM: ("for {termDays} days", "定期 {termDays} 天"),
+    REGULAR: (
+        "in months with {monthly} put aside, from the day it is there",
+        "每月存满 {monthly} 之日起，当月计息",
+    ),
+    GROUP: ("on demand, for groups", "活期，限团体"),
+}
+LOWEST = ("on the lowest balance of the period", "按期内最低余额")
+MARKS = {"locked": ("locked", "锁定"), "waiting": ("waits", "排队"), "notice": ("notice", "通知")}
+
+
+def _say(texts: tuple[str, str]) -> str:
+    return texts[session.terminal.language == "zh"]
+
+
+def _act(name: str, texts: list[str], dry_run: bool) -> None:
+    actor = open_actor()
+    receipt = act(actor, (actor.words.read_call(name, texts, actor.address),), dry_run=dry_run)
+    own = [event for event in receipt["events"] if event["contract"] != "sched"]
+    session.terminal.show(
+        receipt, lambda: "\n".join(describe_receipt({**receipt, "events": own}, actor.words))
+    )
 
 
 @savings_app.command
@@ -39,7 +68,7 @@ def products() -> None:
         rates = client.call("savings_rates", product=row["product"])["value"][0]["rates"]
         row["rates"] = rates
         lines.append(f"{row['product']:>3}  {row['name']:<20} {_describe(row, rates, words)}")
-    session.terminal.show(rows, "\n".join(lines) or "there are none yet")
+    session.terminal.show(rows, "\n".join(lines) or _say(("there are none yet", "暂无产品")))
 
 
 def _describe(row: dict[str, Any], rates: list[int], words: Words) -> str:
@@ -47,10 +76,13 @@ def _describe(row: dict[str, Any], rates: list[int], words: Words) -> str:
     parts = []
     for floor, rate in zip(row["floors"], rates, strict=True):
         percent = f"{rate // PPM_PER_PERCENT}.{rate % PPM_PER_PERCENT // 100:02} %"
-        above = f" above {format_amount(int(floor), asset.decimals, asset.symbol)}" if int(floor) else ""
-        parts.append(percent + above)
-    kind = {NOTICE: f", {row['noticeDays']} days' notice", TERM: f", for {row['termDays']} days"}
-    return ", ".join(parts) + kind.get(row["kind"], f", {words_of(PRODUCT_KIND)[row['kind']]}")
+        above = format_amount(int(floor), asset.decimals, asset.symbol)
+        parts.append(percent + (_say((f" above {above}", f"（{above} 以上）")) if int(floor) else ""))
+    monthly = format_amount(int(row["monthly"]), asset.decimals, asset.symbol)
+    parts.append(_say(KINDS[row["kind"]]).format(**{**row, "monthly": monthly}))
+    if row["basis"] == MINIMUM:
+        parts.append(_say(LOWEST))
+    return _say((", ", "，")).join(parts)
 
 
 @savings_app.command(name="open")
@@ -62,19 +94,19 @@ def open_account(product: int, amount: str, /, *, dry_run: bool = False) -> None
         amount: As in 100 or 100.50.
         dry_run: Sign and send nothing; show what would happen.
     """
-    act_and_show([("savings.open", [str(product), amount])], dry_run=dry_run)
+    _act("savings.open", [str(product), amount], dry_run)
 
 
 @savings_app.command
 def deposit(account: int, amount: str, /, *, dry_run: bool = False) -> None:
     """Put more aside."""
-    act_and_show([("savings.deposit", [str(account), amount])], dry_run=dry_run)
+    _act("savings.deposit", [str(account), amount], dry_run)
 
 
 @savings_app.command
 def withdraw(account: int, amount: str, /, *, dry_run: bool = False) -> None:
     """Take money back."""
-    act_and_show([("savings.withdraw", [str(account), amount])], dry_run=dry_run)
+    _act("savings.withdraw", [str(account), amount], dry_run)
 
 
 @savings_app.command
@@ -84,7 +116,8 @@ def notice(account: int, amount: str, /, *, dry_run: bool = False) -> None:
     given = actor.words.read_call("savings.give_notice", [str(account), amount], actor.address)
     receipt = act(actor, (given,), dry_run=dry_run)
     done = describe_receipt(receipt, actor.words)[-1]
-    session.terminal.show(receipt, f"From {_day(receipt['results'][0])} on.\n{done}")
+    day = _day(receipt["results"][0])
+    session.terminal.show(receipt, f"{_say((f'From {day} on.', f'自 {day} 起可取。'))}\n{done}")
 
 
 @savings_app.command
@@ -96,19 +129,19 @@ def wait(account: int, amount: str, /, *, dry_run: bool = False) -> None:
         amount: All that is to wait, in place of what waited before.
         dry_run: Sign and send nothing; show what would happen.
     """
-    act_and_show([("savings.queue_exit", [str(account), amount])], dry_run=dry_run)
+    _act("savings.queue_exit", [str(account), amount], dry_run)
 
 
 @savings_app.command(name="break")
 def break_term(account: int, /, *, dry_run: bool = False) -> None:
     """Take a term deposit back, with its interest; before its end less the part that is lost."""
-    act_and_show([("savings.end_term", [str(account)])], dry_run=dry_run)
+    _act("savings.end_term", [str(account)], dry_run)
 
 
 @savings_app.command
 def close(account: int, /, *, dry_run: bool = False) -> None:
     """Close an account with all that it has earned."""
-    act_and_show([("savings.close", [str(account)])], dry_run=dry_run)
+    _act("savings.close", [str(account)], dry_run)
 
 
 @savings_app.command
@@ -146,7 +179,7 @@ def show(member: str = "", /) -> None:
     for row in rows:
         product = ask(client, "savings_product", product=row["product"])
         lines += _show_account(row, product, words)
-    session.terminal.show(rows, "\n".join(lines) or "nothing is saved")
+    session.terminal.show(rows, "\n".join(lines) or _say(("nothing is saved", "没有储蓄")))
 
 
 def _show_account(row: dict[str, Any], product: dict[str, Any], words: Words) -> list[str]:
@@ -155,14 +188,24 @@ def _show_account(row: dict[str, Any], product: dict[str, Any], words: Words) ->
     def money(field: str) -> str:
         return format_amount(int(row[field]), asset.decimals, asset.symbol)
 
-    lines = [f"account {row['account']}   {product['name']}   {money('balance')}"]
-    lines.append(f"  earned   {money('interest')}, not credited yet")
+    lines = [f"{_say(('account', '账户'))} {row['account']}   {product['name']}   {money('balance')}"]
+    lines.append(
+        _say(
+            (f"  earned   {money('interest')}, not credited yet", f"  利息     {money('interest')}，尚未入账")
+        )
+    )
+    if product["kind"] == REGULAR:
+        put_in, due = money("putIn"), format_amount(int(product["monthly"]), asset.decimals, asset.symbol)
+        lines.append(
+            _say((f"  month    {put_in} of {due} put aside", f"  本月     已存 {put_in}，应存 {due}"))
+        )
     if row["matures"]:
-        lines.append(f"  ends     {_day(row['matures'])}")
-    for field, said in (("locked", "locked"), ("waiting", "waits"), ("notice", "notice")):
+        lines.append(f"  {_say(('ends  ', '到期'))}   {_day(row['matures'])}")
+    for field, said in MARKS.items():
         if int(row[field]):
-            since = f" from {_day(row['noticeDay'])} on" if field == "notice" else ""
-            lines.append(f"  {said:<8} {money(field)}{since}")
+            day = _day(row["noticeDay"])
+            since = _say((f" from {day} on", f"，自 {day} 起")) if field == "notice" else ""
+            lines.append(f"  {_say(said):<8} {money(field)}{since}")
     return lines
 
 
@@ -197,8 +240,13 @@ def statement(account: int, /, *, limit: int = 20) -> None:
     lines = [
         f"{words.show_time(row['time'])}  {'-' if row['side'] == DEBIT else '+'}"
         f"{format_amount(int(row['amount']), asset.decimals):>12}  "
-        f"{SOURCES.get(row['contraClass'], str(row['contraClass'])):<10} "
+        f"{_source(row['contraClass']):<10} "
         f"{format_amount(int(row['balance']), asset.decimals):>14}"
         for row in rows
     ]
-    session.terminal.show(rows, "\n".join(lines) or "nothing yet")
+    session.terminal.show(rows, "\n".join(lines) or _say(("nothing yet", "暂无记录")))
+
+
+def _source(contra_class: int) -> str:
+    found = SOURCES.get(contra_class)
+    return str(contra_class) if found is None else _say(found)

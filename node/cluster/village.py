@@ -146,18 +146,19 @@ RETENTION: Final = (("budget", 1_000), ("bylaw", 1_000))
 
 SAVINGS: Final = (
     # rates (ppm); name, asset, kind, day count, bands from; minimum, days of notice, days of the term, part
-    # that a break loses, months between credits, tax, reserve (basis points), always free in a day
+    # that a break loses, months between credits, tax, reserve (basis points), always free in a
+    # day, daily balance, no monthly deposit
     (
         *((20_000, 25_000), "savings book", CURRENCY, 1, ACT_365, (0, 10_000 * YUAN)),
-        *(0, 0, 0, 0, 1, 0, 1_000, 500 * YUAN),
+        *(0, 0, 0, 0, 1, 0, 1_000, 500 * YUAN, 1, 0),
     ),
     (
         *((30_000,), "thirty days", CURRENCY, 2, ACT_365, (0,)),
-        *(0, 30, 0, 0, 1, 0, 1_000, 500 * YUAN),
+        *(0, 30, 0, 0, 1, 0, 1_000, 500 * YUAN, 1, 0),
     ),
     (
         *((40_000,), "one year", CURRENCY, 3, ACT_365, (0,)),
-        *(100 * YUAN, 0, 365, 5_000, 12, 0, 1_000, 500 * YUAN),
+        *(100 * YUAN, 0, 365, 5_000, 12, 0, 1_000, 500 * YUAN, 1, 0),
     ),
 )
 

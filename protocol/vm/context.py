@@ -12,6 +12,7 @@ from protocol.chain.receipt import Event
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
+from protocol.money import compute_day
 from protocol.params import CALL_DEPTH_MAX, PENDING_DELAY_SECONDS_MAX
 from protocol.types import Address, Height, Seconds
 from protocol.vm.contract import Contract, EventType, Method, Owner, Registry, Role, Signed, System
@@ -105,6 +106,12 @@ class QueryContext:
     view: View
     time: Seconds
     journal: JournalReader | None = None
+    utc_offset_seconds: int = 0
+
+    @property
+    def day(self) -> int:
+        """Return the day of the co-op's calendar, days since 1970-01-01."""
+        return compute_day(self.time, self.utc_offset_seconds)
 
 
 class Take:

@@ -83,6 +83,7 @@ def _ask(
         raise RpcFailure("chain.upgrade_missing", detail=f"it runs contract {named}")
     try:
         journal = StoredJournal(call.store)
-        return answer_query(state, time, contract.name, query.name, arguments, journal)
+        offset = call.facts.genesis.utc_offset_seconds
+        return answer_query(state, time, contract.name, query.name, arguments, journal, offset)
     except CallFailed as failed:
         raise Rejected(failed.code, failed.reason.rule) from failed

@@ -35,7 +35,6 @@ from protocol.contracts.credit.records import (
 )
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.savings.records import sum_savings
-from protocol.money import SECONDS_PER_DAY
 from protocol.params import AMOUNT_MAX
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role
@@ -58,12 +57,12 @@ PARTS: Final = len(PART_POINTS)
 
 
 def _query_score(query: QueryContext, member: int) -> Value:
-    found = compute_for(query.view, member, int(query.time) // SECONDS_PER_DAY)
+    found = compute_for(query.view, member, query.day)
     return (found.score, tuple([part.points for part in found.parts]), found.as_of)
 
 
 def _query_explain(query: QueryContext, member: int) -> Value:
-    facts = collect_facts(query.view, member, int(query.time) // SECONDS_PER_DAY)
+    facts = collect_facts(query.view, member, query.day)
     parts = zip(compute_parts(facts), count_facts(facts), strict=True)
     return tuple(
         [
@@ -75,7 +74,7 @@ def _query_explain(query: QueryContext, member: int) -> Value:
 
 def _query_offer(query: QueryContext, member: int, asset: int) -> Value:
     view = query.view
-    score = compute_for(view, member, int(query.time) // SECONDS_PER_DAY).score
+    score = compute_for(view, member, query.day).score
     bands, starter = get_table(view, asset)
     band = find_band(bands, score)
     saved = sum_savings(view, member, asset)

@@ -12,9 +12,9 @@ Interest on the way is Dr 5010, Cr 2060; crediting is Dr 2060, Cr the account, l
 When too little is liquid, withdrawals wait in a queue that is paid by the day in equal parts of what was
 asked, not to whoever comes first.
 
-*Source*: contracts.md D4, D5, D12, D13, 3.4, 5.9. *Departs*: interest stands on the balance of each day;
-average and minimum balances, group products and pools are not there yet. A product's bands stay, its rates
-change. A term deposit earns until it is ended, also after its last day.
+*Source*: contracts.md D4, D5, D12, D13, 3.4, 5.9. *Departs*: an average has one band (ADR 25);
+a group's parts are its own affair, its account is one; pools are not there yet. A product's bands stay, its
+rates change. A term deposit earns until it is ended, also after its last day.
 
 Read `records.py`, `interest.py`, `methods.py`, `exits.py`, `contract.py`.
 """

@@ -75,14 +75,20 @@ def _describe(query: QueryContext, number: int) -> Value:
     account = get_savings(query.view, number)
     product = get_product(query.view, account.product)
     balance = find_balance(query.view, number, product)
-    bands = interest.list_bands(product.floors, balance)
-    today = int(query.time) // 86_400
-    more = interest.compute_earned(query.view, account.product, product, bands, account.as_of, today)
+    more, base, put_in = interest.compute_more(query.view, account, product, balance, query.day)
     earned = max(read_exact(account.earned) + more, 0)
     row = ACCOUNTS.get(query.view, ACCOUNTS.key(number))
     assert row is not None, "it was found above"
     waiting = exits.count_waiting(query.view, product.asset, number)
-    return (number, *row[1:], balance, waiting, mul_div(earned, 1, ACCRUAL_UNIT, Rounding.HALF_EVEN))
+    return (
+        number,
+        *row[1:-2],
+        base,
+        put_in,
+        balance,
+        waiting,
+        mul_div(earned, 1, ACCRUAL_UNIT, Rounding.HALF_EVEN),
+    )
 
 
 def _query_account(query: QueryContext, number: int) -> Value:
@@ -116,7 +122,7 @@ _STATE: Final = Fields(
         *ACCOUNT_FIELDS,
         Field("balance", AMOUNT),
         Field("waiting", AMOUNT, "in the exit queue"),
-        Field("interest", AMOUNT, "earned up to today (UTC) and not credited"),
+        Field("interest", AMOUNT, "earned up to today and not credited"),
     )
 )
 

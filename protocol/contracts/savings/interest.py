@@ -2,6 +2,19 @@
 
 An account and the sum of all accounts of its product grow by the same rule, band by band, so they agree to
 the last part whatever happens when. `settle_total` brings the books up to a day; `settle` an account.
+
+What earns is the base of an account. It is the balance, but for two kinds of product, whose bases are renewed
+by the calendar alone, so the sum follows without a walk over accounts:
+
+- *minimum*: the lowest balance of the posting period, or of its part in which the account was open. When it
+  falls, what the difference has earned since the period began is taken back, from the account and the sum;
+  so nothing of a period is credited before its end. A period that begins renews it to the balance, and on its
+  first day every movement still counts.
+- *regular*: nothing from the first of a month on, and the balance from the day on which the month's deposit
+  is complete. A missed month earns nothing; the next one begins afresh.
+
+An *average* is the sum of balance and days, divided when it is credited; see ADR 25 for why its products
+have one band.
 """
 
 from dataclasses import replace
@@ -14,7 +27,9 @@ from protocol.contracts.savings.records import (
     DAY_LAST,
     INTEREST_COST,
     INTEREST_PAYABLE,
+    MINIMUM,
     RATE_HISTORY,
+    REGULAR,
     TAX_PAYABLE,
     TOTALS,
     Account,
@@ -27,7 +42,7 @@ from protocol.contracts.savings.records import (
 )
 from protocol.elections.decision import WHOLE_BP
 from protocol.finance.day_count import ACCRUAL_UNIT, DayCount, position
-from protocol.money import Rounding, check_amount, mul_div
+from protocol.money import Rounding, check_amount, date_from_days, days_from_date, mul_div
 from protocol.vm.context import Context
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
@@ -63,42 +78,135 @@ def compute_earned(
     return total
 
 
+def find_renewal(product: Product, day: int, later: int = 0) -> int:
+    """Return the first day of the period a day lies in, or of a later one: a month for regular savings, what
+    is credited together for others."""
+    year, month, _ = date_from_days(day)
+    months = 1 if product.kind == REGULAR else product.posting_months
+    count = (year * 12 + month - 1) // months * months + later * months
+    return days_from_date(count // 12, count % 12 + 1, 1)
+
+
+def compute_more(
+    view: View, account: Account, product: Product, balance: int, day: int
+) -> tuple[int, int, int]:
+    """Compute exactly (earned since the account was settled, base, put in this month) of a day."""
+    bands = list_bands(product.floors, account.base)
+    renewed = 0 if product.kind == REGULAR else balance
+    turned = list_bands(product.floors, renewed)
+    earned, is_new = _grow(view, account.product, product, (bands, turned), account.as_of, day)
+    return (earned, renewed, 0) if is_new else (earned, account.base, account.put_in)
+
+
+def _grow(
+    view: View,
+    number: int,
+    product: Product,
+    bands: tuple[list[int], list[int]],
+    first_day: int,
+    end_day: int,
+) -> tuple[int, bool]:
+    """Compute what bands earn, with others from the day of renewal on; also say whether it has come."""
+    turn = end_day + 1
+    if product.kind == REGULAR or product.basis == MINIMUM:
+        turn = find_renewal(product, first_day, 1)
+    earned = compute_earned(view, number, product, bands[0], first_day, min(turn, end_day))
+    if turn > end_day:
+        return earned, False
+    return earned + compute_earned(view, number, product, bands[1], turn, end_day), True
+
+
 def settle(ctx: Context, number: int, account: Account, product: Product) -> Account:
     """Bring what an account has earned up to today; to be called before its balance changes."""
     view, today = ctx.view, ctx.environment.day
     if account.as_of == today:
         return account
-    bands = list_bands(product.floors, find_balance(view, number, product))
-    more = compute_earned(view, account.product, product, bands, account.as_of, today)
-    return replace(account, earned=pack_exact(read_exact(account.earned) + more), as_of=today)
+    balance = find_balance(view, number, product)
+    more, base, put_in = compute_more(view, account, product, balance, today)
+    earned = pack_exact(read_exact(account.earned) + more)
+    return replace(account, earned=earned, as_of=today, base=base, put_in=put_in)
 
 
 def settle_total(ctx: Context, number: int, product: Product) -> None:
     """Bring what all accounts of a product have earned up to today, and into the books."""
-    _settle_total(ctx, number, product, 0, [0] * len(product.floors))
+    none = [0] * len(product.floors)
+    _settle_total(ctx, number, product, 0, (none, none))
 
 
-def change_balance(ctx: Context, number: int, product: Product, before: int, after: int) -> None:
-    """Note that an account of a product has another balance from today on."""
+def change_balance(
+    ctx: Context,
+    account: Account,
+    product: Product,
+    before: int,
+    after: int,
+    put_in: int = 0,
+    credited: int = 0,
+) -> Account:
+    """Note that a settled account has another balance from today on; returns the account.
+
+    Args:
+        put_in: what the member himself puts aside, or takes: below zero.
+        credited: interest that the account has got.
+    """
+    assert account.as_of == ctx.environment.day, "what it has earned depends on what it had"
+    month = max(account.put_in + put_in, 0) if product.kind == REGULAR else 0
+    base, gone = after, 0
+    if product.kind == REGULAR:
+        base = after if month >= product.monthly else 0
+    elif product.basis == MINIMUM and _begin_period(account, product) < account.as_of:
+        base = min(account.base, after)
+        gone = compute_open(ctx.view, account, product) - compute_open(
+            ctx.view, replace(account, base=base), product
+        )
+    gone += credited * ACCRUAL_UNIT
+    change = (_subtract(product, account.base, base), _subtract(product, before, after))
+    _settle_total(ctx, account.product, product, gone, change)
+    return replace(account, earned=pack_exact(read_exact(account.earned) - gone), base=base, put_in=month)
+
+
+def compute_open(view: View, account: Account, product: Product) -> int:
+    """Compute exactly what of a settled account's interest a fall of its balance can still take back."""
+    if product.basis != MINIMUM:
+        return 0
+    bands, begin = list_bands(product.floors, account.base), _begin_period(account, product)
+    return compute_earned(view, account.product, product, bands, begin, account.as_of)
+
+
+def _begin_period(account: Account, product: Product) -> int:
+    return max(find_renewal(product, account.as_of), account.opened)
+
+
+def _subtract(product: Product, before: int, after: int) -> list[int]:
     old, new = list_bands(product.floors, before), list_bands(product.floors, after)
-    _settle_total(ctx, number, product, 0, [b - a for a, b in zip(old, new, strict=True)])
+    return [b - a for a, b in zip(old, new, strict=True)]
 
 
-def _settle_total(ctx: Context, number: int, product: Product, credited: int, change: list[int]) -> None:
-    """Let the sum grow up to today, take what was credited, and change the bands.
+def _settle_total(
+    ctx: Context, number: int, product: Product, gone: int, change: tuple[list[int], list[int]]
+) -> None:
+    """Let the sum grow up to today, take what is gone of it, and change the bands: what earns, what there is.
 
     Rules: 1. class 2060 holds the whole units that are owed, never less than nothing.
     """
     view, today = ctx.view, ctx.environment.day
     row = TOTALS.get(view, TOTALS.key(number))
     assert row is not None, "a product has its sum"
-    _, bands, earned_bytes, as_of, booked, job = row
-    earned = read_exact(earned_bytes) + compute_earned(view, number, product, list(bands), as_of, today)
-    earned -= credited * ACCRUAL_UNIT
+    _, kept, earned_bytes, as_of, booked, job, balances = row
+    bands, renewed = list(kept), [0] * len(kept) if product.kind == REGULAR else list(balances)
+    more, is_new = _grow(view, number, product, (bands, renewed), as_of, today)
+    earned = read_exact(earned_bytes) + more - gone
     target = check_amount(max(earned // ACCRUAL_UNIT, 0))
     _book(ctx, number, product, target - booked)
-    new = tuple([check_amount(amount + more) for amount, more in zip(bands, change, strict=True)])
-    TOTALS.put(view, TOTALS.key(number), (SCHEMA, new, pack_exact(earned), today, target, job))
+    new = _add(renewed if is_new else bands, change[0])
+    TOTALS.put(
+        view,
+        TOTALS.key(number),
+        (SCHEMA, new, pack_exact(earned), today, target, job, _add(list(balances), change[1])),
+    )
+
+
+def _add(bands: list[int], change: list[int]) -> tuple[int, ...]:
+    return tuple([check_amount(amount + more) for amount, more in zip(bands, change, strict=True)])
 
 
 def _book(ctx: Context, number: int, product: Product, more: int) -> None:
@@ -115,20 +223,19 @@ def _book(ctx: Context, number: int, product: Product, more: int) -> None:
 def credit(ctx: Context, number: int, account: Account, product: Product) -> tuple[Account, int]:
     """Credit an account that is settled with what it has earned, half-even, less tax; returns what it got."""
     view = ctx.view
-    earned = read_exact(account.earned)
+    earned = read_exact(account.earned) - compute_open(view, account, product)
     if earned <= 0:
         return account, 0
     amount = mul_div(earned, 1, ACCRUAL_UNIT, Rounding.HALF_EVEN)
     if not amount:
         return account, 0
-    account = replace(account, earned=pack_exact(earned - amount * ACCRUAL_UNIT))
     owed = account_key(ADDRESS_OF, INTEREST_PAYABLE, product.asset, account.product)
     settle_total(ctx, account.product, product)
     row = TOTALS.get(view, TOTALS.key(account.product))
     assert row is not None, "a product has its sum"
     if amount > row[4]:  # the roundings of many accounts can be more than the sum has whole units
         _book(ctx, account.product, product, amount - row[4])
-        TOTALS.put(view, TOTALS.key(account.product), (*row[:4], amount, row[5]))
+        TOTALS.put(view, TOTALS.key(account.product), (*row[:4], amount, *row[5:]))
     tax = mul_div(amount, product.withholding_bp, WHOLE_BP, Rounding.HALF_EVEN)
     before = find_balance(view, number, product)
     if tax:
@@ -137,16 +244,9 @@ def credit(ctx: Context, number: int, account: Account, product: Product) -> tup
         leg(ctx, owed, kept, tax, CODE_TAX)
     if amount > tax:
         leg(ctx, owed, ledger_key(number, product), amount - tax, CODE_CREDIT)
-    _take_credited(ctx, account.product, product, amount, before, before + amount - tax)
+    row = TOTALS.get(view, TOTALS.key(account.product))
+    assert row is not None, "a product has its sum"
+    TOTALS.put(view, TOTALS.key(account.product), (*row[:4], row[4] - amount, *row[5:]))
+    account = change_balance(ctx, account, product, before, before + amount - tax, credited=amount)
     put_savings(view, number, account)
     return account, amount - tax
-
-
-def _take_credited(ctx: Context, number: int, product: Product, amount: int, before: int, after: int) -> None:
-    """Note that an amount has left class 2060 for an account."""
-    view = ctx.view
-    row = TOTALS.get(view, TOTALS.key(number))
-    assert row is not None, "a product has its sum"
-    TOTALS.put(view, TOTALS.key(number), (*row[:4], row[4] - amount, row[5]))
-    old, new = list_bands(product.floors, before), list_bands(product.floors, after)
-    _settle_total(ctx, number, product, amount, [b - a for a, b in zip(old, new, strict=True)])

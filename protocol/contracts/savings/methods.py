@@ -11,6 +11,7 @@ from protocol.contracts import sched
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.members.records import ACTIVE, EXITING, MEMBER, PROBATION, SUSPENDED, get_by_account
+from protocol.contracts.members.records import GROUP as MEMBER_GROUP
 from protocol.contracts.members.standing import bind, unbind
 from protocol.contracts.periods import DAYS
 from protocol.contracts.savings.exits import check_liquid, count_waiting, pay_exits, use_notice
@@ -19,11 +20,14 @@ from protocol.contracts.savings.records import (
     ACCOUNT,
     ACCOUNTS,
     ACCOUNTS_MAX,
+    AVERAGE,
     BELOW_MINIMUM,
     BY_MEMBER,
     BY_PRODUCT,
     COUNTER,
+    DAILY,
     DAY_LAST,
+    GROUP,
     ID,
     KIND,
     NO_ACCOUNT,
@@ -32,6 +36,7 @@ from protocol.contracts.savings.records import (
     PRODUCT,
     PRODUCTS,
     RATE_HISTORY,
+    REGULAR,
     STANDING,
     TERM,
     TERMS,
@@ -96,13 +101,20 @@ def create_product(ctx: Context, rates: tuple[int, ...], *values: Value) -> Valu
         product.notice_days > 0
     ):
         fail(TERMS, "savings.kind", product.kind, product.term_days or product.notice_days)
+    if (product.kind == REGULAR) != (product.monthly > 0):
+        fail(TERMS, "savings.monthly", product.kind, product.monthly)
+    if (product.basis != DAILY and product.kind in (TERM, REGULAR)) or (
+        product.basis == AVERAGE and len(floors) > 1
+    ):
+        fail(TERMS, "savings.basis", DAILY, product.basis)
     if product.reserve_bp >= WHOLE_BP:
         fail(TERMS, "savings.reserve_bp", WHOLE_BP - 1, product.reserve_bp)
     _, products, accounts = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
     number = products + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, accounts))
     PRODUCTS.put(view, PRODUCTS.key(number), pack_record(product))
-    TOTALS.put(view, TOTALS.key(number), (SCHEMA, (0,) * len(floors), pack_exact(0), environment.day, 0, 0))
+    none = (0,) * len(floors)
+    TOTALS.put(view, TOTALS.key(number), (SCHEMA, none, pack_exact(0), environment.day, 0, 0, none))
     set_rates(ctx, number, rates)
     ctx.emit(PRODUCT_MADE, number)
     return number
@@ -128,6 +140,8 @@ def open_savings(ctx: Context, owner: Address, number: int, amount: int) -> Valu
     member, record = get_by_account(view, owner)
     if record.status not in (ACTIVE, PROBATION):
         fail(STANDING, "savings.open", ACTIVE, record.status)
+    if product.kind == GROUP and record.kind != MEMBER_GROUP:
+        fail(KIND, "savings.group", MEMBER_GROUP, record.kind)
     count = sum([1 for _ in ACCOUNTS.scan_index(view, BY_MEMBER, member)])
     if count >= ACCOUNTS_MAX:
         fail(TERMS, "savings.accounts", ACCOUNTS_MAX, count + 1)
@@ -137,7 +151,7 @@ def open_savings(ctx: Context, owner: Address, number: int, amount: int) -> Valu
     new = accounts + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, products, new))
     matures = today + product.term_days if product.kind == TERM else 0
-    account = Account(member, number, pack_exact(0), today, 0, 0, 0, today, matures)
+    account = Account(member, number, pack_exact(0), today, 0, 0, 0, today, matures, 0, 0)
     put_savings(view, new, account)
     open_account(view, ledger_key(new, product))
     bind(view, member, ID)
@@ -268,8 +282,8 @@ def _pay_in(
 ) -> None:
     view = ctx.view
     before = find_balance(view, number, product)
-    put_savings(view, number, settle(ctx, number, account, product))
-    change_balance(ctx, account.product, product, before, before + amount)
+    account = settle(ctx, number, account, product)
+    put_savings(view, number, change_balance(ctx, account, product, before, before + amount, amount))
     source = account_key(owner, MEMBER_FREE, product.asset)
     leg(ctx, source, ledger_key(number, product), amount, CODE_DEPOSIT)
     _wake(ctx, account.product)
@@ -282,8 +296,8 @@ def _pay_out(
 ) -> None:
     view = ctx.view
     before = find_balance(view, number, product)
-    put_savings(view, number, settle(ctx, number, account, product))
-    change_balance(ctx, account.product, product, before, before - amount)
+    account = settle(ctx, number, account, product)
+    put_savings(view, number, change_balance(ctx, account, product, before, before - amount, -amount))
     target = account_key(owner, MEMBER_FREE, product.asset)
     open_account(view, target)
     leg(ctx, ledger_key(number, product), target, amount, CODE_WITHDRAW)
@@ -313,16 +327,16 @@ def _wake(ctx: Context, number: int) -> None:
     midnight = (ctx.environment.day + 1) * SECONDS_PER_DAY - ctx.environment.utc_offset_seconds
     daily = ((), ((ID, DAILY_METHOD, 0, (number,)),))
     job = sched.schedule(ctx, daily, (), midnight + 60, (DAYS, 1), catches_up=False)
-    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], job))
+    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], job, row[6]))
 
 
 def _sleep(ctx: Context, number: int) -> None:
     """Run no more when nothing is saved and no whole unit is owed."""
     row = TOTALS.get(ctx.view, TOTALS.key(number))
     assert row is not None, "a product has its sum"
-    if not any(row[1]) and not row[4] and row[5]:
+    if not any(row[6]) and not row[4] and row[5]:
         sched.cancel(ctx, row[5])
-        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], 0))
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], 0, row[6]))
 
 
 def run_day(ctx: Context, number: int) -> Value:
@@ -405,7 +419,7 @@ def seize(ctx: Context, number: int, amount: int, target: bytes, code: int) -> N
     product = get_product(view, account.product)
     before = find_balance(view, number, product)
     account = settle(inside, number, account, product)
+    account = change_balance(inside, account, product, before, before - amount)
     put_savings(view, number, replace(account, locked=account.locked - amount))
-    change_balance(inside, account.product, product, before, before - amount)
     leg(inside, ledger_key(number, product), target, amount, code)
     inside.emit(MOVED, number, account.member, 0, amount)

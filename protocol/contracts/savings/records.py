@@ -42,6 +42,12 @@ INTEREST_COST: Final = 5010
 DEMAND: Final = 1
 NOTICE: Final = 2
 TERM: Final = 3
+REGULAR: Final = 4
+GROUP: Final = 5
+
+DAILY: Final = 1
+MINIMUM: Final = 2
+AVERAGE: Final = 3
 
 NO_PRODUCT: Final = 3001
 NO_ACCOUNT: Final = 3002
@@ -68,11 +74,12 @@ REGULAR_MONTHS: Final = 24
 
 PRODUCT: Final = Integer("savings product", 1, (1 << 16) - 1)
 ACCOUNT: Final = Integer("savings account", 1, (1 << 32) - 1)
-PRODUCT_KIND: Final = Integer("product kind", DEMAND, TERM)
+PRODUCT_KIND: Final = Integer("product kind", DEMAND, GROUP)
 RATE: Final = Integer("rate in ppm a year", 0, RATE_MAX_PPM)
 RATES: Final = Many(RATE, BANDS_MAX, 1)
 EXACT: Final = Data("exact interest", EXACT_BYTES, EXACT_BYTES)
 BASIS_POINTS: Final = Integer("basis points", 0, WHOLE_BP)
+BASIS: Final = Integer("balance basis", DAILY, AVERAGE)
 DAY_COUNT: Final = Integer("day count", min(DayCount), max(DayCount))
 
 
@@ -93,6 +100,8 @@ class Product:
     withholding_bp: int
     reserve_bp: int
     daily_free: int
+    basis: int
+    monthly: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,8 @@ class Account:
         as_of: day up to which it has earned.
         locked: what a guarantee holds; it stays and earns.
         notice: amount that notice was given for.
+        base: amount that earns, as of that day (`interest.py`).
+        put_in: net amount put aside in the month of that day, not less than nothing.
     """
 
     member: int
@@ -115,6 +126,8 @@ class Account:
     notice_day: int
     opened: int
     matures: int
+    base: int
+    put_in: int
 
 
 def pack_exact(value: int) -> bytes:
@@ -130,7 +143,7 @@ def read_exact(data: bytes) -> int:
 PRODUCT_FIELDS: Final = (
     Field("name", Text("name", 64)),
     Field("asset", ASSET),
-    Field("kind", PRODUCT_KIND, "1 on demand, 2 with notice, 3 for a term"),
+    Field("kind", PRODUCT_KIND, "1 on demand, 2 with notice, 3 for a term, 4 regular, 5 of a group"),
     Field("day_count", DAY_COUNT, "1 30/360, 2 30E/360, 3 ACT/360, 4 ACT/365F, 5 ACT/364, 6 ACT/ACT"),
     Field("floors", Many(AMOUNT, BANDS_MAX, 1), "where each band begins; the first at 0"),
     Field("minimum", AMOUNT, "kept as long as the account is open"),
@@ -141,6 +154,8 @@ PRODUCT_FIELDS: Final = (
     Field("withholding_bp", BASIS_POINTS, "of the interest, kept back as tax"),
     Field("reserve_bp", BASIS_POINTS, "liquid assets for deposits, below which withdrawals wait"),
     Field("daily_free", AMOUNT, "that a member may always withdraw in a day"),
+    Field("basis", BASIS, "what earns: 1 each day's balance, 2 the lowest of the period, 3 its average"),
+    Field("monthly", AMOUNT, "that a regular saver puts aside; a month earns once it is there"),
 )
 PRODUCTS: Final[Table[Row]] = Table(
     ID, 1, "product", (uint_key("product", 16),), PRODUCT_FIELDS, doc="What members can save in."
@@ -156,19 +171,20 @@ RATE_HISTORY: Final[Table[RatesRow]] = Table(
     doc="Rates from a day on, newest first.",
 )
 
-TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int, int]
-"""(schema, sums of the bands, earned, as of, booked, daily job)"""
+TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int, int, tuple[int, ...]]
+"""(schema, sums of the bands that earn, earned, as of, booked, daily job, sums of the bands of balances)"""
 TOTALS: Final[Table[TotalRow]] = Table(
     ID,
     3,
     "total",
     (uint_key("product", 16),),
     (
-        Field("bands", Many(AMOUNT, BANDS_MAX, 1), "sum over all accounts of what lies in each band"),
+        Field("bands", Many(AMOUNT, BANDS_MAX, 1), "sum over all accounts of what earns in each band"),
         Field("earned", EXACT, "of all accounts, not credited yet"),
         Field("as_of", U32),
         Field("booked", AMOUNT, "of it, in class 2060"),
         Field("job", U48, "that runs every day; 0 while nobody saves"),
+        Field("balances", Many(AMOUNT, BANDS_MAX, 1), "sum over all accounts of what lies in each band"),
     ),
     doc="What all accounts of a product have earned.",
 )
@@ -198,6 +214,8 @@ ACCOUNT_FIELDS: Final = (
     Field("notice_day", U32),
     Field("opened", U32),
     Field("matures", U32, "of a term deposit; 0: none"),
+    Field("base", AMOUNT, "that earns"),
+    Field("put_in", AMOUNT, "in the month up to which it has earned, less what was taken"),
 )
 ACCOUNTS: Final[Table[Row]] = Table(
     ID,

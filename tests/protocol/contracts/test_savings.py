@@ -1,5 +1,6 @@
 """savings: deposits, notice, terms, the exit queue, and interest that is exact to the last part."""
 
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -14,10 +15,13 @@ from protocol.contracts.ledger.accounts import account_key, get_account
 from protocol.contracts.members import records as m
 from protocol.contracts.savings import records as s
 from protocol.contracts.savings.exits import compute_budget
-from protocol.contracts.savings.interest import compute_earned, list_bands
+from protocol.contracts.savings.interest import compute_more, list_bands
 from protocol.contracts.savings.methods import CREDIT_ITEMS, lock, unlock
 from protocol.errors import CallFailed, Code
 from protocol.finance.day_count import ACCRUAL_UNIT, DayCount
+from protocol.money import date_from_days, days_from_date
+from protocol.transition import answer_query
+from protocol.types import Seconds
 from protocol.vm.context import Context, Environment
 from protocol.vm.program import literal
 from protocol.vm.view import View
@@ -40,6 +44,8 @@ PRODUCT: dict[str, Any] = {
     "withholding_bp": 0,
     "reserve_bp": 0,
     "daily_free": 0,
+    "basis": s.DAILY,
+    "monthly": 0,
 }
 
 
@@ -82,8 +88,7 @@ class Bank(Coop):
         kept = s.get_product(view, account.product)
         total = s.TOTALS.get(view, s.TOTALS.key(account.product))
         assert total is not None
-        bands = list_bands(kept.floors, self.balance(number))
-        more = compute_earned(view, account.product, kept, bands, account.as_of, total[3])
+        more, _, _ = compute_more(view, account, kept, self.balance(number), total[3])
         return Fraction(s.read_exact(account.earned) + more, ACCRUAL_UNIT)
 
     def exact_total(self, number: int = 1) -> Fraction:
@@ -207,6 +212,11 @@ def test_who_is_suspended_keeps_saving_but_opens_nothing() -> None:
         {"term_days": 5},
         {"kind": s.NOTICE},
         {"reserve_bp": 10_000},
+        {"kind": s.REGULAR},
+        {"monthly": 1},
+        {"kind": s.REGULAR, "monthly": 1, "basis": s.MINIMUM},
+        {"kind": s.TERM, "term_days": 5, "basis": s.MINIMUM},
+        {"basis": s.AVERAGE, "floors": (0, 10)},
     ],
 )
 def test_products_that_contradict_themselves(changes: dict[str, Any]) -> None:
@@ -300,6 +310,143 @@ def test_a_term_deposit_earns_to_its_end_and_loses_a_part_when_broken() -> None:
     check_books(bank)
 
 
+# --- what earns: the lowest balance, the average, months that were kept
+
+KINDS: dict[str, dict[str, Any]] = {
+    "daily": {},
+    "minimum": {"basis": s.MINIMUM},
+    "average": {"basis": s.AVERAGE, "floors": (0,)},
+    "regular": {"kind": s.REGULAR, "monthly": 5_000},
+    "notice": {"kind": s.NOTICE, "notice_days": 10, "basis": s.MINIMUM},
+}
+
+
+def until(bank: Bank, year: int, month: int, day: int, second: int = 7_200) -> None:
+    """Let time pass up to a day, so that the jobs of its first hour have run."""
+    bank.run(seconds=days_from_date(year, month, day) * DAY + second - int(bank.time) - 1)
+    bank.run(seconds=1)
+    bank.run(seconds=1)
+
+
+def first_of_next_month(bank: Bank) -> tuple[int, int]:
+    year, month, _ = date_from_days(int(bank.time) // DAY)
+    return year + month // 12, month % 12 + 1
+
+
+def test_the_lowest_balance_of_a_period_earns_over_all_of_it() -> None:
+    bank = Bank(basis=s.MINIMUM, posting_months=1, day_count=int(DayCount.THIRTY_E_360))
+    account = bank.open(ALICE, 72_000)
+    year, month = first_of_next_month(bank)
+    until(bank, year, month, 1)
+    credited = bank.balance(account)
+    assert credited > 72_000 and bank.exact(account) == bank.exact_total()
+    until(bank, year, month, 11)
+    assert (
+        bank.exact(account) == bank.exact_total() == Fraction(credited * 10, 3_600) + bank_rest(bank, account)
+    )
+    bank.do(ALICE, call(4, ALICE, account, 50_000))  # more does not earn before the next period
+    bank.do(ALICE, call(5, ALICE, account, 50_000))
+    until(bank, year, month, 21)
+    assert bank.exact(account) == Fraction(credited * 20, 3_600) + bank_rest(bank, account)
+    bank.do(ALICE, call(5, ALICE, account, credited - 36_000))
+    assert bank.exact(account) == bank.exact_total() == 36_000 * 20 // 3_600 + bank_rest(bank, account)
+    until(bank, year + month // 12, month % 12 + 1, 1)
+    assert bank.balance(account) == 36_000 + 300
+    check_books(bank)
+
+
+def bank_rest(bank: Bank, account: int) -> Fraction:
+    """Return what rounding left in an account when it was last credited: the whole of its first period is
+    known to be 72,000 at 10 % from its opening."""
+    opened = bank.account(account).opened
+    day = date_from_days(opened)[2]
+    earned = Fraction(72_000 * (31 - min(day, 30)), 3_600)
+    return earned - round(earned)
+
+
+def test_who_closes_an_account_loses_what_its_lowest_balance_earned_in_the_period() -> None:
+    bank = Bank(basis=s.MINIMUM, posting_months=12)
+    account = bank.open(ALICE, 365_000)
+    bank.days(40, 10)
+    bank.run(seconds=2)
+    kept = bank.balance(account)
+    assert bank.do(ALICE, call(8, ALICE, account)) == (kept,)
+    assert bank.exact_total() == 0
+    check_books(bank)
+
+
+def test_the_first_period_of_an_account_begins_when_it_is_opened() -> None:
+    bank = Bank(basis=s.MINIMUM, posting_months=12)
+    account = bank.open(ALICE, 730_000)
+    bank.run(seconds=3 * DAY)
+    bank.do(ALICE, call(5, ALICE, account, 365_000))
+    held = bank.account(account).as_of - bank.account(account).opened
+    assert held == 3 and bank.exact(account) == bank.exact_total() == held * 100
+
+
+def test_on_the_first_day_of_a_period_every_movement_counts() -> None:
+    bank = Bank(basis=s.MINIMUM, posting_months=1)
+    account = bank.open(ALICE, 1_000)
+    year, month = first_of_next_month(bank)
+    until(bank, year, month, 1)
+    bank.do(ALICE, call(4, ALICE, account, 9_000))
+    assert bank.account(account).base == bank.balance(account)
+    until(bank, year, month, 2)
+    bank.do(ALICE, call(4, ALICE, account, 9_000))
+    assert bank.account(account).base == bank.balance(account) - 9_000
+
+
+def test_a_month_of_regular_saving_earns_once_its_deposit_is_complete() -> None:
+    bank = Bank(kind=s.REGULAR, monthly=100, posting_months=12, day_count=int(DayCount.ACT_365F))
+    account = bank.open(ALICE, 99)
+    assert bank.account(account).base == 0
+    bank.do(ALICE, call(4, ALICE, account, 1))
+    assert bank.account(account).base == 100
+    bank.do(ALICE, call(5, ALICE, account, 1))
+    assert bank.account(account).base == 0
+    bank.do(ALICE, call(4, ALICE, account, 36_401))
+    year, month = first_of_next_month(bank)
+    until(bank, year, month, 1)
+    before, balance = bank.exact(account), bank.balance(account)
+    until(bank, year, month, 11)
+    assert bank.exact(account) == bank.exact_total() == before  # nothing yet in this month
+    bank.do(ALICE, call(4, ALICE, account, 100))
+    until(bank, year, month, 21)
+    assert bank.exact(account) == before + Fraction((balance + 100) * 10, 3_650)
+    after = first_of_next_month(bank)
+    until(bank, *after, 1)
+    kept = bank.exact(account)
+    until(bank, *first_of_next_month(bank), 1)  # a missed month
+    assert bank.exact(account) == bank.exact_total() == kept
+    check_books(bank)
+
+
+def test_only_a_group_saves_as_a_group() -> None:
+    bank = Bank(kind=s.GROUP)
+    assert bank.code(ALICE, call(3, ALICE, 1, 100)) == s.KIND
+    key = m.MEMBERS.key(bank.numbers[BOB])
+    view = View(bank.state)
+    m.put_member(view, bank.numbers[BOB], replace(m.get_member(view, bank.numbers[BOB]), kind=m.GROUP))
+    assert m.MEMBERS.get(view, key) is not None
+    bank.state.apply(view.collect_writes())
+    assert bank.open(BOB, 100) == 1
+
+
+def test_interest_is_asked_for_by_the_calendar_of_the_co_op() -> None:
+    bank = Bank()
+    account = bank.open(ALICE, 365_000)
+    opened = bank.account(account).opened
+
+    def ask(time: int, offset: int) -> Value:
+        answer = answer_query(bank.state, Seconds(time), "savings", "account", (account,), None, offset)
+        assert type(answer) is tuple
+        return answer[-1]
+
+    midnight = (opened + 1) * DAY
+    assert (ask(midnight - 1, 0), ask(midnight, 0)) == (0, 100)
+    assert (ask(midnight - 28_800 - 1, 28_800), ask(midnight - 28_800, 28_800)) == (0, 100)
+
+
 moves = st.lists(
     st.tuples(st.sampled_from((ALICE, BOB, CAROL)), st.integers(-60_000, 60_000), st.integers(0, 40)),
     max_size=8,
@@ -331,11 +478,14 @@ def test_the_sum_is_what_all_accounts_have_earned_whatever_happens(
     check_books(bank)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("convention", DayCount)
-def test_over_five_years_the_sum_is_what_all_accounts_have_earned(convention: DayCount) -> None:
+def test_over_five_years_the_sum_is_what_all_accounts_have_earned(convention: DayCount, kind: str) -> None:
     """Money in and out on drawn days, new rates every year, interest credited each quarter."""
     random = Random(int(convention))
-    bank = Bank((20_000, 70_000), floors=(0, 30_000), day_count=int(convention), posting_months=3)
+    terms = {"floors": (0, 30_000), "posting_months": 3, **KINDS[kind]}
+    rates = (20_000, 70_000)[: len(terms["floors"])]
+    bank = Bank(rates, day_count=int(convention), **terms)
     accounts = {who: bank.open(who, 20_000) for who in (ALICE, BOB, CAROL)}
     ends = int(bank.time) + 5 * YEAR * DAY
     while int(bank.time) < ends:
@@ -343,7 +493,9 @@ def test_over_five_years_the_sum_is_what_all_accounts_have_earned(convention: Da
         who, amount = random.choice(list(accounts)), random.randint(1, 25_000)
         bank.code(who, call(random.choice((4, 5)), who, accounts[who], amount))
         if random.random() < 0.1:
-            bank.gov((SAVINGS, 2, NONE, (1, (0, random.randint(0, 90_000), random.randint(0, 90_000)))))
+            changed = [random.randint(0, 90_000) for _ in rates]
+            bank.gov((SAVINGS, 2, NONE, (1, (0, *changed))))
+        assert sum((bank.exact(a) for a in accounts.values()), Fraction()) == bank.exact_total()
     bank.run(seconds=2 * DAY)
     bank.run(seconds=2 * DAY)
     assert sum((bank.exact(a) for a in accounts.values()), Fraction()) == bank.exact_total()

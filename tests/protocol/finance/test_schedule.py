@@ -164,8 +164,8 @@ def test_custom_rows_are_those_of_the_loan(custom: tuple[int, ...]) -> None:
         build_schedule(replace(LOAN, rows=2, method=Method.CUSTOM, custom=custom))
 
 
-# Apache Fineract, fineract-e2e-tests-runner, LoanInterestRateChange.feature (C3217): 100.00 at 7 %, 30/360,
-# six months.
+# Apache Fineract, fineract-e2e-tests-runner, LoanInterestRateChange.feature (C3217, before the
+# rate changes): 100.00 at 7 %, 30/360, six months.
 def test_a_published_schedule_is_met_row_by_row() -> None:
     start = days_from_date(2024, 1, 1)
     rows = build_schedule(

@@ -9,6 +9,12 @@ product earn is one entry a day from the sum of their slopes, and agrees with ev
 changes; a new one takes its place. Interest that is not paid is carried into a new schedule, not made
 principal, so no reschedule makes income. A partial payment beyond what is due follows the early rule at once.
 
+What was free once stays free: a reversal binds no guarantor and no collateral again, so a loan that was
+closed with any of them is not opened again. What comes in on a loss is the co-op's first, then the
+guarantors' who were called, each his part; whoever pays for another stands behind the lender until the lender
+has all. A row that may have been paid with another loan, as much lent within 30 days, counts nothing for the
+score. A loan that fails in the daily job is put off to the next day, and holds up no other.
+
 Read `records.py`, `terms.py`, `book.py`, `posting.py`, `applying.py`, `serving.py`, `ageing.py`,
 `enforcing.py`, `rescheduling.py`, `telling.py`, `contract.py`.
 """

@@ -372,7 +372,8 @@ def get_committee_actor(ctx: Context, product: Product, record: Member) -> Addre
     """
     actor = ctx.actor
     assert actor is not None, "who approves has signed"
-    if not auth.has_role(ctx.view, actor, product.committee, ctx.environment.waited) or actor == record.account:
+    is_of_it = auth.has_role(ctx.view, actor, product.committee, ctx.environment.waited)
+    if not is_of_it or actor == record.account:
         fail(COMMITTEE, "lending.committee", product.committee, actor)
     return actor
 

@@ -59,6 +59,7 @@ SENTENCES: Final = (
     ("no amount was given", "没有给出金额"),
     ("There is no such receipt", "没有此回执"),
     ("{} is neither a file nor the id of a transaction", "{} 既非文件，也非交易号"),
+    ("look into {}", "请查看 {}"),
     ("look into {}, or give the id: {}", "请查看 {}，或给出交易号：{}"),
     ("The payment request has expired", "付款请求已过期"),
     ("its time is over", "期限已过"),

@@ -60,9 +60,9 @@ def is_sentence(text: str) -> bool:
     return bool(re.search("[a-z]{2}", text)) and not re.fullmatch(r"(E7 |E\d{4} )?[a-z_]+(\.[a-z_7]+)?", text)
 
 
-@pytest.mark.parametrize(("where", "text"), [pytest.param(*found, id=found[0]) for found in raised()])
-def test_every_sentence_that_is_raised_has_its_chinese(where: str, text: str) -> None:
-    assert HAN.search(say_in_chinese(text)), text
+def test_every_sentence_that_is_raised_has_its_chinese() -> None:
+    missing = [(where, text) for where, text in raised() if not HAN.search(say_in_chinese(text))]
+    assert missing == [], "add them to node/catalog_shell.py"
 
 
 def test_both_languages_hold_the_same_values_and_no_sentence_is_twice() -> None:

@@ -23,7 +23,7 @@ from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.codec import Value
 from protocol.money import date_from_days
-from protocol.params import TX_GAS_MAX
+from protocol.params import QUERY_ITEMS_MAX, TX_GAS_MAX
 from protocol.types import Address
 from protocol.vm.contract import EventType
 from protocol.vm.kinds import Data, Field, Integer, Kind, Maybe
@@ -291,3 +291,19 @@ def ask(client: RpcClient, method: str, **params: Any) -> Any:
             "There is nothing of that number or name.", f"{method}: {shown}.", "check it", "cli.nothing"
         )
     return value
+
+
+def ask_all(client: RpcClient, method: str, key: str = "", **params: Any) -> list[Any]:
+    """List what a query answers, page by page to its end.
+
+    Args:
+        key: field of a row after which the next page begins; empty: the row itself says it.
+    """
+    rows: list[Any] = []
+    after = None
+    while True:
+        page = client.call(method, after=after, **params)["value"]
+        rows += page
+        if len(page) < QUERY_ITEMS_MAX:
+            return rows
+        after = page[-1][key] if key else page[-1]

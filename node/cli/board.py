@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from cyclopts import App
 
-from node.cli.acting import act_and_show, ask, describe_program, open_actor, open_words
+from node.cli.acting import act_and_show, ask, ask_all, describe_program, open_actor, open_words
 from node.cli.calls import show_answer
 from node.cli.council import Account
 from node.cli.member_session import session
@@ -81,7 +81,7 @@ def budget(fund: int = 1, /) -> None:
     client, words = _open()
     found = ask(client, "treasury_fund", fund=fund)
     asset = words.asset(found["asset"])
-    rows = client.call("treasury_budget", fund=fund)["value"]
+    rows = ask_all(client, "treasury_budget", "line", fund=fund)
 
     def money(amount: str | int) -> str:
         return f"{format_amount(int(amount), asset.decimals):>12}"
@@ -195,7 +195,7 @@ def list_pending(account: str, /) -> None:
     """List what waits for the signers of an account."""
     client, _ = _open()
     address = session.home.contacts().get(account, account)
-    found = client.call("multisig_open", account=address)["value"]
+    found = ask_all(client, "multisig_open", account=address)
     session.terminal.show(found, "\n".join(f"program {number}" for number in found) or "nothing waits")
 
 

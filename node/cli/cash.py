@@ -4,7 +4,7 @@ from typing import Any
 
 from cyclopts import App
 
-from node.cli.acting import act, act_and_show, ask, describe_receipt, name_of, open_actor, open_words
+from node.cli.acting import act, act_and_show, ask, ask_all, describe_receipt, name_of, open_actor, open_words
 from node.cli.member_session import session
 from node.cli.statements import verify_statement
 from node.cli.terminal import Exit, Failure
@@ -201,7 +201,7 @@ def list_orders() -> None:
     account = format_address(actor.address, session.home.chain().hrp)
     rows = [
         ask(actor.client, "sched_job", job=job)
-        for job in actor.client.call("sched_byOwner", owner=account)["value"]
+        for job in ask_all(actor.client, "sched_byOwner", owner=account)
     ]
     lines = [
         f"order {row['job']}   next {actor.words.show_time(row['due'])}   "

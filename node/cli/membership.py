@@ -7,7 +7,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from node.cli.acting import act_and_show, ask, open_actor, open_words
+from node.cli.acting import act_and_show, ask, ask_all, open_actor, open_words
 from node.cli.member_session import session
 from node.cli.terminal import Failure
 from node.cli.typed import NOTHING, Words
@@ -99,8 +99,8 @@ def show_member(who: str = "", /) -> None:
     words = open_words(client, chain.genesis)
     number = _number_of(words, who or session.me()[0])
     member = ask(client, "members_member", member=number)
-    holdings = client.call("shares_holdings", member=number)["value"]
-    offices = client.call("members_offices", holder=member["account"])["value"]
+    holdings = ask_all(client, "shares_holdings", "class", member=number)
+    offices = ask_all(client, "members_offices", "role", holder=member["account"])
     name = session.home.name_of(session.home.find_address(member["account"]))
     asset = words.asset()
     paid = format_amount(int(member["sharesPaid"]), asset.decimals, asset.symbol)
@@ -157,9 +157,9 @@ def list_shares() -> None:
     words = open_words(client, chain.genesis)
     account = format_address(session.me()[1], chain.hrp)
     number = int(ask(client, "members_byAccount", account=account)["member"])
-    classes = {c["class"]: c for c in client.call("shares_classes")["value"]}
-    rows = client.call("shares_holdings", member=number)["value"]
-    waiting = client.call("shares_requests", member=number)["value"]
+    classes = {c["class"]: c for c in ask_all(client, "shares_classes", "class")}
+    rows = ask_all(client, "shares_holdings", "class", member=number)
+    waiting = ask_all(client, "shares_requests", member=number)
     lines = []
     for row in rows:
         found = classes[row["class"]]

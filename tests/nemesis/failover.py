@@ -31,7 +31,7 @@ from protocol.params import BFT_VALIDATORS_MIN
 from tests.nemesis.cluster import Cluster
 from tests.netns.namespaces import missing
 
-DRIP_SECONDS: Final = 0.01
+DRIP_MS: Final = 10.0
 LOOK_SECONDS: Final = 0.001
 REST_SECONDS: Final = (0.5, 1.5)
 ROUND_SECONDS_MAX: Final = 60.0
@@ -51,10 +51,11 @@ GOALS_MS: Final = {
 
 
 class Drip:
-    """A thread that submits a payment every 10 ms, round robin, never to `avoid`; use as a context."""
+    """A thread that submits payments at a steady rate, round robin, never to `avoid`; use as a context."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, every_seconds: float) -> None:
         self._cluster = cluster
+        self._every_seconds = every_seconds
         self.avoid: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -73,7 +74,7 @@ class Drip:
         addresses = [address_of_key(public_key_of(key)) for key in keys]
         clients = [RpcClient(node.url, timeout=2) for node in self._cluster.nodes]
         turn = 0
-        while not self._stop.wait(DRIP_SECONDS):
+        while not self._stop.wait(self._every_seconds):
             turn += 1
             at = turn % len(clients)
             if at == self.avoid:
@@ -210,7 +211,7 @@ def measure(cluster: Cluster, kinds: list[str], options: argparse.Namespace) -> 
         ),
     }
     rounds = range(options.rounds)
-    with Drip(cluster) as drip:
+    with Drip(cluster, options.drip_ms / 1_000) as drip:
         measure = Measure(cluster, drip)
         for kind in kinds:
             if kind == "heal":
@@ -236,6 +237,9 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=3, help="validators on Raft; on BFT there are four")
     parser.add_argument(
         "--cut-seconds", type=float, default=CUT_SECONDS, help="how long --heal cuts at least"
+    )
+    parser.add_argument(
+        "--drip-ms", type=float, default=DRIP_MS, help="a payment in so many ms: few make many small blocks"
     )
     parser.add_argument("--behind", type=int, default=BEHIND_BLOCKS, help="blocks that --heal lets it lack")
     parser.add_argument("--keep", action="store_true", help="keep folder and logs")

@@ -38,6 +38,8 @@ ROUND_SECONDS_MAX: Final = 60.0
 CUT_SECONDS: Final = 60.0
 BEHIND_BLOCKS: Final = 1_000
 CUT_SECONDS_MAX: Final = 600.0
+SNAPSHOT_EVERY: Final = 1_000
+SNAPSHOT_GAP: Final = 150
 ROUNDS_A_HEAL: Final = 25
 """A cut of a minute is made once in so many rounds that are asked for."""
 GOALS_MS: Final = {
@@ -141,6 +143,12 @@ class Measure:
             The seconds to catch up, those of them before the first block came, and how many blocks it lacked.
         """
         cluster = self._cluster
+        # Not within a second of a snapshot, which every node makes at the same heights.
+        cluster.wait(
+            lambda: SNAPSHOT_GAP <= cluster.height(0) % SNAPSHOT_EVERY < 2 * SNAPSHOT_GAP,
+            "a quiet height",
+            CUT_SECONDS_MAX,
+        )
         leader = self._settle()
         others = [at for at in range(cluster.count) if at != leader]
         victim = self._random.choice(others)

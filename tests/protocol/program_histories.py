@@ -244,7 +244,8 @@ class History:
             row = sched.get_job(view, number)
             assert row is not None
             try:
-                template = parse_template(decode(sched.get_program(view, number), 1 << 15), REGISTRY, 1)
+                program = decode(sched.get_program(view, number), 1 << 15)
+                template = parse_template(program, REGISTRY, 1, must_pin=False)
             except Rejected:
                 continue
             calls = [s for s in template.program if hasattr(s, "method")]

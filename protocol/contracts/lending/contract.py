@@ -62,7 +62,6 @@ from protocol.contracts.lending.terms import (
 )
 from protocol.contracts.members.records import MEMBER
 from protocol.finance.schedule import ROWS_MAX
-from protocol.money import SECONDS_PER_DAY
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import (
@@ -153,7 +152,7 @@ def _query_state(query: QueryContext, number: int) -> Value:
     loan = get_loan(query.view, number)
     product, state = get_product(query.view, loan.product), get_state(query.view, number)
     book = Book(product, loan, replace(state), lambda n: get_instalment(query.view, number, n))
-    book.settle(int(query.time) // SECONDS_PER_DAY)
+    book.settle(query.day)
     return (book.days_late(), book.count_due(), book.count_payoff(), *pack_state(book.state)[1:])
 
 

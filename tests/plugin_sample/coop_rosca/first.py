@@ -252,7 +252,7 @@ CONTRACT: Final = contract(
             (MEMBER, CIRCLE),
             U8,
             (Owner("member"),),
-            400,
+            700,
             _pay,
             "Pay this round; returns its number.",
         ),

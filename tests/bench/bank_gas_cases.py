@@ -4,16 +4,12 @@ Alice stands for the first loan of Dan, Bob has offered to; the papers behind hi
 """
 
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
 from protocol.contracts.credit.records import ASSESSOR, DEFAULT_BANDS
 from protocol.contracts.security import doors
 from protocol.contracts.security.records import PAPER, VALUER
-from protocol.types import Height
-from protocol.vm.context import Context, Environment
 from protocol.vm.program import literal
-from protocol.vm.view import View
 from tests.bench.gas_cases import Case
-from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH, MEMBERS
+from tests.protocol.contracts.coop_world import BOARD2, HASH, MEMBERS
 from tests.protocol.contracts.test_elections import Assembly
 from tests.protocol.contracts.test_savings import call as save
 from tests.protocol.contracts.test_security import SECURITY, call, offer, worth
@@ -25,13 +21,6 @@ DAN = PEOPLE[3]
 Cases = dict[int, Case]
 
 
-def knock(hall: Assembly) -> Context:
-    """Return the context of a door that a contract above knocks at; its writes are to be applied."""
-    day = int(hall.time) // DAY
-    environment = Environment(hall.time, day, Height(hall.height + 1), 0, bytes(32), ())
-    return Context(View(hall.state), REGISTRY, environment, REGISTRY.by_name["docs"], None)
-
-
 def found_security(hall: Assembly) -> None:
     hall.gov((SECURITY, 2, NONE, (COOP, 1_000, 9_000)), (SECURITY, 2, NONE, (PAPER, 1_000, 9_000)))
     hall.gov(
@@ -39,17 +28,15 @@ def found_security(hall: Assembly) -> None:
         (MEMBERS, 19, NONE, (BOARD2.address, VALUER, 0)),
     )
     accounts = [int(str(hall.do(who, save(3, who, 1, 100))[0])) for who in (ALICE, BOB)]
-    ctx = knock(hall)
-    for loan in (1, 2):
-        doors.register(ctx, loan, hall.numbers[DAN], COOP, 5)
-    hall.write(ctx.view.collect_writes())
+    with hall.door() as ctx:
+        for loan in (1, 2):
+            doors.register(ctx, loan, hall.numbers[DAN], COOP, 5)
     hall.do(ALICE, offer(ALICE, accounts[0], 10, 1))
     hall.do(DAN, call(7, DAN, 1, COOP, 10), call(8, DAN, 2, HASH))
     hall.do(BOARD2, worth(2, 1, 20))
-    ctx = knock(hall)
-    doors.bind(ctx, 1, 5)
-    doors.auction(ctx, 2, 15)
-    hall.write(ctx.view.collect_writes())
+    with hall.door() as ctx:
+        doors.bind(ctx, 1, 5)
+        doors.auction(ctx, 2, 15)
     hall.do(BOB, offer(BOB, accounts[1], 10, 1))
 
 

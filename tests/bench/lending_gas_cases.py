@@ -9,7 +9,6 @@ from protocol.contracts.lending.enforcing import charge_off
 from protocol.contracts.security import doors
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
-from tests.bench.bank_gas_cases import knock
 from tests.bench.gas_cases import Case
 from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH
 from tests.protocol.contracts.test_elections import Assembly
@@ -56,10 +55,10 @@ def _found_losses(hall: Assembly) -> None:
     hall.do(CAROL, secure(8, CAROL, loss, HASH), call(4, loss))
     hall.do(BOARD2, worth(loss, 1, 100))
     hall.do(CAROL, accept(hall, CAROL, loss))
-    ctx = knock(hall).enter(l.ID)
-    doors.auction(ctx, loss, 100)
-    charge_off(ctx, loss)
-    hall.write(ctx.view.collect_writes())
+    with hall.door() as below:
+        ctx = below.enter(l.ID)
+        doors.auction(ctx, loss, 100)
+        charge_off(ctx, loss)
     hall.do(BOB, secure(12, BOB, loss, 1, 500))
 
 

@@ -5,7 +5,6 @@ At the end a real reader finds the books in balance.
 To write the outputs anew, set WRITE_WALKTHROUGH=1; then read what differs.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from node.cluster.local import LocalNet
 from tests.cluster.real_cluster import assert_same_chain, assert_sound, coopd, own_port
-from tests.cluster.walkthrough import ROOT, make_programs, normalise, read_steps, rewrite, run_step
+from tests.cluster.walkthrough import ROOT, make_programs, walk
 
 pytestmark = pytest.mark.cluster
 
@@ -35,15 +34,7 @@ def test_the_bank_does_what_its_pages_show(village: LocalNet, tmp_path: Path) ->
     folder, programs = tmp_path / "here", make_programs(tmp_path / "bin")
     folder.mkdir()
     for page in PAGES:
-        document = page.read_text(encoding="utf-8")
-        steps = read_steps(document)
-        shown = {step.line: run_step(step, village.home, folder, programs) for step in steps}
-        if os.environ.get("WRITE_WALKTHROUGH"):
-            page.write_text(rewrite(document, shown), encoding="utf-8")
-            continue
-        for step in steps:
-            where = f"{page.name}:{step.line}: {step.command}"
-            assert normalise(shown[step.line]) == normalise(step.shown), where
+        walk(page, village.home, folder, programs)
     assert_same_chain(village, {})
     village.stop()
     assert_sound(village)

@@ -5,7 +5,6 @@ goes from three Raft validators to four under BFT: nothing acknowledged is lost,
 To write the outputs anew, set WRITE_WALKTHROUGH=1; then read what differs.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ import pytest
 
 from node.cluster.local import LocalNet
 from tests.cluster.real_cluster import Payers, assert_same_chain, assert_sound, coopd, own_port
-from tests.cluster.walkthrough import ROOT, make_programs, normalise, read_steps, rewrite, run_step
+from tests.cluster.walkthrough import ROOT, check_page, make_programs, normalise, read_steps, run_step
 
 pytestmark = pytest.mark.cluster
 
@@ -42,22 +41,19 @@ def bare(text: str) -> str:
 
 
 def test_members_decide_for_a_year_and_move_consensus(village: LocalNet, tmp_path: Path) -> None:
-    document, processes = DOCUMENT.read_text(encoding="utf-8"), list(village.processes)
+    processes = list(village.processes)
     folder, programs = tmp_path / "here", make_programs(tmp_path / "bin")
     folder.mkdir()
     shown: dict[int, str] = {}
     payers = Payers(village, threads=2, follows_chain=True)
     with ExitStack() as load:
-        for step in read_steps(document):
+        for step in read_steps(DOCUMENT.read_text(encoding="utf-8")):
             if step.command == LOAD_FROM:
                 load.enter_context(payers)
                 payers.wait_for_more()
             shown[step.line] = run_step(step, village.home, folder, programs)
         payers.wait_for_more(20)
-    if os.environ.get("WRITE_WALKTHROUGH"):
-        DOCUMENT.write_text(rewrite(document, shown), encoding="utf-8")
-    for step in read_steps(document) if not os.environ.get("WRITE_WALKTHROUGH") else ():
-        assert bare(shown[step.line]) == bare(step.shown), f"line {step.line}: {step.command}"
+    check_page(DOCUMENT, shown, bare)
     assert village.processes == processes, "a process was restarted"
     assert {status.epoch for node in village.state.nodes if (status := node.status())} == {1}
     assert_same_chain(village, payers.acknowledged)

@@ -3,7 +3,6 @@
 To write the outputs anew, set WRITE_WALKTHROUGH=1; then read what differs.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from node.cluster.local import LocalNet
 from tests.cluster.real_cluster import assert_same_chain, assert_sound, coopd, own_port
-from tests.cluster.walkthrough import HOME, ROOT, make_programs, normalise, read_steps, rewrite, run_step
+from tests.cluster.walkthrough import HOME, ROOT, make_programs, walk
 
 pytestmark = pytest.mark.cluster
 
@@ -41,15 +40,7 @@ def test_the_walkthrough_shows_what_happens(village: LocalNet, tmp_path: Path) -
     (folder / "tests").symlink_to(ROOT / "tests")
     for page, settings in PAGES:
         settings = {name: value.replace(HOME, str(village.home)) for name, value in settings.items()}
-        document = page.read_text(encoding="utf-8")
-        steps = read_steps(document)
-        shown = {step.line: run_step(step, village.home, folder, programs, settings) for step in steps}
-        if os.environ.get("WRITE_WALKTHROUGH"):
-            page.write_text(rewrite(document, shown), encoding="utf-8")
-            continue
-        for step in steps:
-            where = f"{page.name}:{step.line}: {step.command}"
-            assert normalise(shown[step.line]) == normalise(step.shown), where
+        walk(page, village.home, folder, programs, settings)
     assert_same_chain(village, {})
     village.stop()
     assert_sound(village)

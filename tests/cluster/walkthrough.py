@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,29 @@ def run_step(
         timeout=120,
     )
     return done.stdout.replace(str(home), HOME)
+
+
+def check_page(page: Path, shown: dict[int, str], normalise: Callable[[str], str] = normalise) -> None:
+    """Compare what a run showed with what the page says, or, when asked to, write it there.
+
+    Args:
+        shown: by the line of the command.
+    """
+    document = page.read_text(encoding="utf-8")
+    if os.environ.get("WRITE_WALKTHROUGH"):
+        page.write_text(rewrite(document, shown), encoding="utf-8")
+        return
+    for step in read_steps(document):
+        where = f"{page.name}:{step.line}: {step.command}"
+        assert normalise(shown[step.line]) == normalise(step.shown), where
+
+
+def walk(
+    page: Path, home: Path, folder: Path, bin_folder: Path, settings: dict[str, str] | None = None
+) -> None:
+    """Run all commands of a page and compare what they show."""
+    steps = read_steps(page.read_text(encoding="utf-8"))
+    check_page(page, {step.line: run_step(step, home, folder, bin_folder, settings) for step in steps})
 
 
 def make_programs(folder: Path) -> Path:

@@ -38,7 +38,6 @@ ROUND_SECONDS_MAX: Final = 60.0
 CUT_SECONDS: Final = 60.0
 BEHIND_BLOCKS: Final = 1_000
 CUT_SECONDS_MAX: Final = 600.0
-SNAPSHOT_EVERY: Final = 1_000
 SNAPSHOT_GAP: Final = 150
 ROUNDS_A_HEAL: Final = 25
 """A cut of a minute is made once in so many rounds that are asked for."""
@@ -143,9 +142,10 @@ class Measure:
             The seconds to catch up, those of them before the first block came, and how many blocks it lacked.
         """
         cluster = self._cluster
+        every = cluster.config(0).snapshot_every_blocks
         # Not within a second of a snapshot, which every node makes at the same heights.
         cluster.wait(
-            lambda: SNAPSHOT_GAP <= cluster.height(0) % SNAPSHOT_EVERY < 2 * SNAPSHOT_GAP,
+            lambda: SNAPSHOT_GAP <= cluster.height(0) % every < 2 * SNAPSHOT_GAP,
             "a quiet height",
             CUT_SECONDS_MAX,
         )

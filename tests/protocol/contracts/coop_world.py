@@ -1,5 +1,7 @@
 """A world with a board, a registrar and members: for the contracts that make a co-op."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from protocol.contracts.ledger import accounts as ledger
 from protocol.contracts.members.records import Member, find_member, put_member
 from protocol.money import compute_day
 from protocol.types import Height
-from protocol.vm.context import Environment
+from protocol.vm.context import Context, Environment
 from protocol.vm.execute import Outcome, run_program
 from protocol.vm.program import parse_program
 from protocol.vm.view import View
@@ -93,6 +95,15 @@ class Coop(World):
         found = find_member(View(self.state), number)
         assert found is not None
         return found
+
+    @contextmanager
+    def door(self) -> Iterator[Context]:
+        """Knock at the doors of contracts as one above them does, between two blocks."""
+        day = compute_day(self.time, self.genesis.utc_offset_seconds)
+        environment = Environment(self.time, day, Height(self.height + 1), 0, bytes(32), ())
+        ctx = Context(View(self.state), REGISTRY, environment, REGISTRY.by_name["docs"], None)
+        yield ctx
+        self.write(ctx.view.collect_writes())
 
     def write_member(self, number: int, member: Member) -> None:
         """Put a record, past every rule."""

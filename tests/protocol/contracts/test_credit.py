@@ -1,7 +1,5 @@
 """credit: seven parts that sum to a score, from the chain's own record, which paying earlier never lowers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
 from protocol.contracts.credit import doors
 from protocol.contracts.credit import records as r
 from protocol.contracts.credit.parts import (
@@ -27,9 +24,6 @@ from protocol.contracts.credit.parts import (
 )
 from protocol.contracts.savings.records import count_deposit_months
 from protocol.errors import CallFailed, Code
-from protocol.money import compute_day
-from protocol.types import Height
-from protocol.vm.context import Context, Environment
 from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import DAY, HASH, Coop, check_books
@@ -56,14 +50,6 @@ class Bureau(Coop):
         self.numbers = {who: self.join(who, 100_000) for who in (ALICE, BOB, ASSESSOR)}
         self.gov(product((0,)))
         self.run()
-
-    @contextmanager
-    def door(self) -> Iterator[Context]:
-        day = compute_day(self.time, 0)
-        environment = Environment(self.time, day, Height(self.height + 1), 0, bytes(32), ())
-        ctx = Context(View(self.state), REGISTRY, environment, REGISTRY.by_name["docs"], None)
-        yield ctx
-        self.state.apply(ctx.view.collect_writes())
 
     def score(self, who: Person) -> tuple[int, tuple[int, ...]]:
         found = self.ask("credit", "score", self.numbers[who])

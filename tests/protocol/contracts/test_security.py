@@ -1,7 +1,5 @@
 """security: promises that are locked, rings that are refused, collateral, and auctions whose price falls."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.codec import Value
-from protocol.contracts import REGISTRY
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, get_account, open_account
 from protocol.contracts.ledger.books import find_balance, list_balances
 from protocol.contracts.savings.records import NO_ACCOUNT, get_savings
@@ -17,9 +14,6 @@ from protocol.contracts.security import doors
 from protocol.contracts.security import records as r
 from protocol.contracts.security.contract import CONTRACT
 from protocol.errors import CallFailed, Code
-from protocol.money import compute_day
-from protocol.types import Height
-from protocol.vm.context import Context, Environment
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, MEMBERS, Coop, check_books
 from tests.protocol.contracts.test_savings import call as save
@@ -77,15 +71,6 @@ class Vault(Coop):
         self.ask_loan(LOAN, ALICE)
         gold = (ASSETS, 4, 0, (TILL.address, ALICE.address, GOLD, 1_000, b"gold"))
         self.ok(self.tx(gold, actors=(TILL,)))
-
-    @contextmanager
-    def door(self) -> Iterator[Context]:
-        """Knock as the contract lending does, between two blocks."""
-        day = compute_day(self.time, 0)
-        environment = Environment(self.time, day, Height(self.height + 1), 0, bytes(32), ())
-        ctx = Context(View(self.state), REGISTRY, environment, REGISTRY.by_name["docs"], None)
-        yield ctx
-        self.state.apply(ctx.view.collect_writes())
 
     def ask_loan(self, loan: int, who: Person, most: int = 5) -> None:
         with self.door() as ctx:

@@ -81,18 +81,18 @@ class Foresight:
         self._note_ended(pending, versions)
         self._pending = pending
         found = [_missing(one) for one in pending if not one.is_here]
-        found += self._find_strange_keys(
-            record.number, [(one.node_key, one.consensus_key) for one in record.validators]
-        )
+        places: list[tuple[int, bytes, bytes]] = [
+            (record.number, one.node_key, one.consensus_key) for one in record.validators
+        ]
         if next_epoch is not None:
-            place = [(node_key, key) for _, key, node_key in next_epoch[4]]
-            found += self._find_strange_keys(record.number + 1, place)
+            places += [(record.number + 1, node_key, key) for _, key, node_key in next_epoch[4]]
+        found += self._find_strange_keys(places)
         for warning in found:
             if warning not in self.warnings:
                 self._log.warning("not_ready", why=warning)
         self.warnings = tuple(found)
 
-    def _find_strange_keys(self, epoch: int, places: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    def _find_strange_keys(self, places: Iterable[tuple[int, bytes, bytes]]) -> list[str]:
         try:
             held = {key.public_key for key in self._keys.list()}
         except OperationError as failure:
@@ -100,7 +100,7 @@ class Foresight:
         return [
             f"epoch {epoch} names consensus key {key.hex()[:16]} for this node, not on this machine: "
             "bring it here, or coopd validator rotate"
-            for node_key, key in places
+            for epoch, node_key, key in places
             if node_key == self._node_key() and key not in held
         ]
 

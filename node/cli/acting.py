@@ -293,14 +293,14 @@ def ask(client: RpcClient, method: str, **params: Any) -> Any:
     return value
 
 
-def ask_all(client: RpcClient, method: str, key: str = "", **params: Any) -> list[Any]:
+def ask_all(client: RpcClient, method: str, key: str = "", after: Any = None, **params: Any) -> list[Any]:
     """List what a query answers, page by page to its end.
 
     Args:
         key: field of a row after which the next page begins; empty: the row itself says it.
+        after: what the first page begins after.
     """
     rows: list[Any] = []
-    after = None
     while True:
         page = client.call(method, after=after, **params)["value"]
         rows += page

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from cyclopts import App
 
 from node.books.schedule_form import Schedule, parse_rows, show_date, write_csv, write_icalendar
-from node.cli.acting import act, act_and_show, ask, name_of, open_actor, open_words, show_receipt
+from node.cli.acting import act, act_and_show, ask, ask_all, name_of, open_actor, open_words, show_receipt
 from node.cli.member_session import session
 from node.cli.payments import Asset
 from node.cli.rpc_client import RpcClient
@@ -277,9 +277,7 @@ def payments(loan: int, /) -> None:
     """List what was paid on a loan, forgiven, given back, or taken from what stands for it."""
     client, words = _open()
     asset = _asset_of(client, words, ask(client, "lending_loan", loan=loan)["product"])
-    rows: list[dict[str, Any]] = []
-    while page := client.call("lending_events", loan=loan, after=rows[-1]["event"] if rows else 0)["value"]:
-        rows += page
+    rows = ask_all(client, "lending_events", "event", 0, loan=loan)
     kinds = read_words(EVENT_FIELDS[0].doc)
     lines = []
     for row in rows:

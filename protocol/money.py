@@ -89,6 +89,11 @@ def compute_day(time: int, utc_offset_seconds: int) -> int:
     return (time + utc_offset_seconds) // SECONDS_PER_DAY
 
 
+def compute_midnight(day: int, utc_offset_seconds: int) -> int:
+    """Compute the block time in seconds at which a day of the co-op's calendar begins."""
+    return day * SECONDS_PER_DAY - utc_offset_seconds
+
+
 def days_from_date(year: int, month: int, day: int) -> int:
     """Compute days since 1970-01-01 of a civil date; the date must exist."""
     assert 1 <= month <= 12 and 1 <= day <= days_in_month(year, month)

@@ -162,9 +162,7 @@ def replace_policy(view: View, address: Address, policy: Value) -> int:
         CallFailed: NO_ACCOUNT.
     """
     key = ACCOUNT.key(address)
-    row = ACCOUNT.get(view, key)
-    if row is None:
-        fail(Code.NO_ACCOUNT, "auth.account", None, address)
+    row = ACCOUNT.need(view, key, Code.NO_ACCOUNT, "auth.account", address)
     ACCOUNT.put(view, key, (row[0], row[1] + 1, *row[2:]))
     POLICIES.put(view, POLICIES.key(address), (SCHEMA, policy))
     return row[1] + 1

@@ -239,9 +239,7 @@ def spend(view: View, grant: int, asset: int, amount: int, in_call: int, counter
         CallFailed: GRANT_EXCEEDED.
     """
     key = GRANTS.key(grant)
-    row = GRANTS.get(view, key)
-    if row is None:
-        fail(Code.GRANT_EXCEEDED, "grants.unknown", None, grant)
+    row = GRANTS.need(view, key, Code.GRANT_EXCEEDED, "grants.unknown", grant)
     caps, counterparties, spent = row[4], row[5], row[11]
     if counterparties and counterparty not in counterparties:
         fail(Code.GRANT_EXCEEDED, "grants.counterparty", None, counterparty)

@@ -415,9 +415,7 @@ def _reveal(ctx: Context, account: Address, policy: Value) -> Value:
 
 def _find_open(ctx: Context, number: int) -> tuple[PendingRow, Policy | None]:
     """Return a program that is open and its account's policy; None when it has expired or become void."""
-    row = PENDINGS.get(ctx.view, PENDINGS.key(number))
-    if row is None:
-        fail(NO_PENDING, "multisig.pending", None, number)
+    row = PENDINGS.need(ctx.view, PENDINGS.key(number), NO_PENDING, "multisig.pending", number)
     if row[9] != OPEN:
         fail(NOT_OPEN, "multisig.open", OPEN, row[9])
     policy, version = _get_policy(ctx.view, row[1])

@@ -186,10 +186,7 @@ def _finish(ctx: Context, account: Address) -> Value:
 
 
 def _get_recovery(view: View, account: Address) -> RecoveryRow:
-    row = RECOVERIES.get(view, RECOVERIES.key(account))
-    if row is None:
-        fail(NO_RECOVERY, "recovery.recovery", None, account)
-    return row
+    return RECOVERIES.need(view, RECOVERIES.key(account), NO_RECOVERY, "recovery.recovery", account)
 
 
 def _find_guardian(view: View, account: Address) -> tuple[Address | None, bool]:

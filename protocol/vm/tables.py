@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final, Generic, TypeVar, cast
 
 from protocol.codec import Value
+from protocol.errors import CallFailed, Reason
 from protocol.params import QUERY_ITEMS_MAX, STATE_VALUE_BYTES_MAX
 from protocol.vm import gas
 from protocol.vm.keys import KeyField, KeyPart, check_layout, pack_key, table_prefix, unpack_key
@@ -20,6 +21,7 @@ from protocol.vm.kinds import Field
 from protocol.vm.view import Row, View
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 SCHEMA: Final = 1
 """Schema version of every record so far; a record of an older one is upgraded when it is read."""
@@ -30,6 +32,11 @@ INDEX_ROW: Final[Row] = (SCHEMA,)
 def pack_record(record: Any) -> tuple[Value, ...]:
     """Return the row of a record that a contract reads as a dataclass, in the order of its fields."""
     return (SCHEMA, *[getattr(record, known.name) for known in fields(record)])
+
+
+def read_record(kind: Callable[..., T], row: Row) -> T:
+    """Return the record of a row that `pack_record` made."""
+    return kind(*row[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,18 @@ class Table(Generic[R]):
         """Return a record by its state key, or None."""
         view.charge(self.read_gas)
         return view.get(key)  # type: ignore[return-value]
+
+    def need(self, view: View, key: bytes, code: int, rule: str, actual: int | str | bytes) -> R:
+        """Return a record that a program names.
+
+        Raises:
+            CallFailed: the code, when there is none.
+        """
+        view.charge(self.read_gas)
+        row = view.get(key)
+        if row is None:
+            raise CallFailed(code, Reason(rule, None, actual))
+        return row  # type: ignore[return-value]
 
     def peek(self, view: View, key: bytes) -> R | None:
         """Return a record without counting gas: for the kernel's own checks, whose price is elsewhere."""

@@ -7,8 +7,6 @@ How late a loan is, is lending's (`contracts/lending/book.py`).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -22,7 +20,7 @@ from node.rpc.service import Call
 from node.rpc.values import read_address, to_hex
 from protocol.addresses import format_address
 from protocol.contracts.lending.applying import check_range
-from protocol.contracts.lending.book import Book
+from protocol.contracts.lending.posting import open_book
 from protocol.contracts.lending.records import (
     BY_MEMBER,
     CLAIMS,
@@ -30,7 +28,6 @@ from protocol.contracts.lending.records import (
     LOANS,
     STATES,
     Instalment,
-    get_instalment,
     get_loan,
     get_product,
     get_state,
@@ -43,6 +40,7 @@ from protocol.finance.schedule import ROWS_MAX
 from protocol.money import compute_day
 from protocol.params import AMOUNT_MAX
 from protocol.types import Seconds
+from protocol.vm.tables import read_record
 from protocol.vm.view import View
 
 LATE_DAYS: Final = (1, 30, 60, 90)
@@ -180,7 +178,7 @@ async def get_schedule(call: Call, params: LoanParams) -> ScheduleForm:
     """Show the rows of a loan."""
     with _open(call, params.at) as (view, height, today):
         get_loan(view, params.loan)
-        rows = [Instalment(*row[1:]) for _, row in INSTALMENTS.scan(view, params.loan)]  # type: ignore[arg-type]
+        rows = [read_record(Instalment, row) for _, row in INSTALMENTS.scan(view, params.loan)]
     return ScheduleForm(height, today, params.loan, _show_rows(rows, today))
 
 
@@ -225,9 +223,7 @@ def _show(call: Call, view: View, number: int, today: int) -> LoanForm:
     product = get_product(view, loan.product)
     book = None
     if STATES.get(view, STATES.key(number)) is not None:
-        state = replace(get_state(view, number))
-        book = Book(product, loan, state, partial(get_instalment, view, number))
-        book.settle(today)
+        book = open_book(view, number, loan, product, get_state(view, number), today)
     claim = CLAIMS.get(view, CLAIMS.key(number))
     return LoanForm(
         number,
@@ -326,9 +322,9 @@ def _walk(view: View, asset: int, today: int) -> tuple[list[tuple[int, int, int]
         product = get_product(view, loan.product)
         if product.asset != asset or not kept.principal_out:
             continue
-        book = Book(product, loan, replace(kept), partial(get_instalment, view, number))
-        book.settle(today)
-        found.append((book.state.principal_out, kept.allowance, book.days_late()))
+        allowance = kept.allowance
+        book = open_book(view, number, loan, product, kept, today)
+        found.append((book.state.principal_out, allowance, book.days_late()))
     return found, True
 
 

@@ -92,7 +92,4 @@ def refund_escrow(ctx: Context, account: Address, number: int) -> Value:
 
 
 def _find(ctx: Context, number: int) -> EscrowRow:
-    row = ESCROWS.get(ctx.view, ESCROWS.key(number))
-    if row is None:
-        fail(NO_ESCROW, "assets.escrow", None, number)
-    return row
+    return ESCROWS.need(ctx.view, ESCROWS.key(number), NO_ESCROW, "assets.escrow", number)

@@ -73,9 +73,7 @@ def freeze(ctx: Context, account: Address, asset: int, document: bytes, until: i
 def lift(ctx: Context, account: Address, asset: int) -> Value:
     """Free what an order froze; by the chain itself when its time has come. Returns whether it is free."""
     view = ctx.view
-    row = FROZEN.get(view, FROZEN.key(account, asset))
-    if row is None:
-        fail(NOT_FROZEN, "assets.frozen", None, account)
+    row = FROZEN.need(view, FROZEN.key(account, asset), NOT_FROZEN, "assets.frozen", account)
     if ctx.environment.system != "gov" and ctx.environment.time < row[2]:
         return False  # another order came after the one that ends now
     _flag(view, account, asset, False)

@@ -181,10 +181,7 @@ def get_asset(view: View, asset: int) -> AssetRow:
     Raises:
         CallFailed: ASSET.
     """
-    row = ASSETS.get(view, ASSETS.prefix + asset.to_bytes(4, "big"))
-    if row is None:
-        fail(Code.ASSET, "assets.unknown", None, asset)
-    return row
+    return ASSETS.need(view, ASSETS.prefix + asset.to_bytes(4, "big"), Code.ASSET, "assets.unknown", asset)
 
 
 def get_moving(view: View, asset: int) -> AssetRow:

@@ -101,9 +101,7 @@ def answer(ctx: Context, number: int, document: bytes, relief: int, days: int) -
     Rules: 1. once. 2. not in one's own case. 3. relief never lifts a part above its most.
     """
     view = ctx.view
-    row = DISPUTES.get(view, DISPUTES.key(number))
-    if row is None:
-        fail(NO_DISPUTE, "credit.dispute", None, number)
+    row = DISPUTES.need(view, DISPUTES.key(number), NO_DISPUTE, "credit.dispute", number)
     _, member, part, reason, before, _ = row
     if before:
         fail(ANSWERED, "credit.answer", None, number)

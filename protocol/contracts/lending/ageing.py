@@ -29,7 +29,7 @@ from protocol.contracts.lending.records import (
 )
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.periods import DAYS
-from protocol.money import SECONDS_PER_DAY
+from protocol.money import compute_midnight
 from protocol.vm.context import Context
 from protocol.vm.contract import EventType
 from protocol.vm.kinds import AMOUNT, U8, U16, U32, Field
@@ -100,7 +100,7 @@ def wake(ctx: Context, number: int) -> None:
     row = read_total(ctx, number)
     if row[12]:
         return
-    midnight = (ctx.environment.day + 1) * SECONDS_PER_DAY - ctx.environment.utc_offset_seconds
+    midnight = compute_midnight(ctx.environment.day + 1, ctx.environment.utc_offset_seconds)
     job = sched.schedule(ctx, _make_daily(number), (), midnight + 120, (DAYS, 1), catches_up=False)
     TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], job))
 

@@ -1,11 +1,10 @@
 """The schema of lending: what a program can call, and what can be asked."""
 
-from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
 from protocol.contracts.lending import ageing, applying, enforcing, rescheduling, serving
-from protocol.contracts.lending.book import Book
+from protocol.contracts.lending.posting import open_book
 from protocol.contracts.lending.records import (
     APPROVALS,
     ARCHIVE,
@@ -47,7 +46,6 @@ from protocol.contracts.lending.records import (
     TOO_MUCH,
     TOTAL_STATE,
     TOTALS,
-    get_instalment,
     get_loan,
     get_product,
     get_state,
@@ -151,8 +149,7 @@ def _query_state(query: QueryContext, number: int) -> Value:
         return None
     loan = get_loan(query.view, number)
     product, state = get_product(query.view, loan.product), get_state(query.view, number)
-    book = Book(product, loan, replace(state), lambda n: get_instalment(query.view, number, n))
-    book.settle(query.day)
+    book = open_book(query.view, number, loan, product, state, query.day)
     return (book.days_late(), book.count_due(), book.count_payoff(), *pack_state(book.state)[1:])
 
 

@@ -17,6 +17,7 @@ meanwhile.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from protocol.contracts.credit.doors import note_row, undo_row
@@ -66,6 +67,7 @@ from protocol.money import check_amount
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.tables import SCHEMA
+from protocol.vm.view import View
 
 CODE_EARNED: Final = 3102
 CODE_EARNED_BACK: Final = 3104
@@ -107,13 +109,14 @@ def load_book(ctx: Context, number: int, loan: Loan) -> tuple[Book, State]:
     """Return the book of a loan up to today, and how it stood when it was last written."""
     state, product = get_state(ctx.view, number), get_product(ctx.view, loan.product)
     before = replace(state)
+    return open_book(ctx.view, number, loan, product, state, ctx.environment.day), before
 
-    def load(n: int) -> Instalment:
-        return get_instalment(ctx.view, number, n)
 
-    book = Book(product, loan, state, load)
-    book.settle(ctx.environment.day)
-    return book, before
+def open_book(view: View, number: int, loan: Loan, product: Product, state: State, day: int) -> Book:
+    """Return the book of a loan up to a day; the state moves with it."""
+    book = Book(product, loan, state, partial(get_instalment, view, number))
+    book.settle(day)
+    return book
 
 
 def save_book(ctx: Context, number: int, book: Book, before: State, outside: bytes, amount: int) -> None:

@@ -37,7 +37,7 @@ from protocol.vm.kinds import (
     Many,
     Text,
 )
-from protocol.vm.tables import SCHEMA, Index, Table, pack_record
+from protocol.vm.tables import SCHEMA, Index, Table, pack_record, read_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(31)
@@ -585,10 +585,8 @@ def get_loan(view: View, number: int, *status: int) -> Loan:
     Raises:
         CallFailed: NO_LOAN, STATUS.
     """
-    row = LOANS.get(view, LOANS.key(number))
-    if row is None:
-        fail(NO_LOAN, "lending.loan", None, number)
-    loan = Loan(*row[1:])  # type: ignore[arg-type]
+    row = LOANS.need(view, LOANS.key(number), NO_LOAN, "lending.loan", number)
+    loan = read_record(Loan, row)
     if status and loan.status not in status:
         fail(STATUS, "lending.status", status[0], loan.status)
     return loan
@@ -642,7 +640,7 @@ def get_instalment(view: View, number: int, n: int) -> Instalment:
     """Return a row of a schedule."""
     row = INSTALMENTS.get(view, INSTALMENTS.key(number, n))
     assert row is not None, "a schedule has all its rows"
-    return Instalment(*row[1:])  # type: ignore[arg-type]
+    return read_record(Instalment, row)
 
 
 def put_instalment(view: View, number: int, n: int, row: Instalment) -> None:

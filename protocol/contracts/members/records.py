@@ -28,7 +28,7 @@ from protocol.vm.kinds import (
     Integer,
     Text,
 )
-from protocol.vm.tables import SCHEMA, Index, Table
+from protocol.vm.tables import SCHEMA, Index, Table, read_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(17)
@@ -272,7 +272,7 @@ OFFICES: Final[Table[OfficeRow]] = Table(
 def find_member(view: View, number: int) -> Member | None:
     """Return a membership by number, or None."""
     row = MEMBERS.get(view, MEMBERS.key(number))
-    return None if row is None else Member(*row[1:])  # type: ignore[arg-type]
+    return None if row is None else read_record(Member, row)
 
 
 def get_member(view: View, number: int) -> Member:

@@ -196,10 +196,7 @@ def _end(view: View, holder: Address, role: str) -> None:
 
 
 def _get_role(view: View, role: str) -> RoleRow:
-    row = ROLES.get(view, ROLES.key(role))
-    if row is None:
-        fail(ROLE_UNKNOWN, "members.role_unknown", None, role)
-    return row
+    return ROLES.need(view, ROLES.key(role), ROLE_UNKNOWN, "members.role_unknown", role)
 
 
 def _get_office(view: View, holder: Address, role: str) -> OfficeRow:

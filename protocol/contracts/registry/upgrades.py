@@ -95,9 +95,7 @@ def _check_retirement(ctx: Context, number: int, running: Contract | None) -> No
 
 def cancel_upgrade(ctx: Context, contract: int) -> Value:
     """Cancel a decided upgrade."""
-    row = UPGRADES.get(ctx.view, UPGRADES.key(contract))
-    if row is None:
-        fail(NO_UPGRADE, "registry.upgrade", None, contract)
+    row = UPGRADES.need(ctx.view, UPGRADES.key(contract), NO_UPGRADE, "registry.upgrade", contract)
     _clear(ctx.view, contract)
     ctx.emit(UPGRADE_CANCELLED, contract, row[1])
     return True

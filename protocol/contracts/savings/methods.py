@@ -53,7 +53,7 @@ from protocol.contracts.savings.records import (
     read_exact,
 )
 from protocol.elections.decision import WHOLE_BP
-from protocol.money import SECONDS_PER_DAY, Rounding, date_from_days, mul_div
+from protocol.money import Rounding, compute_midnight, date_from_days, mul_div
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -324,7 +324,7 @@ def _wake(ctx: Context, number: int) -> None:
     assert row is not None, "a product has its sum"
     if row[5]:
         return
-    midnight = (ctx.environment.day + 1) * SECONDS_PER_DAY - ctx.environment.utc_offset_seconds
+    midnight = compute_midnight(ctx.environment.day + 1, ctx.environment.utc_offset_seconds)
     daily = ((), ((ID, DAILY_METHOD, 0, (number,)),))
     job = sched.schedule(ctx, daily, (), midnight + 60, (DAYS, 1), catches_up=False)
     TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], job, row[6]))

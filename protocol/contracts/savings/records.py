@@ -12,7 +12,6 @@ from protocol.elections.decision import WHOLE_BP
 from protocol.finance.day_count import RATE_UNIT, DayCount
 from protocol.money import date_from_days
 from protocol.types import Address, ContractId
-from protocol.vm.context import fail
 from protocol.vm.contract import compute_contract_address
 from protocol.vm.keys import KeyPart, uint_key
 from protocol.vm.kinds import (
@@ -27,7 +26,7 @@ from protocol.vm.kinds import (
     Many,
     Text,
 )
-from protocol.vm.tables import SCHEMA, Index, Table, pack_record
+from protocol.vm.tables import SCHEMA, Index, Table, pack_record, read_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(30)
@@ -291,10 +290,8 @@ def get_product(view: View, number: int) -> Product:
     Raises:
         CallFailed: NO_PRODUCT.
     """
-    row = PRODUCTS.get(view, PRODUCTS.key(number))
-    if row is None:
-        fail(NO_PRODUCT, "savings.product", None, number)
-    return Product(*row[1:])  # type: ignore[arg-type]
+    row = PRODUCTS.need(view, PRODUCTS.key(number), NO_PRODUCT, "savings.product", number)
+    return read_record(Product, row)
 
 
 def get_savings(view: View, number: int) -> Account:
@@ -303,10 +300,8 @@ def get_savings(view: View, number: int) -> Account:
     Raises:
         CallFailed: NO_ACCOUNT.
     """
-    row = ACCOUNTS.get(view, ACCOUNTS.key(number))
-    if row is None:
-        fail(NO_ACCOUNT, "savings.account", None, number)
-    return Account(*row[1:])  # type: ignore[arg-type]
+    row = ACCOUNTS.need(view, ACCOUNTS.key(number), NO_ACCOUNT, "savings.account", number)
+    return read_record(Account, row)
 
 
 def put_savings(view: View, number: int, account: Account) -> None:

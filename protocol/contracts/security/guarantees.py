@@ -114,11 +114,7 @@ def offer_guarantee(ctx: Context, owner: Address, loan: int, account: int, amoun
 def withdraw_guarantee(ctx: Context, owner: Address, loan: int) -> Value:
     """Take an offer back before the loan is disbursed, or one that was not needed; returns what is free."""
     guarantor, _ = get_by_account(ctx.view, owner)
-    guarantee = get_guarantee(ctx.view, loan, guarantor)
-    if guarantee.state != OFFERED:
-        fail(STATE, "security.offered", OFFERED, guarantee.state)
-    end_guarantee(ctx, loan, guarantor, guarantee)
-    return guarantee.held
+    return _end_offer(ctx, loan, guarantor)
 
 
 def decline_guarantee(ctx: Context, owner: Address, loan: int, guarantor: int) -> Value:
@@ -126,6 +122,10 @@ def decline_guarantee(ctx: Context, owner: Address, loan: int, guarantor: int) -
     case = get_case(ctx.view, loan)
     if find_by_account(ctx.view, owner) != case.borrower:
         fail(STANDING, "security.borrower", case.borrower, owner)
+    return _end_offer(ctx, loan, guarantor)
+
+
+def _end_offer(ctx: Context, loan: int, guarantor: int) -> int:
     guarantee = get_guarantee(ctx.view, loan, guarantor)
     if guarantee.state != OFFERED:
         fail(STATE, "security.offered", OFFERED, guarantee.state)

@@ -11,7 +11,6 @@ from protocol.contracts.members.records import MEMBER
 from protocol.contracts.savings.records import ACCOUNT as SAVINGS_ACCOUNT
 from protocol.elections.decision import WHOLE_BP
 from protocol.types import Address, ContractId
-from protocol.vm.context import fail
 from protocol.vm.contract import compute_contract_address
 from protocol.vm.keys import KeyPart, uint_key
 from protocol.vm.kinds import (
@@ -30,7 +29,7 @@ from protocol.vm.kinds import (
     Integer,
     Many,
 )
-from protocol.vm.tables import Index, Table, pack_record
+from protocol.vm.tables import Index, Table, pack_record, read_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(33)
@@ -306,10 +305,8 @@ def get_case(view: View, loan: int) -> Case:
     Raises:
         CallFailed: NO_LOAN.
     """
-    row = CASES.get(view, CASES.key(loan))
-    if row is None:
-        fail(NO_LOAN, "security.loan", None, loan)
-    return Case(*row[1:])  # type: ignore[arg-type]
+    row = CASES.need(view, CASES.key(loan), NO_LOAN, "security.loan", loan)
+    return read_record(Case, row)
 
 
 def put_case(view: View, loan: int, case: Case) -> None:
@@ -323,10 +320,8 @@ def get_guarantee(view: View, loan: int, guarantor: int) -> Guarantee:
     Raises:
         CallFailed: NO_GUARANTEE.
     """
-    row = GUARANTEE.get(view, GUARANTEE.key(loan, guarantor))
-    if row is None:
-        fail(NO_GUARANTEE, "security.guarantee", None, guarantor)
-    return Guarantee(*row[1:])  # type: ignore[arg-type]
+    row = GUARANTEE.need(view, GUARANTEE.key(loan, guarantor), NO_GUARANTEE, "security.guarantee", guarantor)
+    return read_record(Guarantee, row)
 
 
 def put_guarantee(view: View, loan: int, guarantor: int, guarantee: Guarantee) -> None:
@@ -340,7 +335,7 @@ def list_guarantees(view: View, loan: int) -> tuple[tuple[int, Guarantee], ...]:
     for key, row in GUARANTEE.scan(view, loan):
         guarantor = GUARANTEE.parts(key)[1]
         assert type(guarantor) is int
-        found.append((guarantor, Guarantee(*row[1:])))  # type: ignore[arg-type]
+        found.append((guarantor, read_record(Guarantee, row)))
     return tuple(found)
 
 
@@ -349,7 +344,7 @@ def list_given(view: View, guarantor: int) -> tuple[tuple[int, Guarantee], ...]:
     found: list[tuple[int, Guarantee]] = []
     for key, row in GUARANTEE.page(view, BY_GUARANTOR, guarantor):
         assert type(key[0]) is int
-        found.append((key[0], Guarantee(*row[1:])))  # type: ignore[arg-type]
+        found.append((key[0], read_record(Guarantee, row)))
     return tuple(found)
 
 
@@ -358,7 +353,7 @@ def list_cases(view: View, borrower: int) -> tuple[tuple[int, Case], ...]:
     found: list[tuple[int, Case]] = []
     for key, row in CASES.page(view, BY_BORROWER, borrower):
         assert type(key[0]) is int
-        found.append((key[0], Case(*row[1:])))  # type: ignore[arg-type]
+        found.append((key[0], read_record(Case, row)))
     return tuple(found)
 
 
@@ -368,10 +363,8 @@ def get_collateral(view: View, loan: int, piece: int) -> Collateral:
     Raises:
         CallFailed: NO_COLLATERAL.
     """
-    row = COLLATERAL.get(view, COLLATERAL.key(loan, piece))
-    if row is None:
-        fail(NO_COLLATERAL, "security.collateral", None, piece)
-    return Collateral(*row[1:])  # type: ignore[arg-type]
+    row = COLLATERAL.need(view, COLLATERAL.key(loan, piece), NO_COLLATERAL, "security.collateral", piece)
+    return read_record(Collateral, row)
 
 
 def put_collateral(view: View, loan: int, piece: int, collateral: Collateral) -> None:
@@ -385,14 +378,14 @@ def list_collateral(view: View, loan: int) -> tuple[tuple[int, Collateral], ...]
     for key, row in COLLATERAL.scan(view, loan):
         piece = COLLATERAL.parts(key)[1]
         assert type(piece) is int
-        found.append((piece, Collateral(*row[1:])))  # type: ignore[arg-type]
+        found.append((piece, read_record(Collateral, row)))
     return tuple(found)
 
 
 def get_limits(view: View) -> Limits:
     """Return what members can promise, and how collateral is sold."""
     row = LIMITS.get(view, LIMITS.key())
-    return Limits() if row is None else Limits(*row[1:])  # type: ignore[arg-type]
+    return Limits() if row is None else read_record(Limits, row)
 
 
 def put_limits(view: View, limits: Limits) -> None:

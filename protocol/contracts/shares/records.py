@@ -9,7 +9,7 @@ from protocol.contracts.ledger.accounts import account_key
 from protocol.contracts.members.records import HEIGHT_LAST, MEMBER
 from protocol.contracts.members.standing import bind, unbind
 from protocol.types import Address, ContractId
-from protocol.vm.context import Context, fail
+from protocol.vm.context import Context
 from protocol.vm.contract import compute_contract_address
 from protocol.vm.keys import KeyPart, data_key, uint_key
 from protocol.vm.kinds import AMOUNT, ASSET, BOOL, POSITIVE, U16, U32, U48, U63, Field, Integer, Text
@@ -180,10 +180,7 @@ def get_class(view: View, number: int) -> ClassRow:
     Raises:
         CallFailed: UNKNOWN_CLASS.
     """
-    row = CLASSES.get(view, CLASSES.key(number))
-    if row is None:
-        fail(UNKNOWN_CLASS, "shares.class", None, number)
-    return row
+    return CLASSES.need(view, CLASSES.key(number), UNKNOWN_CLASS, "shares.class", number)
 
 
 def get_holding(view: View, member: int, number: int) -> HoldingRow:

@@ -214,18 +214,12 @@ def next_number(view: View, place: int) -> int:
 
 def get_fund(view: View, number: int) -> FundRow:
     """Return a fund, or fail with UNKNOWN_FUND."""
-    row = FUNDS.get(view, FUNDS.key(number))
-    if row is None:
-        fail(UNKNOWN_FUND, "treasury.fund", None, number)
-    return row
+    return FUNDS.need(view, FUNDS.key(number), UNKNOWN_FUND, "treasury.fund", number)
 
 
 def get_line(view: View, number: int) -> LineRow:
     """Return a budget line, or fail with UNKNOWN_LINE."""
-    row = LINES.get(view, LINES.key(number))
-    if row is None:
-        fail(UNKNOWN_LINE, "treasury.line", None, number)
-    return row
+    return LINES.need(view, LINES.key(number), UNKNOWN_LINE, "treasury.line", number)
 
 
 def reserve_key(fund: int, asset: int) -> bytes:

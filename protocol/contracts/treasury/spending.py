@@ -206,10 +206,7 @@ def _spend(ctx: Context, number: int, payee: Address, amount: int) -> None:
 
 
 def _get_payment(view: View, number: int) -> PaymentRow:
-    row = PAYMENTS.get(view, PAYMENTS.key(number))
-    if row is None:
-        fail(UNKNOWN_PAYMENT, "treasury.payment", None, number)
-    return row
+    return PAYMENTS.need(view, PAYMENTS.key(number), UNKNOWN_PAYMENT, "treasury.payment", number)
 
 
 # --- streams
@@ -276,7 +273,4 @@ def _pay_stream(ctx: Context, number: int, row: StreamRow, due: int) -> StreamRo
 
 
 def _get_stream(view: View, number: int) -> StreamRow:
-    row = STREAMS.get(view, STREAMS.key(number))
-    if row is None:
-        fail(UNKNOWN_STREAM, "treasury.stream_number", None, number)
-    return row
+    return STREAMS.need(view, STREAMS.key(number), UNKNOWN_STREAM, "treasury.stream_number", number)

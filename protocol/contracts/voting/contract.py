@@ -83,6 +83,7 @@ from protocol.vm.kinds import (
     Maybe,
     Text,
 )
+from protocol.vm.tables import read_record
 
 
 def _query_policy(query: QueryContext, proposal_type: int) -> Value:
@@ -112,7 +113,7 @@ def _query_tally(query: QueryContext, number: int) -> Value:
     row = PROPOSALS.get(query.view, PROPOSALS.key(number))
     if row is None:
         return None
-    proposal = Proposal(*row[1:])  # type: ignore[arg-type]
+    proposal = read_record(Proposal, row)
     tally = get_tally(query.view, number)
     threshold = get_frozen(query.view, number).threshold
     missing = count_missing_yes(read_tally(tally), proposal.electorate, threshold)
@@ -128,7 +129,7 @@ def _query_may_vote(query: QueryContext, number: int, member: int) -> Value:
     row = PROPOSALS.get(query.view, PROPOSALS.key(number))
     if row is None:
         return False
-    proposal = Proposal(*row[1:])  # type: ignore[arg-type]
+    proposal = read_record(Proposal, row)
     return weights.is_eligible(query.view, get_frozen(query.view, number), proposal, member)
 
 

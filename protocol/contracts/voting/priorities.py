@@ -73,9 +73,7 @@ def spread(ctx: Context, account: Address, number: int, wanted: tuple[tuple[int,
     """Spread one's credits, or spread them anew where the policy allows it; returns what is left of them."""
     view = ctx.view
     proposal, policy = find_open(ctx, number)
-    row = PRIORITIES.get(view, PRIORITIES.key(number))
-    if row is None:
-        fail(NO_PRIORITIES, "voting.priorities", None, number)
+    row = PRIORITIES.need(view, PRIORITIES.key(number), NO_PRIORITIES, "voting.priorities", number)
     options = [option for option, _ in wanted]
     if len(set(options)) != len(options) or max(options) >= row[2]:
         fail(CREDITS, "voting.options", row[2], max(options))

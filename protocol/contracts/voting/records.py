@@ -32,7 +32,7 @@ from protocol.vm.kinds import (
     Many,
     Text,
 )
-from protocol.vm.tables import SCHEMA, Index, Table, pack_record
+from protocol.vm.tables import SCHEMA, Index, Table, pack_record, read_record
 from protocol.vm.view import Row, View
 
 ID: Final = ContractId(22)
@@ -374,14 +374,14 @@ def get_policy(view: View, proposal_type: int) -> Policy:
 def find_policy(view: View, proposal_type: int) -> Policy | None:
     """Return the policy of a type, or None."""
     row = POLICIES.get(view, POLICIES.key(proposal_type))
-    return None if row is None else Policy(*row[1:])  # type: ignore[arg-type]
+    return None if row is None else read_record(Policy, row)
 
 
 def get_frozen(view: View, number: int) -> Policy:
     """Return the policy with which a proposal was made."""
     row = FROZEN.get(view, FROZEN.key(number))
     assert row is not None, "a proposal has its policy"
-    return Policy(*row[1:])  # type: ignore[arg-type]
+    return read_record(Policy, row)
 
 
 def get_proposal(view: View, number: int) -> Proposal:
@@ -390,10 +390,8 @@ def get_proposal(view: View, number: int) -> Proposal:
     Raises:
         CallFailed: NO_PROPOSAL.
     """
-    row = PROPOSALS.get(view, PROPOSALS.key(number))
-    if row is None:
-        fail(NO_PROPOSAL, "voting.proposal", None, number)
-    return Proposal(*row[1:])  # type: ignore[arg-type]
+    row = PROPOSALS.need(view, PROPOSALS.key(number), NO_PROPOSAL, "voting.proposal", number)
+    return read_record(Proposal, row)
 
 
 def put_proposal(view: View, number: int, proposal: Proposal) -> None:

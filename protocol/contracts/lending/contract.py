@@ -485,13 +485,13 @@ CONTRACT: Final = Contract(
                     (
                         Field("days_late", U32),
                         Field("due", AMOUNT, "and not paid"),
-                        Field("payoff", AMOUNT, "that pays it off today (UTC)"),
+                        Field("payoff", AMOUNT, "that pays it off today"),
                         *STATE_FIELDS,
                     )
                 )
             ),
             _query_state,
-            "Return how a loan stands today (UTC).",
+            "Return how a loan stands today.",
         ),
         Query(
             "claim",

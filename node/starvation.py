@@ -133,10 +133,6 @@ class Attestations:
             for said in self._said.values():
                 said.pop(tx_id, None)
 
-    def is_empty(self) -> bool:
-        """Tell whether nobody says anything."""
-        return not any(self._said.values())
-
     def _by_id(self) -> dict[TxId, list[Height]]:
         found: dict[TxId, list[Height]] = {}
         for _, said in sorted(self._said.items()):

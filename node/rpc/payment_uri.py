@@ -8,7 +8,7 @@ A parameter that begins with `req-` and is not known makes the whole request unu
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from protocol.addresses import parse_address
 from protocol.errors import Rejected
@@ -67,19 +67,6 @@ def parse_payment_uri(text: str) -> PaymentUri:
         values.get("ref"),
         None if expires is None else int(expires),
     )
-
-
-def format_payment_uri(request: PaymentUri) -> str:
-    """Write a payment request."""
-    values = {
-        "amount": request.amount,
-        "cur": request.currency,
-        "ref": request.reference,
-        "memo": request.memo,
-        "exp": None if request.expires is None else str(request.expires),
-    }
-    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in values.items() if value is not None)
-    return f"{_SCHEME}{request.address}" + (f"?{query}" if query else "")
 
 
 def _read_query(query: str) -> dict[str, str]:

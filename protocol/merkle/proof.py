@@ -1,4 +1,4 @@
-"""Proofs against a root: the state (`StateProof`), a page of a snapshot, and lists (`ListProof`, RFC 6962).
+"""Proofs against a root: the state (`StateProof`) and lists (`ListProof`, RFC 6962).
 
 State: a hash trie with 16 children to a node. Its path is the nibbles of the key's hash; its leaves are
 *pages*, the sorted 64-byte entries key_hash | value_hash of all keys that share the path. The `bits // 4`
@@ -126,26 +126,6 @@ def verify_state(root: bytes, key: bytes, value: bytes | None, proof: StateProof
         return False
     path = int.from_bytes(key_hash, "big") >> 256 - 4 * len(siblings)
     return _fold(sha256(_PAGE_PREFIX + page).digest(), path, siblings) == root
-
-
-def verify_page(root: bytes, bits: int, index: int, page: bytes, siblings: tuple[bytes, ...]) -> bool:
-    """Tell whether a page is the whole bucket `index` of a tree of 2^bits buckets (a chunk of a snapshot).
-
-    Rules: entries are whole, strictly ascending, and belong to the bucket; 0 <= index < 2^bits.
-
-    Never raises on pages and siblings. The page may be of any size: the caller limits what it receives.
-    """
-    if not 0 <= index < 1 << bits or len(siblings) * 4 != bits or len(page) % ENTRY_BYTES:
-        return False
-    if not _is_path(siblings, STATE_LEVELS_MAX, SIBLINGS_BYTES):
-        return False
-    keys = [page[at : at + 32] for at in range(0, len(page), ENTRY_BYTES)]
-    if keys != sorted(set(keys)):
-        return False
-    # With the keys in order, the first and the last speak for all.
-    if any(int.from_bytes(key, "big") >> 256 - bits != index for key in keys[:1] + keys[-1:]):
-        return False
-    return _fold(hash_page(page, len(siblings)), index, siblings) == root
 
 
 def hash_page(page: bytes, depth: int) -> bytes:

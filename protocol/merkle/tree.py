@@ -208,14 +208,6 @@ class StateTree:
             siblings += (b"".join([hash_page(part, depth + 1) for part in parts]),)
         return StateProof(page, siblings)
 
-    def page(self, index: int) -> bytes:
-        """Give the entries of a bucket: a natural chunk of a snapshot."""
-        return self._pages[index]
-
-    def prove_page(self, index: int) -> tuple[bytes, ...]:
-        """Prove a bucket at the present root: the siblings for `verify_page`."""
-        return self._siblings(index)
-
     def _siblings(self, index: int, above: TreeDelta | None = None) -> tuple[bytes, ...]:
         siblings = []
         changed = ({},) * len(self._nodes) if above is None else above.nodes

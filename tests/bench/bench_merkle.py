@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from protocol.merkle.proof import list_root, prove_item, verify_item, verify_page, verify_state
+from protocol.merkle.proof import list_root, prove_item, verify_item, verify_state
 from protocol.merkle.tree import StateTree
 
 ROUNDS = 9
@@ -76,13 +76,11 @@ def bench_tree(keys_n: int, bits: int, changes_n: int, unit: float) -> None:
     assert all(verify_state(tree.root, *triple) for triple in triples)
     verify = median_us(lambda: [verify_state(tree.root, *triple) for triple in triples], len(some))
     size = statistics.mean(len(p.page) + sum(map(len, p.siblings)) for p in proofs)
-    chunks = [(n, tree.page(n), tree.prove_page(n)) for n in range(256)]
-    page = median_us(lambda: [verify_page(tree.root, bits, *chunk) for chunk in chunks], len(chunks))
     print(
         f"N={keys_n:>9,} bits={bits:>2} K={changes_n:>6,}: update {per_key:5.2f} us/key"
         f" ({per_key / unit:4.1f} x; entry hashes {prep:.2f}, tree {per_key - prep:.2f}"
         f" = {(per_key - prep) / unit:4.1f} x),"
-        f" build {build:.2f}, prove {prove:.1f}, verify {verify:.1f}, page {page:.1f}, proof {size:,.0f} B"
+        f" build {build:.2f}, prove {prove:.1f}, verify {verify:.1f}, proof {size:,.0f} B"
     )
 
 

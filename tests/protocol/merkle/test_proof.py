@@ -23,7 +23,6 @@ from protocol.merkle.proof import (
     prove_item,
     verify_item,
     verify_leaf_hash,
-    verify_page,
     verify_state,
 )
 
@@ -103,7 +102,6 @@ def test_verifying_never_raises(
     root: bytes, key: bytes, value: bytes | None, page: bytes, siblings: tuple[bytes, ...]
 ) -> None:
     assert not verify_state(root, key, value, StateProof(page, siblings))
-    assert not verify_page(root, 8, 3, page, siblings)
 
 
 # --- lists

@@ -14,7 +14,6 @@ from protocol.merkle.proof import (
     STATE_LEVELS_MAX,
     StateProof,
     hash_page,
-    verify_page,
     verify_state,
 )
 from protocol.merkle.tree import BITS_MAX, StateTree
@@ -60,16 +59,6 @@ def update(tree: StateTree, batch: dict[bytes, bytes | None]) -> None:
     tree.commit(tree.preview(batch))
 
 
-def contents(tree: StateTree, bits: int) -> tuple[object, ...]:
-    """All that a caller can see of a tree."""
-    return (
-        tree.root,
-        tree.size,
-        [tree.page(index) for index in range(1 << bits)],
-        [tree.prove_page(index) for index in range(1 << bits)],
-    )
-
-
 def keys_below(path: str, count: int) -> list[bytes]:
     """Find keys whose hashes start with the same nibbles, as somebody would who wants to fill one bucket."""
     found: list[bytes] = []
@@ -80,6 +69,15 @@ def keys_below(path: str, count: int) -> list[bytes]:
             found.append(key)
         number += 1
     return found
+
+
+PROBES = tuple([keys_below(f"{path:02x}", 1)[0] for path in range(256)])
+"""A key for each path of two nibbles, so for each bucket of a tree of 4 or 8 bits."""
+
+
+def contents(tree: StateTree) -> tuple[object, ...]:
+    """All that a caller can see of a tree."""
+    return tree.root, tree.size, [tree.prove(key) for key in PROBES]
 
 
 # --- one root for one set
@@ -97,7 +95,7 @@ def test_any_batches_give_the_root_of_the_final_set(
         apply(state, batch)
         assert tree.root == reference_root(bits, state)
         assert tree.size == len(state)
-    assert contents(tree, bits) == contents(StateTree.build(bits, state.items()), bits)
+    assert contents(tree) == contents(StateTree.build(bits, state.items()))
 
 
 @given(states, st.randoms(use_true_random=False))
@@ -117,7 +115,7 @@ def test_deleting_everything_gives_the_empty_root(state: dict[bytes, bytes]) -> 
     tree = StateTree.build(8, state.items())
     update(tree, dict.fromkeys(state))
     assert tree.size == 0
-    assert contents(tree, 8) == contents(StateTree(8), 8)
+    assert contents(tree) == contents(StateTree(8))
 
 
 def test_deleting_an_absent_key_changes_nothing() -> None:
@@ -157,9 +155,9 @@ def test_a_key_twice_in_a_build_is_our_bug() -> None:
 @settings(deadline=None)
 def test_preview_changes_nothing(state: dict[bytes, bytes], batch: dict[bytes, bytes | None]) -> None:
     tree = StateTree.build(4, state.items())
-    before = contents(tree, 4)
+    before = contents(tree)
     delta = tree.preview(batch)
-    assert contents(tree, 4) == before
+    assert contents(tree) == before
     after = dict(state)
     apply(after, batch)
     assert delta.root == reference_root(4, after)
@@ -176,7 +174,7 @@ def test_a_dropped_preview_leaves_no_trace(
     tree.preview(dropped)
     update(tree, batch)
     apply(state, batch)
-    assert contents(tree, 4) == contents(StateTree.build(4, state.items()), 4)
+    assert contents(tree) == contents(StateTree.build(4, state.items()))
 
 
 def test_a_delta_of_another_root_is_our_bug() -> None:
@@ -258,7 +256,6 @@ def test_a_page_at_the_limit_is_hashed_whole_and_above_it_in_parts(crowd: list[b
     grown = StateTree.build(4, list(state.items())[:-2])
     update(grown, dict(list(state.items())[-2:]))
     assert tree.root == grown.root == reference_root(4, state)
-    assert len(tree.page(7)) == len(state) * ENTRY_BYTES
     for key in [crowd[0], crowd[100], b"absent"]:
         proof = tree.prove(key)
         assert len(proof.page) <= PAGE_BYTES_MAX
@@ -301,63 +298,6 @@ def test_parts_are_cut_as_deep_as_needed() -> None:
     assert hash_page(page, 1) == below(page, 1)
     assert hash_page(page, 4) == below(page, 4)
     assert STATE_LEVELS_MAX * 4 == 64
-
-
-# --- pages as chunks of a snapshot
-
-
-@given(states, st.integers(0, 255))
-@settings(deadline=None)
-def test_pages_are_checked_one_by_one(state: dict[bytes, bytes], index: int) -> None:
-    tree = StateTree.build(8, state.items())
-    page, siblings = tree.page(index), tree.prove_page(index)
-    assert verify_page(tree.root, 8, index, page, siblings)
-    neighbour_too = verify_page(tree.root, 8, index ^ 1, page, siblings)
-    assert neighbour_too == (page == b"" == tree.page(index ^ 1))
-    assert not verify_page(tree.root, 4, index, page, siblings)
-    assert not verify_page(tree.root, 8, index, page, siblings[1:])
-    assert not verify_page(tree.root, 8, index, page + bytes(ENTRY_BYTES), siblings)
-    assert not verify_page(tree.root, 8, index, page + b"x", siblings)
-    assert not verify_page(StateTree(8).root, 8, index, page, siblings) or not state
-
-
-def test_a_long_page_is_checked_whole(crowd: list[bytes]) -> None:
-    tree = StateTree.build(4, [(key, b"v") for key in crowd])
-    page, siblings = tree.page(7), tree.prove_page(7)
-    assert verify_page(tree.root, 4, 7, page, siblings)
-    assert not verify_page(tree.root, 4, 7, page[:-ENTRY_BYTES], siblings)
-
-
-def test_a_malformed_page_is_refused_even_where_the_root_fits(crowd: list[bytes]) -> None:
-    tree = StateTree.build(4, [(key, b"v") for key in crowd[:20]])
-    (siblings,) = tree.prove_page(7)
-
-    def root_of(page: bytes) -> bytes:
-        mine = digest(Domain.STATE_PAGE, page)
-        return digest(Domain.STATE_NODE, siblings[: 7 * 32] + mine + siblings[7 * 32 :])
-
-    page = tree.page(7)
-    assert root_of(page) == tree.root
-    first, second, rest = page[:ENTRY_BYTES], page[ENTRY_BYTES : 2 * ENTRY_BYTES], page[2 * ENTRY_BYTES :]
-    for hostile in [
-        second + first + rest,  # out of order
-        first + first + rest,  # a key twice
-        bytes(ENTRY_BYTES) + page,  # keys of other buckets
-        page + b"\xff" * ENTRY_BYTES,
-        page + b"\x7f" * (ENTRY_BYTES - 1),  # the last entry cut short
-    ]:
-        assert not verify_page(root_of(hostile), 4, 7, hostile, (siblings,))
-
-
-def test_equal_keys_are_not_cut_for_ever(crowd: list[bytes]) -> None:
-    tree = StateTree.build(4, [(crowd[0], b"v")])
-    assert not verify_page(tree.root, 4, 7, tree.page(7) * (PAGE_ENTRIES_MAX + 1), tree.prove_page(7))
-
-
-@pytest.mark.parametrize("index", [-1, 16])
-def test_an_index_outside_the_tree_is_no_page(index: int) -> None:
-    tree = StateTree(4)
-    assert not verify_page(tree.root, 4, index, b"", tree.prove_page(0))
 
 
 def test_previews_above_each_other_are_one_change() -> None:

@@ -58,4 +58,3 @@ SCENARIOS: Final = {
     ),
 }
 PLAIN: Final = "plain"
-VILLAGE: Final = "village"

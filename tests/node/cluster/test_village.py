@@ -4,7 +4,7 @@ import pytest
 
 from node.cli.money_check import find_money_faults
 from node.cluster.founding import LOAD_OPENING_MINOR, demo_address, load_openings, make_operators
-from node.cluster.scenarios import SCENARIOS, VILLAGE
+from node.cluster.scenarios import SCENARIOS
 from node.cluster.village import (
     BOARD,
     CAP,
@@ -114,5 +114,5 @@ def test_every_type_of_proposal_has_its_policy(state: MemoryState) -> None:
 
 
 def test_the_village_can_be_founded_on_bft() -> None:
-    genesis = SCENARIOS[VILLAGE].make_genesis(make_operators(4), TIME_MS, engine=EngineKind.BFT)
+    genesis = SCENARIOS["village"].make_genesis(make_operators(4), TIME_MS, engine=EngineKind.BFT)
     assert genesis.epoch.engine is EngineKind.BFT and genesis.epoch.quorum == 3

@@ -147,7 +147,9 @@ class Daemon:
             lambda peer, height: self.sync.ask(peer, height),
             lambda signer: self.vigil.take(signer),
         )
-        self.snapshots = Joining(config, store, self.network, lambda: self.executor.head.height, self.stop)
+        self.snapshots = Joining(
+            config, store, self.network, lambda: self.executor.head.height, self.stop, self._blame
+        )
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.retirement = Retirement(own_keys, store, self.executor)
         self.foresight = Foresight(store, self.executor, own_keys, lambda: PublicKey(self.links.me))
@@ -258,6 +260,7 @@ class Daemon:
             self.network,
             self.snapshots.holds_blocks,
             self.crossing.note,
+            self._blame,
         )
 
     def _vigil(self) -> Vigil:
@@ -331,7 +334,12 @@ class Daemon:
                 self._log_refusal(peer, refusal, now)
                 # Who votes in an epoch that this node does not know yet is wrong by no rule.
                 points = 0 if refusal.code == Code.ROLE or refusal.retry else WRONG_POINTS
-        if points and self.offences.note(peer, points, now):
+        if points:
+            self._blame(peer, points)
+
+    def _blame(self, peer: PeerId, points: int = WRONG_POINTS) -> None:
+        """Count an offence of a peer; who has too many is cut off for a while."""
+        if self.offences.note(peer, points, trio.current_time()):
             self.log.error("peer.banned", peer=peer.hex(), seconds=BAN_SECONDS)
             self.links.ban(peer, BAN_SECONDS, "it floods, or sends what is wrong")
 

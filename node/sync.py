@@ -119,15 +119,18 @@ class BlockSync:
         network: Transport,
         is_held: Callable[[Height], bool] = lambda target: False,
         on_claim: Callable[[PeerId, Height, Hash32], None] = lambda peer, height, epoch_hash: None,
+        on_liar: Callable[[PeerId], None] = lambda peer: None,
     ) -> None:
         """Join the parts.
 
         Args:
             is_held: tells that blocks up to a height are not to be fetched for now.
             on_claim: is told that a peer shows a restart of the chain.
+            on_liar: is told that a peer sent what is wrong; who is only slow is no liar.
         """
         self._is_held = is_held
         self._on_claim = on_claim
+        self._on_liar = on_liar
         self._store = store
         self._executor = executor
         self._driver = driver
@@ -250,8 +253,7 @@ class BlockSync:
             case ApplyRun(blocks):
                 await self._driver.commit_run(blocks)
             case PeerIsBad(peer, reason):
-                self._log.warning("peer.bad", peer=peer.hex(), why=reason)
-                self._leave_out(PeerId(peer), LYING_SECONDS)
+                self._note_liar(PeerId(peer), reason)
             case PeerFails(peer):
                 self._log.info("peer.fails", peer=peer.hex())
                 self._leave_out(PeerId(peer), FAILING_SECONDS)
@@ -290,12 +292,19 @@ class BlockSync:
         one = min(matching, key=lambda one: one.is_failed)
         asked.remove(one)
         if one.request is None:
-            if blocks and not fault:
+            if fault:
+                self._note_liar(peer, fault)
+            elif blocks:
                 await self._repair(peer, one.first, raws[0])
         elif fault:
             self._feed(NonsenseArrived(one.request, fault))
         else:
             self._feed(BlocksArrived(one.request, tuple(blocks)))
+
+    def _note_liar(self, peer: PeerId, why: str) -> None:
+        self._log.warning("peer.bad", peer=peer.hex(), why=why)
+        self._leave_out(peer, LYING_SECONDS)
+        self._on_liar(peer)
 
     def _leave_out(self, peer: PeerId, seconds: float) -> None:
         """Do not listen to what a peer claims for a while; longer when it was left out not long ago."""
@@ -392,8 +401,7 @@ class BlockSync:
         try:
             await trio.to_thread.run_sync(self._store.repair_block, height, *raw)
         except Rejected as refusal:
-            self._log.warning("peer.bad", peer=peer.hex(), why=str(refusal))
-            self._leave_out(peer, LYING_SECONDS)
+            self._note_liar(peer, str(refusal))
         except OperationError as failure:
             if failure.slug != "store.disk_low":
                 raise

@@ -155,6 +155,7 @@ class Joining:
     Args:
         height: tells our head.
         stop: called once all chunks lie in the folder: then `fetched` says with what to begin anew.
+        on_liar: is told that a peer sent what is wrong.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class Joining:
         network: Transport,
         height: Callable[[], Height],
         stop: Callable[[], None],
+        on_liar: Callable[[PeerId], None] = lambda peer: None,
     ) -> None:
         self._store = store
         self._folder = folder = SnapshotFolder(config.snapshots_path)
@@ -173,6 +175,7 @@ class Joining:
         self._accepted = config.restarts
         self._height = height
         self._stop = stop
+        self._on_liar = on_liar
         self.fetched: tuple[Manifest, Anchor] | None = None
         self._server = SnapshotServer(store, folder)
         self._planner: SnapshotPlanner | None = None
@@ -275,6 +278,7 @@ class Joining:
                 await trio.to_thread.run_sync(self._folder.save_incoming, digest, data)
             case LiarFound(peer, reason):
                 self._log.warning("peer.bad", peer=peer.hex(), why=reason)
+                self._on_liar(PeerId(peer))
             case SnapshotReady(manifest, anchor):
                 self._log.info("snapshot.fetched", height=manifest.height, chunks=len(manifest.chunks))
                 # Nothing in memory may stand on a state that is replaced: all parts end, `run_node` goes on.

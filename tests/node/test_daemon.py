@@ -20,7 +20,7 @@ from node.config import CONSENSUS_KEY, NODE_KEY, Config, Peer
 from node.daemon import FRAME_RATES, REFUSALS_LOG_SECONDS, Daemon, run_node
 from node.errors import OperationError
 from node.keychain import OwnKeys
-from node.net.offences import BAN_SECONDS, FORGIVEN_A_SECOND, POINTS_MAX
+from node.net.offences import BAN_SECONDS, FORGIVEN_A_SECOND, POINTS_MAX, WRONG_POINTS
 from node.net.transport import Channel, Frame, PeerId
 from node.signer import Signer
 from node.store.environment import StorageBroken
@@ -600,6 +600,27 @@ async def test_the_roster_follows_the_epoch(tmp_path: Path, monkeypatch: pytest.
         block = SimpleNamespace(height=Height(1), header=SimpleNamespace(is_seal=is_seal))
         daemon._on_committed(block, None)  # type: ignore[arg-type]
     assert rosters == [own | {newcomer}]
+    store.close()
+    daemon.keys.close()
+
+
+async def test_liars_are_cut_off_as_soon_as_their_lies_are_too_many(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    config = lone_node(tmp_path)
+    ring = Keyring(config.keys_path)
+    store = open_store(config)
+    daemon = Daemon(config, SystemClock(), ring.load(NODE_KEY, None), OwnKeys(config, lambda: None), store)
+    banned: list[PeerId] = []
+    daemon.links.ban = lambda peer, *_: banned.append(peer)  # type: ignore[method-assign]
+    for liar, lie in (
+        (PeerId(b"\2" * 33), daemon.sync._on_liar),
+        (PeerId(b"\3" * 33), daemon.snapshots._on_liar),
+    ):
+        for _ in range(POINTS_MAX // WRONG_POINTS):
+            assert liar not in banned
+            lie(liar)
+        assert banned[-1] == liar and daemon.offences.is_banned(liar, trio.current_time())
     store.close()
     daemon.keys.close()
 

@@ -59,7 +59,8 @@ class Node:
         self.up = [PeerId(v.node_key) for v in executor.record.validators[1:]]
         self.sent: list[tuple[PeerId, SyncMessage]] = []
         self.machine = SimpleNamespace(record=executor.record, is_validating=True)
-        self.sync = BlockSync(store, executor, self, self)  # type: ignore[arg-type]
+        self.liars: list[PeerId] = []
+        self.sync = BlockSync(store, executor, self, self, on_liar=self.liars.append)  # type: ignore[arg-type]
 
     def decode_block(self, data: bytes) -> Block:
         return decode_block(data, lambda raw: decode_signed(raw, self.chain.genesis_hash))
@@ -237,6 +238,7 @@ async def test_a_peer_that_never_answers_leaves_little_behind(
             await trio.sleep(REQUEST_SECONDS_MAX + 1)
         assert len(node.asked(peer)) > ASKED_MAX
         assert len(node.sync._asked[peer]) == ASKED_MAX
+        assert not node.liars, "who is slow does not lie"
         node.sync.lose(peer)
         assert peer not in node.sync._asked
 
@@ -363,7 +365,7 @@ async def test_blocks_that_do_not_decode_condemn_their_sender(
         [ask] = node.asked(other)
         node.hear(other, await answer(full, ask))
         await trio.testing.wait_all_tasks_blocked()
-        assert node.executor.head.height == 3
+        assert node.executor.head.height == 3 and node.liars == [liar]
 
 
 async def test_a_damaged_block_is_not_served_and_fetched_again_from_whoever_has_it(tmp_path: Path) -> None:
@@ -390,6 +392,7 @@ async def test_a_damaged_block_is_not_served_and_fetched_again_from_whoever_has_
                 await trio.sleep(0.002)
         nursery.cancel_scope.cancel()
     assert [full.store.served_block(height) for height in range(1, 5)] == sound and full.sync.repaired == 1
+    assert full.liars == [liar]
 
 
 def test_observers_are_told_of_each_block_and_validators_are_not(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class Node:
         self.height = Height(0)
         self.stops = 0
         config = Config(folder.path.parent, snapshot_lag_blocks=10)
-        self.joining = Joining(config, store, self, lambda: self.height, self.stop)  # type: ignore[arg-type]
+        self.liars: list[PeerId] = []
+        self.joining = Joining(config, store, self, lambda: self.height, self.stop, self.liars.append)  # type: ignore[arg-type]
 
     def stop(self) -> None:
         self.stops += 1
@@ -123,6 +124,22 @@ async def test_an_empty_node_takes_the_place_of_its_peers(
     assert empty.store.head() == full.store.head() and empty.store.base() == 20
     assert check_store(empty.store).is_sound and empty.folder.incoming() == frozenset()
     assert empty.store.load_safety() == b"a promise", "only a chain that has passed its height makes it void"
+
+
+async def test_who_sends_another_chunk_is_a_liar(full: Node, empty: Node, autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(empty.joining.run)
+        assert empty.joining.holds_blocks(Height(20))
+        while not any(isinstance(ask, GetChunk) for _, ask in empty.sent):
+            await trio.testing.wait_all_tasks_blocked()
+            answer_all(full, empty)
+            await trio.testing.wait_all_tasks_blocked()
+        assert not empty.liars
+        [*_, ask] = [ask for _, ask in empty.sent if isinstance(ask, GetChunk)]
+        empty.hear(PEER, Chunk(ask.digest, b"another"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert empty.liars == [PEER]
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_chunk_that_rots_before_it_is_used_is_fetched_again(

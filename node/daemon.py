@@ -224,6 +224,7 @@ class Daemon:
             self.vigil,
             self.crossing,
             self.foresight,
+            self.scrubber,
         )
 
     def _admit(self, transactions: Sequence[SignedTransaction]) -> list[Admission | Rejected]:

@@ -24,6 +24,7 @@ from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
 from node.net.transport import PEER_ID_BYTES, PeerId
+from node.scrubber import Scrubber
 from node.snapshot.joining import Joining
 from node.store.store import Store
 from node.sync import BlockSync
@@ -59,6 +60,7 @@ class Parts:
     vigil: Vigil
     crossing: Crossing
     foresight: Foresight
+    scrubber: Scrubber
 
 
 class NodeHandlers:
@@ -115,6 +117,8 @@ class NodeHandlers:
                 parts.stop()
             case "log", (level,) if level in LEVELS:
                 set_level(level)
+            case "check", (height,):
+                parts.scrubber.check_block(_read_height(height, parts.executor.head.height))
             case "cut", keys if parts.executor.rules.is_dev:
                 parts.network.cut([_read_peer(key) for key in keys])
             case "clock", (offset,) if parts.executor.rules.is_dev and isinstance(parts.clock, SystemClock):
@@ -148,6 +152,11 @@ class NodeHandlers:
         if parts.store.damaged:
             warnings.append(
                 f"{len(parts.store.damaged)} stored blocks are damaged and fetched again: check the disk"
+            )
+        if parts.scrubber.history_faults:
+            warnings.append(
+                f"{len(parts.scrubber.history_faults)} rows of stored history are damaged: check the disk, "
+                "then fetch the chain again"
             )
         if isinstance(parts.clock, SystemClock) and parts.clock.offset_ms:
             warnings.append(f"the clock was moved: {parts.clock.offset_ms // 1_000:,} s ahead")
@@ -241,6 +250,12 @@ def _read_offset(text: str, offset_ms: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= OFFSET_DIGITS_MAX) or int(text) < offset_ms:
         raise Rejected(Code.MALFORMED, f"the clock is {offset_ms} ms ahead, and only goes forward")
     return int(text)
+
+
+def _read_height(text: str, head: Height) -> Height:
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(head)) and 1 <= int(text) <= head):
+        raise Rejected(Code.MALFORMED, f"a height is from 1 to {head}")
+    return Height(int(text))
 
 
 def _read_peer(text: str) -> PeerId:

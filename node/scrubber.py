@@ -2,11 +2,13 @@
 
 A damaged block or certificate is noted in `Store.damaged`; `sync.py` fetches it again from a peer. A damaged
 state ends the node: no node goes on with wrong books. The state is held against the tree in memory, which was
-built from it at start, when its root was that of the head. Damaged indexes and journals are reported: what
-members are told of their past may be wrong until the operator fetches the chain anew.
+built from it at start, when its root was that of the head. Damaged receipts, indexes and journals are
+reported: what members are told of their past may be missing until the operator fetches the chain anew.
 
 It looks at a little at a time and rests in between, so that it never takes more than its share of a core. It
-does not know who votes. Receipts, and what blocks replaced in the state, are left to `coopd db check`.
+does not know who votes. What blocks replaced in the state is left to `coopd db check`: it is held against
+the roots below by undoing block after block from the head, which takes a tree of its own, as large as the one
+that the node works with, and a head that stays where it is.
 """
 
 from collections.abc import Iterator
@@ -63,18 +65,28 @@ class Scrubber:
     def check_all(self) -> Iterator[None]:
         """Check the state, every block up to the head, indexes and journals; yields between two pieces."""
         yield from self._check_state()
+        found = set[str]()
         height = self._store.base()
         while height < self._executor.head.height:
             height = Height(height + 1)
-            known = height in self._store.damaged
-            if self._store.served_block(height) is None and not known and height in self._store.damaged:
-                self._log.error("block.damaged", height=height)
+            found |= self.check_block(height)
             yield
-        yield from self._check_history()
+        yield from self._check_indexes(found)
+        self.history_faults = frozenset(found)
 
-    def _check_history(self) -> Iterator[None]:
+    def check_block(self, height: Height) -> frozenset[str]:
+        """Check a block at or below the head with its receipts; returns what is wrong with those."""
+        known = height in self._store.damaged
+        faults = frozenset([f"block {height:,}: {fault}" for fault in self._store.check_block(height)])
+        if height in self._store.damaged and not known:
+            self._log.error("block.damaged", height=height)
+        for fault in faults - self.history_faults:
+            self._log.error("history.damaged", why=fault)
+        self.history_faults |= faults
+        return faults
+
+    def _check_indexes(self, found: set[str]) -> Iterator[None]:
         """Look at rows one by one; no old page of the database is kept alive while it rests."""
-        found = set[str]()
         for table in CHECKED:
             key: bytes | None = b""
             while key is not None:
@@ -84,7 +96,6 @@ class Scrubber:
                     self._log.error("history.damaged", why=fault)
                     found.add(fault)
                 yield
-        self.history_faults = frozenset(found)
 
     def _check_state(self) -> Iterator[None]:
         after = b""

@@ -89,7 +89,8 @@ class Admin:
     """Ask for an act of the operator.
 
     Args:
-        command: `handover` (lay down the lead), `shutdown`, `log` (argument: level); on chains of development
+        command: `handover` (lay down the lead), `shutdown`, `log` (argument: level), `check` (argument: the
+            height of a block of which the gateway has met a damaged row); on chains of development
             `cut` (arguments: the node keys in hex whose frames are dropped in both directions; none heals)
             and `clock` (argument: by how many milliseconds the clock shall be ahead; never less than before).
     """

@@ -7,17 +7,19 @@ use it. No read transaction is held while anything is awaited; what was committe
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from node.ipc.client import DaemonClient, DaemonUnreachable
-from node.ipc.messages import Answer, Request, Verdict
+from node.ipc.messages import Admin, Answer, Request, Verdict
 from node.rpc.failure import RpcFailure
+from node.store.sound import RowDamaged, SoundReader
 from node.store.store import Store
 from protocol.addresses import HRP_MAIN, HRP_TEST
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.errors import Rejected
 from protocol.types import Hash32, Height, TimeMs, TxId
 from protocol.vm.contract import Registry
 from protocol.vm.view import StateReader
@@ -77,6 +79,7 @@ class Service:
         self._submitted: OrderedDict[TxId, bytes] = OrderedDict()
         self._receipts: dict[TxId, set[asyncio.Future[Receipt]]] = {}
         self._receipts_height = Height(0)
+        self._doubted: dict[int, asyncio.Task[None]] = {}
 
     def open_call(self, language: str = "en") -> "Call":
         """Fix the height at which a body is answered."""
@@ -104,6 +107,16 @@ class Service:
             return await self.daemon.submit(raw)
         except DaemonUnreachable as failure:
             raise _failure_of_silence(failure) from None
+
+    def doubt(self, height: int) -> None:
+        """Let the daemon look at a block that is damaged on disk, once: it fetches it again."""
+        if height and height not in self._doubted:
+            self._doubted[height] = asyncio.get_running_loop().create_task(self._pass_doubt(height))
+
+    async def _pass_doubt(self, height: int) -> None:
+        # A daemon that is down finds it itself: it reads everything again, slowly.
+        with suppress(DaemonUnreachable, Rejected):
+            await self.daemon.ask(Admin("check", (str(height),)))
 
     def remember(self, tx_id: TxId, raw: bytes) -> None:
         """Remember a submitted transaction until newer ones push it out."""
@@ -202,6 +215,20 @@ class Call:
             RpcFailure: chain.height_unavailable, rpc.bad_params.
         """
         return self.store.oldest_state() if at == "earliest" else self.height_of(at)
+
+    @contextmanager
+    def sound(self) -> Iterator[SoundReader]:
+        """Open the chain for reads that are held against hashes; nothing may be awaited meanwhile.
+
+        Raises:
+            RpcFailure: chain.damaged: in the place of an answer that would be wrong.
+        """
+        try:
+            with self.store.sound() as reader:
+                yield reader
+        except RowDamaged as damage:
+            self.service.doubt(damage.height)
+            raise RpcFailure("chain.damaged", height=damage.height, detail=damage.fault) from damage
 
     @contextmanager
     def state(self, height: Height) -> Iterator[StateReader]:

@@ -204,7 +204,16 @@ def load_transactions(txn: Txn, height: int) -> tuple[bytes, ...]:
         Rejected: bytes changed on disk.
     """
     data = txn.get(BLOCKS, height_key(height))
-    return () if data is None else tuple([raw for raw in _take_apart(data)[1] if type(raw) is bytes])
+    return () if data is None else read_transactions(data)
+
+
+def read_transactions(data: bytes) -> tuple[bytes, ...]:
+    """Read all transactions out of an encoded block.
+
+    Raises:
+        Rejected: it does not decode.
+    """
+    return tuple([raw for raw in _take_apart(data)[1] if type(raw) is bytes])
 
 
 def load_served(txn: Txn, height: int) -> tuple[bytes, bytes] | None:
@@ -247,6 +256,11 @@ def save_again(txn: Txn, height: int, block: bytes, certificate: bytes) -> None:
     txn.put(BLOCKS, key, block)
     txn.put(CERTIFICATES, key, certificate)
     txn.put(BLOCK_HEIGHTS, compute_block_id(header), key)
+
+
+def is_indexed(txn: Txn, height: int, block: bytes) -> bool:
+    """Tell whether a block that is sound is found by its id."""
+    return load_block_height(txn, compute_block_id(_read_header_bytes(block))) == height
 
 
 def find_row_fault(

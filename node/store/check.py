@@ -16,22 +16,20 @@ from node.store import blocks, derived, history, jobs
 from node.store.anchor import load_anchor
 from node.store.environment import Txn
 from node.store.journal import find_journal_faults
-from node.store.packing import pack_list
+from node.store.sound import find_history_faults
 from node.store.state import StateView
 from node.store.store import Store
-from node.store.tables import BLOCKS, HEADERS, RECEIPTS
+from node.store.tables import BLOCKS, HEADERS
 from protocol import crypto
 from protocol.chain.block import Header, compute_block_id, decode_header
 from protocol.chain.certificate import check_certificate
 from protocol.chain.genesis import Genesis
 from protocol.chain.restart import check_restart
-from protocol.chain.transaction import decode_signed
 from protocol.chain.validators import EpochRecord
 from protocol.errors import Rejected
-from protocol.merkle.proof import list_root
 from protocol.merkle.tree import StateTree
 from protocol.sync.snapshot import check_anchor
-from protocol.types import Height, TxId
+from protocol.types import Height
 
 FINDINGS_MAX: Final = 100
 """After so many the disk is beyond doubt."""
@@ -228,29 +226,17 @@ class _Walk:
 
     def _check_history(self, header: Header) -> None:
         self.transactions += header.tx_count
-        receipts = history.load_receipts(self._txn, header.height)
-        if len(receipts) != header.tx_count or list_root(receipts) != header.receipts_root:
-            self._find(header.height, "receipts: not those of the header")
-        elif receipts and pack_list(receipts) != self._txn.get(RECEIPTS, blocks.height_key(header.height)):
-            self._find(header.height, "receipts: not packed as they are written")
-        ids = history.load_tx_ids(self._txn, header.height)
-        if ids != self._compute_tx_ids(header.height):
-            self._find(header.height, "transaction ids: not those of the block")
+        for fault in find_history_faults(self._txn, header):
+            self._find(header.height, fault)
         try:
             self._runs = jobs.check_runs(self._txn, header, self._runs)
         except Rejected as rejected:
             self._find(header.height, f"jobs: {rejected.detail}")
             self._runs = None
         runs = jobs.load_run_ids(self._txn, header.height)
+        ids = history.load_tx_ids(self._txn, header.height)
         for entry in history.list_tx_entries(header.height, ids, runs):
             self._entries += _weigh(entry)
-
-    def _compute_tx_ids(self, height: Height) -> tuple[TxId, ...]:
-        try:
-            raws = blocks.load_transactions(self._txn, height)
-            return tuple([decode_signed(raw, self._genesis_hash).id for raw in raws])
-        except Rejected:
-            return ()
 
     def check_derived(self) -> None:
         """Check what no header covers; the index of transactions against the blocks, in any order."""

@@ -106,6 +106,12 @@ class Txn:
             if cursor.last():
                 yield from cursor.iterprev(keys=True, values=True)
 
+    def descend_below(self, table: str, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the rows from the last key < end down."""
+        with self._raw.cursor(self._handles[table]) as cursor:
+            if cursor.prev() if cursor.set_range(end) else cursor.last():
+                yield from cursor.iterprev(keys=True, values=True)
+
     def descend_keys(self, table: str) -> Iterator[bytes]:
         """Walk the keys from the last down, without touching their values."""
         with self._raw.cursor(self._handles[table]) as cursor:

@@ -119,7 +119,7 @@ def _place(height: int, index: int) -> bytes:
 def find_transaction(peek: Peek, tx_id: bytes) -> TxPlace | None:
     """Find the place of a committed transaction, or of the run of a job."""
     for entry in find_entries(peek, TX_RUNS, TX_ENTRY_BYTES, tx_id[:ID_PREFIX_BYTES]):
-        place = _read_place(peek, entry[ID_PREFIX_BYTES:])
+        place = read_place(peek, entry[ID_PREFIX_BYTES:])
         if place.tx_id == tx_id:
             return place
     return None
@@ -137,7 +137,7 @@ def find_account_transactions(
     assert len(address) == ADDRESS_BYTES
     below = None if before is None else address + _place(*before)
     entries = find_entries(peek, ACCOUNT_RUNS, ACCOUNT_ENTRY_BYTES, address, below)
-    return [_read_place(peek, entry[ADDRESS_BYTES:]) for entry in islice(entries, limit)]
+    return [read_place(peek, entry[ADDRESS_BYTES:]) for entry in islice(entries, limit)]
 
 
 def find_journal(peek: Peek, account: bytes, before: int | None, limit: int) -> list[JournalRow]:
@@ -186,7 +186,8 @@ def load_tx_ids(txn: Txn, height: int) -> tuple[TxId, ...]:
     return tuple(TxId(ids[at : at + 32]) for at in range(0, len(ids), 32))
 
 
-def _read_place(peek: Peek, place: bytes) -> TxPlace:
+def read_place(peek: Peek, place: bytes) -> TxPlace:
+    """Read what an entry of an index leads to."""
     number = int.from_bytes(place, "big")
     height, index = Height(number >> 16), number & 0xFFFF
     if index & JOB_BIT:

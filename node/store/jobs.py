@@ -48,7 +48,12 @@ def load_run_receipts(txn: Txn, height: int) -> tuple[bytes, ...]:
 def load_run_proof(txn: Txn, height: int) -> bytes | None:
     """Read what proves the receipts of a block's runs; None when no job ran."""
     row = txn.get(JOB_RUNS, height_key(height))
-    return None if row is None else unpack_item(row, _PROOF)
+    return None if row is None else read_run_proof(row)
+
+
+def read_run_proof(row: bytes) -> bytes:
+    """Read what proves the runs out of their row."""
+    return unpack_item(row, _PROOF)
 
 
 def peek_run_id(peek: Peek, height: int, at: int) -> TxId:

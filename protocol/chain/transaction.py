@@ -127,6 +127,16 @@ def compute_tx_id(body: bytes, genesis_hash: Hash32) -> TxId:
     return TxId(crypto.digest(Domain.TX, genesis_hash, body))
 
 
+def peek_id(raw: bytes, genesis_hash: Hash32) -> TxId:
+    """Compute the id of a signed transaction without looking at the rest of it.
+
+    Raises:
+        Rejected: as `decode_signed`, as far as the envelope goes.
+    """
+    fields = Reader(codec.decode(raw, TX_SIGNED_BYTES_MAX), "signed transaction", 3)
+    return compute_tx_id(fields.data_up_to(TX_BYTES_MAX), genesis_hash)
+
+
 def assemble(
     tx: Transaction,
     genesis_hash: Hash32,

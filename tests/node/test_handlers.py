@@ -10,6 +10,8 @@ import trio
 from node.clock import Clock, FakeClock, SystemClock
 from node.handlers import NodeHandlers
 from node.ipc.messages import Proved, Verdict
+from node.scrubber import Scrubber
+from node.store.tables import BLOCKS
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import verify_state
 from tests.node.small_chain import SmallChain
@@ -88,3 +90,22 @@ async def test_no_other_clock_is_moved(is_dev: bool, clock: Clock) -> None:
     with pytest.raises(Rejected):
         await NodeHandlers(moving_parts(is_dev=is_dev, clock=clock)).admin("clock", ("86400000",))  # type: ignore[arg-type]
     assert clock.wall_ms() - before < 86_400_000
+
+
+async def test_a_block_that_a_gateway_doubts_is_looked_at(tmp_path: Path) -> None:
+    chain = SmallChain(tmp_path / "store", int(time.time() * 1_000) - 60_000)
+    chain.commit()
+    chain.commit()
+    handlers = NodeHandlers(
+        SimpleNamespace(executor=chain.executor, scrubber=Scrubber(chain.store, chain.executor, 2))  # type: ignore[arg-type]
+    )
+    key = (2).to_bytes(8, "big")
+    chain.store.environment.write(lambda txn: txn.put(BLOCKS, key, b"\x90"))
+    await handlers.admin("check", ("1",))
+    assert not chain.store.damaged
+    await handlers.admin("check", ("2",))
+    assert chain.store.damaged == {2}
+    for height in ("0", "3", "-1", "", "٣", "1" * 5_000):
+        with pytest.raises(Rejected) as refused:
+            await handlers.admin("check", (height,))
+        assert refused.value.code == Code.MALFORMED

@@ -13,14 +13,20 @@ from node.scrubber import REST_SECONDS_MIN, Scrubber
 from node.store.check import check_store
 from node.store.tables import (
     ACCOUNT_RUNS,
+    BLOCK_HEIGHTS,
     BLOCKS,
     CERTIFICATES,
     HEADERS,
+    JOB_RUNS,
     JOURNAL,
     JOURNAL_RUNS,
+    RECEIPTS,
     STATE,
+    TX_IDS,
     TX_RUNS,
 )
+from protocol.types import Height
+from tests.node.job_chain import make_job_chain
 from tests.node.small_chain import SmallChain
 
 
@@ -112,6 +118,40 @@ async def test_it_takes_its_share_and_no_more(
             mock_clock.jump(REST_SECONDS_MIN)
         nursery.cancel_scope.cancel()
     assert (5 <= steps <= 20) is is_on and (steps > 0) is is_on
+
+
+@pytest.mark.parametrize("table", [RECEIPTS, TX_IDS, JOB_RUNS])
+@pytest.mark.parametrize("where", ["bit", "gone"])
+def test_damaged_receipts_and_ids_are_reported(tmp_path: Path, table: str, where: str) -> None:
+    chain = make_job_chain(tmp_path / "chain", int(time.time() * 1_000) - 60_000)
+    with chain.store.environment.read() as txn:
+        key, row = list(txn.ascend(table))[1]
+    bad = row[:-1] + bytes((row[-1] ^ 1,))
+    chain.store.environment.write(lambda txn: txn.delete(table, key))
+    if where == "bit":
+        chain.store.environment.write(lambda txn: txn.put(table, key, bad))
+    scrubber, height = Scrubber(chain.store, chain.executor, 2), int.from_bytes(key, "big")
+    for _ in scrubber.check_all():
+        pass
+    assert any(fault.startswith(f"block {height}: ") for fault in scrubber.history_faults)
+    assert not chain.store.damaged and not check_store(chain.store).is_sound
+    chain.store.environment.write(lambda txn: txn.put(table, key, row))
+    for _ in scrubber.check_all():
+        pass
+    assert not scrubber.history_faults and check_store(chain.store).is_sound
+
+
+def test_a_block_that_is_not_found_by_its_id_is_fetched_again(tmp_path: Path) -> None:
+    chain = make_chain(tmp_path)
+    block, certificate = chain.store.served_block(2) or (b"", b"")
+    with chain.store.environment.read() as txn:
+        key = next(key for key, height in txn.ascend(BLOCK_HEIGHTS) if height == (2).to_bytes(8, "big"))
+    chain.store.environment.write(lambda txn: txn.delete(BLOCK_HEIGHTS, key))
+    scrub(chain)
+    assert chain.store.damaged == {2} and chain.store.block_height_of(key) is None
+    chain.store.repair_block(Height(2), block, certificate)
+    scrub(chain)
+    assert not chain.store.damaged and chain.store.block_height_of(key) == 2
 
 
 @pytest.mark.parametrize("table", [TX_RUNS, ACCOUNT_RUNS, JOURNAL_RUNS, JOURNAL])

@@ -18,8 +18,8 @@ from node.ipc.messages import Prove, Proved
 from node.rpc.dispatch import Method
 from node.rpc.failure import RpcFailure
 from node.rpc.forms import Form, SealForm
-from node.rpc.methods.chain import find_certificate, find_header
-from node.rpc.methods.epochs import find_seal
+from node.rpc.methods.chain import find_header
+from node.rpc.methods.epochs import seal_form
 from node.rpc.methods.params import AddressParam, At, Limit, Params
 from node.rpc.service import Call
 from node.rpc.values import read_address, to_hex
@@ -255,7 +255,10 @@ async def prove_record(call: Call, key: bytes) -> RecordProof:
     assert isinstance(proved, Proved)
     if not proved.height:
         raise RpcFailure("chain.height_unavailable", asked=1, height=0)
-    header, certificate = find_header(call, proved.height), find_certificate(call, proved.height)
+    header = find_header(call, proved.height)
+    with call.sound() as chain:
+        certificate = chain.certificate(header)[0]
+        seals = [seal_form(chain.seal(number)) for number in range(1, header.epoch + 1)]
     return RecordProof(
         proved.height,
         to_hex(key),
@@ -263,8 +266,8 @@ async def prove_record(call: Call, key: bytes) -> RecordProof:
         to_hex(proved.proof.page),
         [to_hex(level) for level in proved.proof.siblings],
         to_hex(header.encode()),
-        None if certificate is None else certificate.raw,
-        [find_seal(call, number) for number in range(1, header.epoch + 1)],
+        to_hex(certificate.encode()),
+        seals,
     )
 
 

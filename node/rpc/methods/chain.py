@@ -20,11 +20,11 @@ from node.rpc.forms import (
 from node.rpc.methods.params import At, BlockRef, HeightParam, Hex, Params
 from node.rpc.service import Call
 from node.rpc.values import from_hex, to_hex
-from protocol.chain.block import Header, decode_block
+from node.store.sound import SoundReader
+from protocol.chain.block import Header
 from protocol.chain.receipt import decode_receipt
-from protocol.chain.transaction import SignedTransaction, decode_signed
+from protocol.chain.transaction import decode_signed
 from protocol.params import STATE_KEY_BYTES_MAX
-from protocol.types import Height
 
 HEADERS_MAX = 200
 
@@ -88,20 +88,21 @@ class GenesisForm(Form):
 
 async def get_block(call: Call, params: BlockParams) -> BlockForm:
     """Return a block with the certificate that committed it."""
-    header = find_header(call, params.block)
-    check_kept(call, header.height)
-    transactions: list[Any]
-    if params.full:
-        data = call.store.block_bytes(header.height)
-        assert data is not None, "a header without its block"
-        block = decode_block(data, lambda raw: _decode_tx(call, raw))
-        transactions = [transaction_form(signed, call.facts) for signed in block.transactions]
-        raws = call.store.run_receipts(header.height)
-        jobs: list[Any] = [run_form(decode_receipt(raw), call.facts) for raw in raws]
-    else:
-        transactions = [to_hex(tx_id) for tx_id in call.store.tx_ids(header.height)]
-        jobs = [to_hex(run_id) for run_id in call.store.run_ids(header.height)]
-    return BlockForm(header_form(header), transactions, jobs, find_certificate(call, header.height))
+    with call.sound() as chain:
+        header = _find_header(call, chain, params.block)
+        if chain.block(header) is None:
+            check_kept(call, header.height)
+        runs = [decode_receipt(raw) for raw in chain.runs(header)]
+        transactions: list[Any]
+        if params.full:
+            signed = [decode_signed(raw, call.facts.genesis_hash) for raw in chain.transactions(header)]
+            transactions = [transaction_form(one, call.facts) for one in signed]
+            jobs: list[Any] = [run_form(run, call.facts) for run in runs]
+        else:
+            transactions = [to_hex(tx_id) for tx_id in chain.tx_ids(header)]
+            jobs = [to_hex(run.tx_id) for run in runs]
+        certificate = certificate_form(*chain.certificate(header))
+    return BlockForm(header_form(header), transactions, jobs, certificate)
 
 
 async def get_header(call: Call, params: HeaderParams) -> HeaderForm:
@@ -118,12 +119,8 @@ async def get_blocks(call: Call, params: RangeParams) -> list[HeaderForm]:
 
 async def get_certificate(call: Call, params: HeightOnly) -> CertificateForm:
     """Return the certificate of a height."""
-    height = call.height_of(params.height)
-    found = find_certificate(call, height)
-    if found is None:
-        check_kept(call, height)
-        raise RpcFailure("chain.height_unavailable", asked=params.height, height=call.height)
-    return found
+    with call.sound() as chain:
+        return certificate_form(*chain.certificate(_find_header(call, chain, params.height)))
 
 
 async def get_validators(call: Call, params: AtParams) -> EpochForm:
@@ -143,7 +140,9 @@ async def get_proof(call: Call, params: ProofParams) -> ProofForm:
         raise RpcFailure("rpc.bad_params", detail=f"at most {STATE_KEY_BYTES_MAX} bytes - at `$.key`")
     proved = await call.service.ask(Prove(key))
     assert isinstance(proved, Proved)
-    header = call.store.header(proved.height)
+    with call.sound() as chain:
+        header = chain.header(proved.height)
+        certificate = None if header is None else certificate_form(*chain.certificate(header))
     return ProofForm(
         proved.height,
         to_hex(key),
@@ -151,7 +150,7 @@ async def get_proof(call: Call, params: ProofParams) -> ProofForm:
         to_hex(proved.proof.page),
         [to_hex(level) for level in proved.proof.siblings],
         None if header is None else header_form(header),
-        find_certificate(call, proved.height),
+        certificate,
     )
 
 
@@ -159,15 +158,20 @@ def find_header(call: Call, block: int | str | None) -> Header:
     """Return the header that a parameter means: a height, an id, or `latest`.
 
     Raises:
-        RpcFailure: chain.height_unavailable, chain.pruned.
+        RpcFailure: chain.height_unavailable, chain.pruned, chain.damaged.
     """
+    with call.sound() as chain:
+        return _find_header(call, chain, block)
+
+
+def _find_header(call: Call, chain: SoundReader, block: int | str | None) -> Header:
     if isinstance(block, str) and block.startswith("0x"):
-        height = call.store.block_height_of(from_hex(block, "block id"))
-        if height is None or height > call.height:
+        header = chain.header_of(from_hex(block, "block id"))
+        if header is None or header.height > call.height:
             raise RpcFailure("chain.height_unavailable", asked=block[:66], height=call.height)
-    else:
-        height = call.height_of(block)
-    header = call.store.header(height)
+        return header
+    height = call.height_of(block)
+    header = chain.header(height)
     if header is None:
         check_kept(call, height)
         raise RpcFailure("chain.height_unavailable", asked=height, height=call.height)
@@ -185,19 +189,7 @@ def check_kept(call: Call, height: int) -> None:
         raise RpcFailure("chain.pruned", asked=height, oldest=base + 1)
 
 
-def find_certificate(call: Call, height: Height | int) -> CertificateForm | None:
-    """Return the certificate of a height, with its signers' names."""
-    certificate = call.store.certificate(height)
-    if certificate is None:
-        return None
-    return certificate_form(certificate, call.store.epoch(certificate.epoch))
-
-
-def _decode_tx(call: Call, raw: bytes) -> SignedTransaction:
-    return decode_signed(raw, call.facts.genesis_hash)
-
-
-_NO_HEIGHT = ("chain.height_unavailable", "chain.pruned")
+_NO_HEIGHT = ("chain.height_unavailable", "chain.pruned", "chain.damaged")
 METHODS: tuple[Method[Any], ...] = (
     Method("chain_getBlock", BlockParams, BlockForm, "A block and its certificate.", get_block, _NO_HEIGHT),
     Method("chain_getHeader", HeaderParams, HeaderForm, "A header.", get_header, _NO_HEIGHT),

@@ -16,6 +16,7 @@ from protocol import codec
 from protocol.chain.restart import is_restart
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.contracts.parameters import EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS
+from protocol.sync.snapshot import Seal
 from protocol.transition import answer_query
 from protocol.types import Seconds
 
@@ -133,21 +134,18 @@ async def get_migration(call: Call, params: NoParams) -> Migration:
 
 async def get_epochs(call: Call, params: EpochsParams) -> EpochsPage:
     """Return the proofs by which a reader who knows genesis follows the chain of epochs."""
-    last = call.store.epoch_at(call.height + 1).number
     first = max(1, params.first)
-    end = min(last, first + params.limit - 1)
-    seals = [find_seal(call, number) for number in range(first, end + 1)]
+    with call.sound() as chain:
+        last = chain.last_epoch
+        end = min(last, first + params.limit - 1)
+        seals = [seal_form(chain.seal(number)) for number in range(first, end + 1)]
     return EpochsPage(first, seals, end + 1 if end < last else None)
 
 
-def find_seal(call: Call, number: int) -> SealForm:
-    """Return the proof that leads to an epoch that exists, but to that of genesis."""
-    record = call.store.epoch(number)
-    assert record is not None, "an epoch without its record"
-    height = record.first_height - 1
-    header, certificate = call.store.header_bytes(height), call.store.certificate_bytes(height)
-    assert header is not None and certificate is not None, "an epoch that nobody sealed"
-    return SealForm(to_hex(header), to_hex(certificate), to_hex(codec.encode(record.to_value())))
+def seal_form(seal: Seal) -> SealForm:
+    """Write the proof that leads to an epoch."""
+    record = codec.encode(seal.record.to_value())
+    return SealForm(to_hex(seal.header.encode()), to_hex(seal.certificate.encode()), to_hex(record))
 
 
 def _time(call: Call) -> Seconds:

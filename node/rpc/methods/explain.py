@@ -12,8 +12,16 @@ from node.books.export import Place, show_ref
 from node.books.postings import Posting, decode_posting
 from node.rpc.dispatch import Method
 from node.rpc.failure import RpcFailure, error_object, failure_of_receipt
-from node.rpc.forms import CallForm, EventForm, Form, event_form, find_job, memo_text, program_form
-from node.rpc.methods.chain import find_certificate, find_header
+from node.rpc.forms import (
+    CallForm,
+    EventForm,
+    Form,
+    certificate_form,
+    event_form,
+    find_job,
+    memo_text,
+    program_form,
+)
 from node.rpc.methods.params import Params, TxIdParam
 from node.rpc.methods.tx import read_id
 from node.rpc.service import Call
@@ -117,13 +125,15 @@ class Explanation(Form):
 async def explain(call: Call, params: ExplainParams) -> Explanation:
     """Tell what a transaction or the run of a job did, by whose authority, and why it failed."""
     run_id = read_id(params.id)
-    found = call.store.receipt(run_id)
-    if found is None or found[0] > call.height:
-        raise RpcFailure("tx.unknown", id=format_tx_id(run_id))
-    height, index, raw = found
-    receipt, stored = decode_receipt(raw), call.store.transaction(run_id)
-    signed = None if stored is None else decode_signed(stored[2], call.facts.genesis_hash)
-    header, certificate = find_header(call, height), find_certificate(call, height)
+    with call.sound() as chain:
+        found = chain.find(run_id)
+        if found is None or found.header.height > call.height:
+            raise RpcFailure("tx.unknown", id=format_tx_id(run_id))
+        header, index, height = found.header, found.index, found.header.height
+        raw = None if found.is_job else chain.transactions(header)[index]
+        certificate = certificate_form(*chain.certificate(header))
+    receipt = decode_receipt(found.receipt)
+    signed = None if raw is None else decode_signed(raw, call.facts.genesis_hash)
     job, owner = find_job(receipt)
     with call.store.view_at(height - 1) as before:
         if signed is not None:
@@ -145,7 +155,7 @@ async def explain(call: Call, params: ExplainParams) -> Explanation:
         header.time_ms,
         to_hex(header.compute_id()),
         to_hex(header.proposer),
-        [] if certificate is None else certificate.signers,
+        certificate.signers,
         actors,
         None if signed is None else _payer(signed, actors, call.facts.hrp),
         job,
@@ -304,6 +314,6 @@ METHODS: tuple[Method[Any], ...] = (
         Explanation,
         "What happened, by whose authority, by which rules, and which money moved.",
         explain,
-        ("tx.unknown",),
+        ("tx.unknown", "chain.damaged"),
     ),
 )

@@ -13,24 +13,29 @@ from node.rpc.dispatch import Method, Scope
 from node.rpc.events import read_cursor
 from node.rpc.failure import RpcFailure, failure_of_rejection
 from node.rpc.forms import Form, ReceiptForm, SealForm, TxForm, find_job, receipt_form, transaction_form
-from node.rpc.methods.chain import find_certificate, find_header
-from node.rpc.methods.epochs import find_seal
+from node.rpc.methods.epochs import seal_form
 from node.rpc.methods.params import AddressParam, At, CursorParam, Hex, Limit, Params, TxIdParam
 from node.rpc.service import Call
 from node.rpc.values import from_hex, read_address, to_hex
 from protocol import codec
 from protocol.addresses import format_tx_id, parse_tx_id
 from protocol.chain.receipt import decode_receipt
-from protocol.chain.transaction import SignedTransaction, compute_tx_id, decode_signed, decode_transaction
-from protocol.codec import Reader
+from protocol.chain.transaction import (
+    SignedTransaction,
+    compute_tx_id,
+    decode_signed,
+    decode_transaction,
+    peek_id,
+)
 from protocol.errors import Code
 from protocol.merkle.proof import prove_item
-from protocol.params import JOB_INDEX_FIRST, TX_BYTES_MAX, TX_SIGNED_BYTES_MAX
+from protocol.params import JOB_INDEX_FIRST, TX_SIGNED_BYTES_MAX
 from protocol.transition import BlockContext, rules_of, simulate
 from protocol.types import BlockId, Height, TimeMs, TxId
 
 WAIT_MS_MAX = 30_000
 _ERRORS = ("tx.not_canonical", "tx.bad_signature", "tx.expired", "tx.mempool_full", "node.not_ready")
+_UNKNOWN = ("tx.unknown", "chain.damaged")
 
 
 class TxParams(Params):
@@ -188,34 +193,28 @@ async def get(call: Call, params: IdParams) -> TxState:
 async def get_receipt(call: Call, params: ReceiptParams) -> ReceiptBundle:
     """Return a receipt; with `prove` also everything that proves it."""
     tx_id = read_id(params.id)
-    found = call.store.receipt(tx_id)
-    if found is None or found[0] > call.height:
-        raise RpcFailure("tx.unknown", id=format_tx_id(tx_id))
-    height, index, data = found
-    form = receipt_form(decode_receipt(data), call.facts)
-    genesis_hash = to_hex(call.facts.genesis_hash)
-    if not params.prove:
-        return ReceiptBundle(genesis_hash, form)
-    header = find_header(call, height)
-    certificate = find_certificate(call, height)
-    assert certificate is not None, "a block without its certificate"
-    raws, at = call.store.receipts(height), index
-    if index >= JOB_INDEX_FIRST:
-        raws, at = call.store.run_receipts(height), index - JOB_INDEX_FIRST
-    return ReceiptBundle(
-        genesis_hash,
-        form,
-        to_hex(header.encode()),
-        certificate.raw,
-        [to_hex(step) for step in prove_item(raws, at).path],
-        [find_seal(call, number) for number in range(1, header.epoch + 1)],
-        _run_proof(call, height, len(raws)) if index >= JOB_INDEX_FIRST else None,
-    )
+    with call.sound() as chain:
+        found = chain.find(tx_id)
+        if found is None or found.header.height > call.height:
+            raise RpcFailure("tx.unknown", id=format_tx_id(tx_id))
+        form = receipt_form(decode_receipt(found.receipt), call.facts)
+        genesis_hash = to_hex(call.facts.genesis_hash)
+        if not params.prove:
+            return ReceiptBundle(genesis_hash, form)
+        header, at = found.header, found.index
+        raws = chain.runs(header) if found.is_job else chain.receipts(header)
+        return ReceiptBundle(
+            genesis_hash,
+            form,
+            to_hex(header.encode()),
+            to_hex(chain.certificate(header)[0].encode()),
+            [to_hex(step) for step in prove_item(raws, at - JOB_INDEX_FIRST if found.is_job else at).path],
+            [seal_form(chain.seal(number)) for number in range(1, header.epoch + 1)],
+            _run_proof(chain.run_proof(header), len(raws)) if found.is_job else None,
+        )
 
 
-def _run_proof(call: Call, height: int, runs: int) -> RunProofForm:
-    data = call.store.run_proof(height)
-    assert data is not None, "runs without what proves them"
+def _run_proof(data: bytes, runs: int) -> RunProofForm:
     proven = decode_job_proof(data)
     page, siblings = to_hex(proven.proof.page), [to_hex(level) for level in proven.proof.siblings]
     return RunProofForm(runs, to_hex(HISTORY_KEY), to_hex(proven.value), page, siblings)
@@ -260,16 +259,6 @@ async def get_sign_bytes(call: Call, params: BodyParams) -> SignBytes:
     return SignBytes(format_tx_id(tx_id), to_hex(tx_id), to_hex(body))
 
 
-def peek_id(raw: bytes, genesis_hash: bytes) -> TxId:
-    """Compute the id of a signed transaction without looking at the rest of it.
-
-    Raises:
-        Rejected: as `decode_signed`, as far as the envelope goes.
-    """
-    fields = Reader(codec.decode(raw, TX_SIGNED_BYTES_MAX), "signed transaction", 3)
-    return compute_tx_id(fields.data_up_to(TX_BYTES_MAX), genesis_hash)  # type: ignore[arg-type]
-
-
 def read_id(text: str) -> TxId:
     """Read a transaction id in either form.
 
@@ -292,21 +281,20 @@ def find_committed(call: Call, tx_id: TxId) -> TxState | None:
 
 
 def _find_any(call: Call, tx_id: TxId) -> TxState | None:
-    found = call.store.receipt(tx_id)
-    if found is None:
-        return None
-    height, index, raw = found
-    receipt, signed = decode_receipt(raw), call.store.transaction(tx_id)
+    with call.sound() as chain:
+        found = chain.find(tx_id)
+        if found is None:
+            return None
+        raw = None if found.is_job else chain.transactions(found.header)[found.index]
+    receipt = decode_receipt(found.receipt)
     return TxState(
         to_hex(tx_id),
         "committed" if receipt.is_ok else "failed",
-        height,
-        index,
-        None
-        if signed is None
-        else transaction_form(decode_signed(signed[2], call.facts.genesis_hash), call.facts),
+        found.header.height,
+        found.index,
+        None if raw is None else transaction_form(decode_signed(raw, call.facts.genesis_hash), call.facts),
         receipt_form(receipt, call.facts),
-        find_job(receipt)[0] if signed is None else None,
+        find_job(receipt)[0] if found.is_job else None,
     )
 
 
@@ -330,10 +318,8 @@ METHODS: tuple[Method[Any], ...] = (
         (*_ERRORS, "node.timeout"),
         Scope.SUBMIT,
     ),
-    Method("tx_get", IdParams, TxState, "Where a transaction stands.", get, ("tx.unknown",)),
-    Method(
-        "tx_getReceipt", ReceiptParams, ReceiptBundle, "A receipt, with proof.", get_receipt, ("tx.unknown",)
-    ),
+    Method("tx_get", IdParams, TxState, "Where a transaction stands.", get, _UNKNOWN),
+    Method("tx_getReceipt", ReceiptParams, ReceiptBundle, "A receipt, with proof.", get_receipt, _UNKNOWN),
     Method("tx_list", ListParams, TxPage, "Transactions and jobs of an account, newest first.", list_for),
     Method("tx_simulate", TrialParams, ReceiptForm, "The receipt a transaction would have.", simulate_tx),
     Method("tx_getSignBytes", BodyParams, SignBytes, "What keys sign.", get_sign_bytes),

@@ -4,8 +4,9 @@
 
 A flip is *ended* when the process cannot go on (an error of the storage, or a crash inside LMDB), *found*
 when the start or the check of the store names it, *harmless* when every row is what it was, and *missed*
-otherwise. Beside that, what a peer would be served is compared with what was committed. Each flip runs in a
-process of its own, because LMDB trusts its pages.
+otherwise. Beside that, what a peer would be served and a member be told is compared with what was committed:
+anything but that, or a refusal, is a *wrong answer*. Each flip runs in a process of its own, because LMDB
+trusts its pages.
 """
 
 import argparse
@@ -17,14 +18,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from node.errors import OperationError
 from node.executor import Executor
 from node.store.check import check_store
+from node.store.sound import RowDamaged, SoundReader
 from node.store.store import Store
 from node.store.tables import SCHEMA
+from protocol.types import TxId
 from tests.node.small_chain import SmallChain
 
 CHILD_SECONDS_MAX: Final = 60
@@ -40,12 +45,38 @@ def read_rows(store: Store) -> Rows:
         return {table: dict(txn.ascend(table)) for table in SCHEMA.tables}
 
 
-def judge(folder: Path, sound: Rows, served: list[tuple[bytes, bytes] | None]) -> int:
+def answer_members(store: Store, ids: list[TxId], height: int) -> list[Any]:
+    """Read what a gateway tells of every block and transaction; None is a refusal."""
+
+    def answer(ask: Callable[[SoundReader], Any]) -> Any:
+        try:
+            with store.sound() as chain:
+                return ask(chain)
+        except RowDamaged:
+            return None
+
+    def tell(chain: SoundReader, at: int, part: str) -> Any:
+        header = chain.header(at)
+        assert header is not None
+        return header if part == "header" else getattr(chain, part)(header)
+
+    parts = ("header", "certificate", "block", "tx_ids", "receipts", "runs")
+    told = [answer(partial(tell, at=at, part=part)) for at in range(1, height + 1) for part in parts]
+    found = [answer(lambda chain, tx_id=tx_id: chain.find(tx_id) or "not here") for tx_id in ids]  # type: ignore[misc]
+    return told + found
+
+
+def judge(
+    folder: Path, sound: Rows, served: list[tuple[bytes, bytes] | None], ids: list[TxId], told: list[Any]
+) -> int:
     """Open a damaged copy as a node does, and say what became of the flip."""
     try:
         store = Store.open(folder)
         answers = [store.served_block(height) for height in range(1, len(served) + 1)]
         if any(answer not in (None, right) for answer, right in zip(answers, served, strict=True)):
+            return WRONG
+        answers = answer_members(store, ids, len(served))
+        if any(answer not in (None, right) for answer, right in zip(answers, told, strict=True)):
             return WRONG
         Executor(store)
         if store.damaged or not check_store(store, books=True).is_sound:
@@ -62,12 +93,12 @@ def judge(folder: Path, sound: Rows, served: list[tuple[bytes, bytes] | None]) -
     return MISSED
 
 
-def judge_apart(folder: Path, sound: Rows, served: list[tuple[bytes, bytes] | None]) -> int:
+def judge_apart(folder: Path, *sound: Any) -> int:
     """Judge in a process of its own; one that dies has ended."""
     child = os.fork()
     if child == 0:
         signal.alarm(CHILD_SECONDS_MAX)
-        os._exit(judge(folder, sound, served))
+        os._exit(judge(folder, *sound))
     _, status = os.waitpid(child, 0)
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else ENDED
 
@@ -79,6 +110,8 @@ def flip_many(home: Path, flips: int, seed: int) -> Counter[str]:
         chain.commit(*[chain.pay("ada", "bo", 1, f"{number} {i}") for i in range(number % 4)])
     sound = read_rows(chain.store)
     served = [chain.store.served_block(height) for height in range(1, 31)]
+    ids = [tx_id for height in range(1, 31) for tx_id in chain.store.tx_ids(height)]
+    told = answer_members(chain.store, [*ids, TxId(bytes(32))], 30)
     used_bytes = chain.store.environment.used_bytes()
     chain.store.close()
     shutil.copytree(home / "chain", home / "copy")
@@ -88,7 +121,7 @@ def flip_many(home: Path, flips: int, seed: int) -> Counter[str]:
             at, bit = numbers.randrange(used_bytes), 1 << numbers.randrange(8)
             byte = os.pread(file.fileno(), 1, at)
             os.pwrite(file.fileno(), bytes([byte[0] ^ bit]), at)
-            outcome = judge_apart(home / "copy", sound, served)
+            outcome = judge_apart(home / "copy", sound, served, [*ids, TxId(bytes(32))], told)
             found[NAMES[outcome]] += 1
             if outcome in (MISSED, WRONG):
                 print(f"{NAMES[outcome]}: byte {at}, bit {bit:08b}", file=sys.stderr)

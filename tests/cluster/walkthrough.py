@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,7 @@ _BLOCK = re.compile(r"^```console\n.*?^```\n", re.DOTALL | re.MULTILINE)
 _VARIABLE = (
     (r"tx1[0-9a-z]{20,}", "tx1..."),
     (r"0x[0-9a-f]{8}\.\.\.", "0x..."),
+    (r"\b[0-9a-f]{64}\b", "FINGERPRINT"),
     (r"(?<=block )[0-9,]+|(?<=height )[0-9,]+", "N"),
     (r"\b[0-9,]+(?= gas)|\b[0-9,]+(?= ms)|\b[0-9,]+(?= movements)", "N"),
     (r"20[0-9]{2}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2})?", "DATE"),
@@ -96,8 +98,9 @@ def check_page(page: Path, shown: dict[int, str], normalise: Callable[[str], str
         page.write_text(rewrite(document, shown), encoding="utf-8")
         return
     for step in read_steps(document):
-        where = f"{page.name}:{step.line}: {step.command}"
-        assert normalise(shown[step.line]) == normalise(step.shown), where
+        lines = [normalise(text).splitlines() for text in (step.shown, shown[step.line])]
+        difference = "\n".join(unified_diff(*lines, "the page", "the run", lineterm="", n=0))
+        assert not difference, f"{page.name}:{step.line}: {step.command}\n{difference}"
 
 
 def walk(

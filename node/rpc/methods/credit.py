@@ -15,7 +15,8 @@ from node.rpc.values import read_address
 from protocol.contracts.credit.doors import collect_facts
 from protocol.contracts.credit.parts import compute_parts, compute_score, count_facts
 from protocol.contracts.members.records import find_by_account
-from protocol.money import SECONDS_PER_DAY
+from protocol.money import compute_day
+from protocol.types import Seconds
 from protocol.vm.view import View
 
 PARTS = ("punctuality", "regularity", "depth", "tenure", "guarantees", "use", "attestations")
@@ -43,7 +44,7 @@ class CreditPart(Form):
 
 
 class MemberCredit(Form):
-    """A score, its parts, and the day (UTC, from 1970) for which it holds."""
+    """A score, its parts, and the day (of the co-op's calendar, from 1970) for which it holds."""
 
     height: int
     member: int
@@ -55,7 +56,8 @@ class MemberCredit(Form):
 async def get_credit(call: Call, params: CreditParams) -> MemberCredit:
     """Show the score of a member, and what it comes from."""
     height = call.state_height_of(params.at)
-    today = call.time_ms_of(height) // 1_000 // SECONDS_PER_DAY
+    seconds = Seconds(call.time_ms_of(height) // 1_000)
+    today = compute_day(seconds, call.facts.genesis.utc_offset_seconds)
     with call.state(height) as state:
         view = View(state)
         member = find_by_account(view, read_address(params.address, call.facts.hrp))

@@ -19,7 +19,7 @@ from protocol.contracts.credit.records import PART_POINTS
 from protocol.contracts.members.records import UNKNOWN_MEMBER
 from tests.node.job_chain import make_job_chain
 from tests.node.rpc.conftest import Caller, open_gateway
-from tests.protocol.contracts.coop_world import Coop
+from tests.protocol.contracts.coop_world import DAY, Coop
 from tests.protocol.contracts.test_credit import Bureau
 from tests.protocol.ledger_world import ALICE
 
@@ -70,6 +70,18 @@ def test_the_score_is_that_of_the_contract_with_its_parts() -> None:
     assert (shown.score, tuple(one.points for one in shown.parts)) == (score, points)
     first = shown.parts[0]
     assert (first.part, first.most, first.count, first.value) == ("punctuality", 350, 1, 1_000)
+
+
+def test_a_score_is_asked_for_by_the_calendar_of_the_co_op() -> None:
+    bureau = Bureau()
+    call: Any = StateOnly(bureau)
+    params = credit.CreditParams(format_address(ALICE.address, HRP_TEST))
+    midnight = (int(bureau.time) // DAY + 1) * DAY
+    for offset in (0, 28_800):
+        call.facts.genesis = SimpleNamespace(utc_offset_seconds=offset)
+        for time_before, day in ((1, midnight // DAY - 1), (0, midnight // DAY)):
+            call.time_ms_of = lambda height, at=midnight - offset - time_before: at * 1_000
+            assert asyncio.run(credit.get_credit(call, params)).as_of == day
 
 
 def test_a_part_is_explained_in_two_languages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -283,20 +283,6 @@ def tx_resend(receipt: str = "", /) -> None:
     session.terminal.show(found, f"{found['ref']} was done once, in block {found['height']:,}")
 
 
-def _trusted_lines(epochs: EpochChain) -> list[str]:
-    """Say what the proof of a chain rests on."""
-    if not epochs.restarts:
-        return ["The chain is proved from genesis on. No node was trusted for this."]
-    return [
-        *(
-            f"People restarted the chain above block {one.first_height - 1:,}; you accepted it by hand: "
-            f"0x{one.compute_hash().hex()}"
-            for one in epochs.restarts
-        ),
-        "The chain is proved from genesis on but for that: there you trust who published the hash, no node.",
-    ]
-
-
 @verify_app.command(name="chain")
 def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None:
     """Follow the chain of epochs from genesis to the newest block of the node, and remember it.
@@ -318,6 +304,7 @@ def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None
     home.save_epochs(epochs)
     record = epochs.records[newest.header.epoch]
     signers = [record.validators[i].operator for i in newest.certificate.signer_indexes()]
+    trust = epochs.explain_trust(record.number)
     ends = [f" to {seal.header.height:,}" for seal in epochs.seals]
     lines = [
         f"epoch {one.number:<4} {one.engine.name:<5} from {one.first_height:,}{end}   "
@@ -341,7 +328,8 @@ def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None
                 *lines,
                 f"block {newest.header.height:,} is final: {len(signers)} of {len(record.validators)} "
                 f"operators signed it: {', '.join(signers)}",
-                *_trusted_lines(epochs),
+                f"The chain is proved from genesis on. {trust[0]}",
+                *trust[1:],
             ]
         ),
     )
@@ -377,7 +365,7 @@ def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
             "cli.no_receipt",
             Exit.USAGE,
         )
-    lines = list(explain(proven))
+    trust = epochs.explain_trust(proven.record.number)
     session.terminal.show(
         {
             "valid": True,
@@ -388,7 +376,7 @@ def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
             "protocol": proven.record.engine.name.lower(),
             "signers": list(proven.signers),
         },
-        "\n".join([*lines, "The receipt is valid. No node was trusted for this."]),
+        "\n".join([*explain(proven), f"The receipt is valid. {trust[0]}", *trust[1:]]),
     )
 
 

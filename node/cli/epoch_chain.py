@@ -128,6 +128,20 @@ class EpochChain:
         pairs = zip(self._ends, self.records[1:], strict=True)
         return tuple(record for proof, record in pairs if is_restart(proof.header, record))
 
+    def explain_trust(self, epoch: int) -> list[str]:
+        """Say in lines what a proof up to an epoch rests on."""
+        passed = [record for record in self.restarts if record.number <= epoch]
+        if not passed:
+            return ["No node was trusted for this."]
+        return [
+            *(
+                f"People restarted the chain above block {one.first_height - 1:,}; you accepted it by hand: "
+                f"0x{one.compute_hash().hex()}"
+                for one in passed
+            ),
+            "But for that no node was trusted: there you trust who published the hash.",
+        ]
+
     @property
     def seals(self) -> tuple[Proof, ...]:
         """List the last headers of the epochs that have ended, in order."""

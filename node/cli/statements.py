@@ -190,7 +190,7 @@ def verify_statement(*, currency: str = "", from_day: str = "", to_day: str = ""
                 f"closing {format_amount(shown.closing, asset.decimals, asset.symbol)}",
                 f"All {len(statement.postings):,} rows of the account are proven by its record at height "
                 f"{statement.header.height:,}, signed by {', '.join(statement.signers)}.",
-                "No node was trusted for this.",
+                *session.home.epochs().explain_trust(statement.header.epoch),
             ]
         ),
     )

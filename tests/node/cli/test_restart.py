@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from node.cli.coop import _trusted_lines
 from node.cli.epoch_chain import EpochChain, Seal
 from node.cli.restart import _describe, _read, check_fits, find_promises, sign
 from node.cli.session import session
@@ -181,9 +180,11 @@ def test_a_client_refuses_until_its_owner_accepts(chain: SmallChain) -> None:
     with pytest.raises(Failure, match="restarted"):
         epochs.follow([seal])
     epochs.accept_restart("0x" + restart.record.compute_hash().hex())
-    assert "No node was trusted for this" in _trusted_lines(epochs)[0]
+    assert epochs.explain_trust(0) == ["No node was trusted for this."]
     epochs.follow([seal])
-    text = "\n".join(_trusted_lines(epochs))
+    number = restart.record.number
+    assert epochs.explain_trust(number - 1) == ["No node was trusted for this."]
+    text = "\n".join(epochs.explain_trust(number))
     assert "No node was trusted" not in text and "above block 2" in text
     assert restart.record.compute_hash().hex() in text
     assert EpochChain.restore(chain.genesis, epochs.remember()).records[-1] == restart.record

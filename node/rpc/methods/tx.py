@@ -27,7 +27,7 @@ from protocol.chain.transaction import (
     decode_transaction,
     peek_id,
 )
-from protocol.errors import Code
+from protocol.errors import Code, Rejected
 from protocol.merkle.proof import prove_item
 from protocol.params import JOB_INDEX_FIRST, TX_SIGNED_BYTES_MAX
 from protocol.transition import BlockContext, rules_of, simulate
@@ -263,15 +263,17 @@ def read_id(text: str) -> TxId:
     """Read a transaction id in either form.
 
     Raises:
-        Rejected: MALFORMED, BAD_ADDRESS.
+        Rejected: BAD_ADDRESS.
         RpcFailure: rpc.bad_params.
     """
     if text.startswith("tx1"):
         return parse_tx_id(text)
-    data = from_hex(text, "id")
-    if len(data) != 32:
-        raise RpcFailure("rpc.bad_params", detail="an id has 32 bytes - at `$.id`")
-    return TxId(data)
+    if len(text) != 66 or not text.lower().startswith("0x"):
+        raise RpcFailure("rpc.bad_params", detail="an id is tx1... or 0x and 64 digits - at `$.id`")
+    try:
+        return TxId(from_hex(text, "id"))
+    except Rejected:
+        raise RpcFailure("rpc.bad_params", detail="an id is hexadecimal after 0x - at `$.id`") from None
 
 
 def find_committed(call: Call, tx_id: TxId) -> TxState | None:

@@ -10,7 +10,7 @@ from typing import Final
 from protocol import codec, crypto
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER, get_by_account
-from protocol.contracts.voting.deadlines import find_end
+from protocol.contracts.voting.deadlines import CLOSE_METHOD, call_later, find_end
 from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
@@ -79,8 +79,9 @@ def vote(ctx: Context, account: Address, number: int, choice: int) -> Value:
     if policy.sealed:
         fail(SEALED, "voting.sealed", None, number)
     member, _ = get_by_account(ctx.view, account)
+    before = read_tally(get_tally(ctx.view, number))
     weight = _cast(ctx, number, proposal, policy, member, choice)
-    _watch_end(ctx, number, proposal, policy, choice, weight)
+    _watch_end(ctx, number, proposal, policy, before)
     return weight
 
 
@@ -188,9 +189,7 @@ def _add(ctx: Context, number: int, choice: int, own: int, carried: int) -> None
     TALLIES.put(ctx.view, TALLIES.key(number), tuple(row))  # type: ignore[arg-type]
 
 
-def _watch_end(
-    ctx: Context, number: int, proposal: Proposal, policy: Policy, choice: int, weight: int
-) -> None:
+def _watch_end(ctx: Context, number: int, proposal: Proposal, policy: Policy, earlier: Tally) -> None:
     """End a vote that is decided for good; give it more time, once, when it turns close to its end."""
     view, now = ctx.view, int(ctx.environment.time)
     row = get_tally(view, number)
@@ -200,13 +199,12 @@ def _watch_end(
         undecided = proposal.electorate - certain.cast
         if foresee(certain, proposal.electorate, threshold, undecided) is not None:
             put_proposal(view, number, replace(proposal, ends=now))
+            call_later(ctx, number, CLOSE_METHOD, now + 1)
             return
     is_late = now + policy.quiet >= proposal.ends and proposal.ends == proposal.first_end
     if not policy.quiet or not is_late:
         return
-    parts = [tally.yes, tally.no, tally.abstain]
-    parts[choice - 1] -= weight
-    before = decide(Tally(*parts), proposal.electorate, threshold)
+    before = decide(earlier, proposal.electorate, threshold)
     after = decide(tally, proposal.electorate, threshold)
     if (before is Outcome.PASSED) != (after is Outcome.PASSED) or (
         before is Outcome.NO_QUORUM and after is not Outcome.NO_QUORUM

@@ -272,7 +272,7 @@ _DECIDING: Final = (
         0,
     ),
     Method(
-        proposals.CLOSE_METHOD,
+        deadlines.CLOSE_METHOD,
         "close",
         (_PROPOSAL,),
         U8,
@@ -294,7 +294,7 @@ _DECIDING: Final = (
         0,
     ),
     Method(
-        proposals.EXECUTE_METHOD,
+        deadlines.EXECUTE_METHOD,
         "execute",
         (_PROPOSAL,),
         U8,

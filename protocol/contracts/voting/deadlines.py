@@ -1,7 +1,8 @@
-"""When a vote may end: on no day on which the co-op rests, so nobody has to vote on a holiday.
+"""When a vote may end, and the jobs by which the chain comes back to it.
 
-The members name weekdays and holidays; an end that falls on one of them moves on by whole days. A chain whose
-members name none has no such days. Ends that are set already stay where they are.
+No vote ends on a day on which the co-op rests, so nobody has to vote on a holiday. The members name weekdays
+and holidays; an end that falls on one of them moves on by whole days. A chain whose members name none has no
+such days. Ends that are set already stay where they are.
 
 *Source*: contracts.md 5.6 (no voting deadline falls on a holiday or weekend of the co-op calendar).
 """
@@ -9,12 +10,15 @@ members name none has no such days. Ends that are set already stay where they ar
 from typing import Final, TypeAlias
 
 from protocol.codec import Value
+from protocol.contracts import sched
 from protocol.contracts.voting.records import ID, POLICY
 from protocol.money import SECONDS_PER_DAY, compute_day
 from protocol.vm.context import Context, fail
 from protocol.vm.kinds import U32, Field, Integer, Many
 from protocol.vm.tables import SCHEMA, Table
 
+CLOSE_METHOD: Final = 7
+EXECUTE_METHOD: Final = 9
 HOLIDAYS_MAX: Final = 64
 """Days that a calendar names beside weekdays; those that are over are left out of the next one."""
 WEEKDAYS_MAX: Final = 6
@@ -50,3 +54,9 @@ def find_end(ctx: Context, end: int) -> int:
     while (moved + 3) % 7 in weekdays or moved in holidays:
         moved += 1
     return end + (moved - day) * SECONDS_PER_DAY
+
+
+def call_later(ctx: Context, number: int, method: int, due: int) -> None:
+    """Let the chain take a step by itself; a proposal that is due at once is for whoever calls."""
+    if due > ctx.environment.time:
+        sched.schedule(ctx, ((), ((ID, method, 0, (number,)),)), (), due)

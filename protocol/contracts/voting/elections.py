@@ -272,7 +272,7 @@ def make_result(ctx: Context, number: int) -> bytes:
     term_end = int(ctx.environment.time) + row[3]
     ELECTIONS.put(view, ELECTIONS.key(number), (*row[:6], elected, term_end))
     ctx.emit(ELECTED, number, tuple(_member_of(view, number, candidate) for candidate in elected))
-    return _make_program(view, number, elected, row[1], row[3])
+    return _make_program(ctx, number, elected, row[1], row[3])
 
 
 def make_successor(ctx: Context, number: int, leaver: int) -> tuple[bytes, int]:
@@ -298,15 +298,16 @@ def make_successor(ctx: Context, number: int, leaver: int) -> tuple[bytes, int]:
     seated = tuple(fresh[0] if candidate == leaver else candidate for candidate in row[6])
     ELECTIONS.put(view, ELECTIONS.key(number), (*row[:6], seated, row[7]))
     ctx.emit(ELECTED, number, (_member_of(view, number, fresh[0]),))
-    return _make_program(view, number, (fresh[0],), row[1], row[7] - now), fresh[0]
+    return _make_program(ctx, number, (fresh[0],), row[1], row[7] - now), fresh[0]
 
 
-def _make_program(view: View, number: int, elected: tuple[int, ...], role: str, term: int) -> bytes:
+def _make_program(ctx: Context, number: int, elected: tuple[int, ...], role: str, term: int) -> bytes:
     if not elected:
         return b""
+    view, version = ctx.view, ctx.registry.by_id[MEMBERS_ID].version
     accounts = [get_member(view, _member_of(view, number, candidate)).account for candidate in elected]
     calls = tuple((MEMBERS_ID, GRANT_ROLE_METHOD, NO_ACTOR, (account, role, term)) for account in accounts)
-    return codec.encode((((MEMBERS_ID, 1),), calls))
+    return codec.encode((((MEMBERS_ID, version),), calls))
 
 
 def _member_of(view: View, number: int, candidate: int) -> int:

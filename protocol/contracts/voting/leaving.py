@@ -103,6 +103,13 @@ def freeze_terms(view: View, number: int, proposal_type: int) -> None:
         LEAVING.put(view, LEAVING.key(number), (SCHEMA, row[1], 0))
 
 
+def carry_terms(view: View, number: int, first: int) -> None:
+    """Keep with a second reading what its first one says about leaving."""
+    row = LEAVING.get(view, LEAVING.key(first))
+    if row is not None:
+        LEAVING.put(view, LEAVING.key(number), (SCHEMA, row[1], 0))
+
+
 def begin_leaving(ctx: Context, account: Address, number: int) -> tuple[int, bytes]:
     """Let a member leave over a proposal; returns the member, and the program that pays the shares.
 

@@ -9,21 +9,25 @@ from typing import Final
 
 from protocol import codec, crypto
 from protocol.codec import Value
-from protocol.contracts import sched
 from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.members.records import ACTIVE, MEMBER, find_by_account, get_by_account
 from protocol.contracts.members.records import ID as MEMBERS_ID
 from protocol.contracts.stored import delete_program, load_program, read_template, save_program
 from protocol.contracts.voting.ballots import closing_time
-from protocol.contracts.voting.deadlines import find_end
+from protocol.contracts.voting.deadlines import CLOSE_METHOD, EXECUTE_METHOD, call_later, find_end
 from protocol.contracts.voting.elections import (
     GRANT_ROLE_METHOD,
     make_result,
     make_successor,
     open_election,
 )
-from protocol.contracts.voting.leaving import begin_leaving, freeze_terms, have_too_many_left
+from protocol.contracts.voting.leaving import (
+    begin_leaving,
+    carry_terms,
+    freeze_terms,
+    have_too_many_left,
+)
 from protocol.contracts.voting.priorities import open_priorities
 from protocol.contracts.voting.records import (
     ADDRESS_OF,
@@ -87,9 +91,9 @@ CODE_DEPOSIT: Final = 2202
 CODE_DEPOSIT_BACK: Final = 2204
 CODE_DEPOSIT_LOST: Final = 2206
 
-CLOSE_METHOD: Final = 7
-EXECUTE_METHOD: Final = 9
 RETRY_SECONDS: Final = 3_600
+AFTERWARDS_GAS: Final = 20_000
+"""Kept back from a program that a job runs: how it ended is written, and the next try is scheduled."""
 NO_PROGRAM: Final = bytes(32)
 
 _DECISIONS: Final = {Decision.PASSED: PASSED, Decision.REJECTED: REJECTED, Decision.NO_QUORUM: NO_QUORUM}
@@ -149,12 +153,14 @@ def call_election(
 ) -> Value:
     """Propose that members elect who holds an office; returns its number.
 
-    Rules: 1. those of `propose`. 2. the type may give offices, a member has one vote, and nothing is sealed.
+    Rules: 1. those of `propose`. 2. the type may give offices, a member has one vote, nothing is sealed, and
+        one reading decides.
     """
     policy = get_policy(ctx.view, proposal_type)
     if (MEMBERS_ID, GRANT_ROLE_METHOD) not in policy.methods:
         fail(NOT_ALLOWED, "voting.election", MEMBERS_ID, GRANT_ROLE_METHOD)
-    if policy.weight != BY_MEMBER or policy.sealed or policy.early or not policy.discussion:
+    is_plain = not (policy.sealed or policy.early or policy.two_readings)
+    if policy.weight != BY_MEMBER or not is_plain or not policy.discussion:
         fail(NOT_ALLOWED, "voting.election_policy", BY_MEMBER, policy.weight)
     number = _propose(ctx, account, proposal_type, title, document, b"", ELECTION_KIND)
     open_election(ctx.view, number, role, seats, term, method)
@@ -172,10 +178,11 @@ def call_priorities(
 ) -> Value:
     """Ask members to rank options by spreading equal credits; returns the number of the proposal.
 
-    Rules: 1. those of `propose`. 2. a member has one vote, nothing is sealed and nothing ends early.
+    Rules: 1. those of `propose`. 2. a member has one vote, nothing is sealed, nothing ends early, and one
+        reading decides.
     """
     policy = get_policy(ctx.view, proposal_type)
-    if policy.weight != BY_MEMBER or policy.sealed or policy.early:
+    if policy.weight != BY_MEMBER or policy.sealed or policy.early or policy.two_readings:
         fail(NOT_ALLOWED, "voting.priorities_policy", BY_MEMBER, policy.weight)
     number = _propose(ctx, account, proposal_type, title, document, b"", PRIORITIES_KIND)
     open_priorities(ctx.view, number, names, credit_count)
@@ -225,11 +232,12 @@ def _propose(
         *(DRAFT, 0, 0, int(environment.time) + policy.window, 0, 0, 0, 0, 0, 1, kind),
     )
     number = _add(ctx, proposal, policy, program)
+    freeze_terms(view, number, proposal_type)
     if policy.deposit:
         _take_deposit(ctx, number, account, policy)
     ctx.emit(PROPOSED, number, member, proposal.program_hash)
     if policy.sponsors:
-        _schedule(ctx, number, CLOSE_METHOD, proposal.ends)
+        call_later(ctx, number, CLOSE_METHOD, proposal.ends)
     else:
         _open(ctx, number, proposal, policy)
     return number
@@ -242,7 +250,6 @@ def _add(ctx: Context, proposal: Proposal, policy: Policy, program: bytes) -> in
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, running))
     FROZEN.put(view, FROZEN.key(number), pack_record(policy))
     put_proposal(view, number, proposal)
-    freeze_terms(view, number, proposal.type)
     if program:
         save_program(view, PROGRAMS, number, program)
     return number
@@ -328,7 +335,7 @@ def _open(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> None
     ends = find_end(ctx, starts + policy.voting)
     opened = replace(proposal, state=OPEN, starts=starts, ends=ends, first_end=ends)
     put_proposal(ctx.view, number, opened)
-    _schedule(ctx, number, CLOSE_METHOD, closing_time(opened, policy))
+    call_later(ctx, number, CLOSE_METHOD, closing_time(opened, policy))
     ctx.emit(STATE_CHANGED, number, OPEN, starts)
 
 
@@ -366,7 +373,7 @@ def close(ctx: Context, number: int) -> Value:
     _give_deposit_back(ctx, number, is_lost=False)
     ctx.emit(STATE_CHANGED, number, PASSED, ready)
     if policy.timelock:
-        _schedule(ctx, number, EXECUTE_METHOD, ready)
+        call_later(ctx, number, EXECUTE_METHOD, ready)
         return PASSED
     return _run(ctx, number, passed, policy)
 
@@ -378,7 +385,7 @@ def _wait(ctx: Context, number: int, proposal: Proposal, method: int, due: int) 
             fail(TOO_EARLY, "voting.due", due, ctx.environment.time)
         fail(STATE, "voting.close", OPEN, proposal.state)
     if proposal.state in (DRAFT, OPEN, PASSED) and due > ctx.environment.time:
-        _schedule(ctx, number, method, due)
+        call_later(ctx, number, method, due)
     return proposal.state
 
 
@@ -474,7 +481,7 @@ def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
     again = int(outer.time) + RETRY_SECONDS
     may_schedule = outer.job is None or not outer.job.has_scheduled
     if tries < TRIES_MAX and again <= proposal.expires and may_schedule:
-        _schedule(ctx, number, EXECUTE_METHOD, again)
+        call_later(ctx, number, EXECUTE_METHOD, again)
     return PASSED
 
 
@@ -495,8 +502,19 @@ def _run_as_coop(ctx: Context, number: int, raw: bytes) -> Outcome:
         outer.nesting + 1,
         outer.job,
     )
-    outcome = run_stored(ctx.view, ctx.registry, inner, raw)
+    outcome = _run_within(ctx, inner, raw)
     assert newest == _set_running(ctx, 0), "no program makes proposals"
+    return outcome
+
+
+def _run_within(ctx: Context, inner: Environment, raw: bytes) -> Outcome:
+    """Run a program; one that uses up the gas of its job leaves enough to write down that it did."""
+    view = ctx.view
+    limit = view.gas_limit
+    if ctx.environment.job is not None:
+        view.gas_limit = max(view.gas_used, limit - AFTERWARDS_GAS)
+    outcome = run_stored(view, ctx.registry, inner, raw)
+    view.gas_limit = limit
     return outcome
 
 
@@ -513,15 +531,10 @@ def _read_again(ctx: Context, number: int, proposal: Proposal, policy: Policy) -
     raw = load_program(view, PROGRAMS, number)
     second = replace(_renew(ctx, proposal, policy), reading=2)
     again = _add(ctx, second, policy, raw)
+    carry_terms(view, again, number)
     put_proposal(view, number, replace(proposal, state=EXECUTED))
     delete_program(view, PROGRAMS, number)
     ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
     ctx.emit(PROPOSED, again, proposal.proposer, proposal.program_hash)
     _open(ctx, again, second, policy)
     return EXECUTED
-
-
-def _schedule(ctx: Context, number: int, method: int, due: int) -> None:
-    """Let the chain take a step by itself; a proposal that is due at once is for whoever calls."""
-    if due > ctx.environment.time:
-        sched.schedule(ctx, ((), ((ID, method, 0, (number,)),)), (), due)

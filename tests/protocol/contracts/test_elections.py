@@ -1,6 +1,7 @@
 """voting, elections: standing, papers, the count of real wards on the chain, the office, and countback."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 
 from protocol.codec import Value
 from protocol.contracts import auth
+from protocol.contracts.members import contract as members
 from protocol.contracts.voting import elections as e
 from protocol.contracts.voting import records as v
 from protocol.elections.stv import CANDIDATES_MAX
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import HASH, MEMBERS
 from tests.protocol.contracts.test_voting import PEOPLE, TYPE, VOTING, Hall, vote
+from tests.protocol.contracts.test_voting_runs import put_in_force
 from tests.protocol.ledger_world import ALICE, BOB, CAROL, NONE, Person, person
 
 DAN, EVE = PEOPLE[3:]
@@ -152,11 +155,26 @@ def test_an_election_is_not_voted_on_and_a_proposal_not_ranked() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"methods": ()}, {"discussion": 0}, {"sealed": True, "quiet": 9}, {"early": True, "replace": False}],
+    [
+        {"methods": ()},
+        {"discussion": 0},
+        {"sealed": True, "quiet": 9},
+        {"early": True, "replace": False},
+        {"two_readings": True},
+    ],
 )
 def test_not_every_type_elects(changes: dict[str, Any]) -> None:
     hall = Assembly(**changes)
     assert hall.code(ALICE, election()) == v.NOT_ALLOWED
+
+
+def test_the_elected_get_the_office_whatever_version_of_members_is_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hall = Assembly()
+    put_in_force(hall, monkeypatch, replace(members.CONTRACT, version=2))
+    number = held(hall, 1, {ALICE: (1,), BOB: (1,), CAROL: (1,)})
+    assert hall.state_of(number) == v.EXECUTED and hall.holds(BOB)
 
 
 def test_an_office_that_is_full_is_tried_again() -> None:

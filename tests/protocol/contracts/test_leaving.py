@@ -107,6 +107,15 @@ def test_terms_are_those_of_the_day_on_which_it_was_made() -> None:
     assert hall.code(BOB, leave(BOB, other)) == leaving.NO_LEAVING
 
 
+def test_a_second_reading_has_the_terms_of_the_first() -> None:
+    hall = Split()
+    hall.gov(set_policy(two_readings=True))
+    number = hall.pass_against((ALICE, NO))
+    hall.gov(set_retention(0))
+    hall.run(seconds=101)
+    assert hall.ask("voting", "leaving", number + 1) == (4_000, 0)
+
+
 def test_pledged_shares_stay_and_a_queued_request_is_paid_with_the_rest() -> None:
     hall = Split(cap=0)
     hall.do(ALICE, (SHARES, 6, 0, (ALICE.address, 1, 3, BOB.address)), (SHARES, 8, 0, (ALICE.address, 1, 4)))

@@ -76,7 +76,9 @@ def test_priorities_are_not_voted_on_and_proposals_not_ranked() -> None:
     assert hall.code(ALICE, spread(ALICE, plain, (0, 1))) == p.NO_PRIORITIES
 
 
-@pytest.mark.parametrize("changes", [{"sealed": True, "quiet": 9}, {"early": True, "replace": False}])
+@pytest.mark.parametrize(
+    "changes", [{"sealed": True, "quiet": 9}, {"early": True, "replace": False}, {"two_readings": True}]
+)
 def test_not_every_type_ranks(changes: dict[str, Any]) -> None:
     hall = Hall(**changes)
     terms: Value = (ALICE.address, TYPE, "what first", HASH, (0, *NAMES), 10)

@@ -59,8 +59,9 @@ def compute_costs(members: int) -> tuple[int, ...]:
     proposing = cost(hall, ALICE, propose(ALICE, b""))
     assert hall.field(1, 8) == members
     cast_many(hall, 1, members * 6 // 10)
-    voting = cost(hall, BOB, vote(BOB, 1, YES))
-    closing = cost(hall, CAROL, (VOTING, 7, 0, (1,)))
+    decides = hall.tx(vote(BOB, 1, YES), actors=(BOB,), gas=400_000)
+    closes = hall.tx((VOTING, 7, 0, (1,)), actors=(CAROL,), gas=400_000)
+    voting, closing = [receipt.gas for receipt in hall.ok(decides, closes)]
     assert hall.state_of(1) == v.EXECUTED
     return proposing, voting, closing
 

@@ -291,7 +291,7 @@ CONTRACT: Final = Contract(
         methods.PRODUCT_MADE,
         methods.OPENED,
         methods.MOVED,
-        methods.CREDITED,
+        interest.CREDITED,
         exits.WAITS,
     ),
     errors=(

@@ -9,6 +9,7 @@ no advantage, so nobody has to run.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from protocol.codec import Value
@@ -50,7 +51,11 @@ from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
 
 CODE_EXIT: Final = 3014
-EXITS_PER_DAY_MAX: Final = 200
+EXITS_PER_DAY_MAX: Final = 100
+EXITS_GAS: Final = 600_000
+"""No more are paid in a day once so many were, or so much was used."""
+EXIT_GAS_MAX: Final = 200_000
+"""Most that one payment from the queue may use, so that a run that has begun with it ends within its gas."""
 
 WAITS: Final = EventType(
     ID,
@@ -71,8 +76,8 @@ def compute_budget(view: View, asset: int, reserve_bp: int) -> int:
     return max(0, (WHOLE_BP * liquid - reserve_bp * saved) // (WHOLE_BP - reserve_bp))
 
 
-def check_liquid(ctx: Context, number: int, product: Product, amount: int) -> None:
-    """Check that an amount may leave an account now.
+def check_liquid(ctx: Context, member: int, product: Product, amount: int) -> None:
+    """Check that an amount may leave a member's savings now.
 
     Raises:
         CallFailed: LIQUIDITY, with what may still leave today.
@@ -83,7 +88,7 @@ def check_liquid(ctx: Context, number: int, product: Product, amount: int) -> No
         not is_waited and amount <= compute_budget(view, product.asset, product.reserve_bp)
     ):
         return
-    key = FREE_USED.key(number)
+    key = FREE_USED.key(product.asset, member)
     row = FREE_USED.get(view, key)
     used = row[2] if row is not None and row[1] == today else 0
     if used + amount > product.daily_free:
@@ -118,8 +123,8 @@ def queue_exit(ctx: Context, owner: Address, number: int, amount: int) -> Value:
     member, _ = get_by_account(view, owner)
     if account.member != member:
         fail(NO_ACCOUNT, "savings.account_of_member", None, number)
-    if product.kind == TERM:
-        fail(KIND, "savings.term", None, number)
+    if product.kind == TERM and ctx.environment.day < account.matures:
+        fail(KIND, "savings.term", account.matures, ctx.environment.day)
     free = find_balance(view, number, product) - account.locked
     if amount > free:
         fail(NOT_FREE, "savings.free", free, amount)
@@ -135,34 +140,35 @@ def queue_exit(ctx: Context, owner: Address, number: int, amount: int) -> Value:
     return amount
 
 
-def pay_exits(ctx: Context, product: Product) -> int:
-    """Pay who waits, each the same part of what he asked; returns the sum."""
+def pay_exits(ctx: Context, product: Product) -> None:
+    """Pay who waits, each the same part of what he asked.
+
+    Rules: 1. when more wait than one day pays, they take turns. 2. whom it cannot be paid to, as when his
+        balance is frozen, waits on and holds up nobody.
+    """
     view, asset = ctx.view, product.asset
     waiting: list[tuple[int, int]] = []
     for key, row in EXITS.scan(view, asset):
         number = EXITS.parts(key)[1]
         assert type(number) is int
         waiting.append((number, row[1]))
-        if len(waiting) == EXITS_PER_DAY_MAX:
-            break
+    if not waiting:
+        return
     asked = sum([amount for _, amount in waiting])
-    budget = min(asked, compute_budget(view, asset, product.reserve_bp)) if asked else 0
-    paid = 0
-    for number, amount in waiting:
+    budget = min(asked, compute_budget(view, asset, product.reserve_bp))
+    first, begun = ctx.environment.day * EXITS_PER_DAY_MAX % len(waiting), view.gas_used
+    for number, amount in (*waiting[first:], *waiting[:first])[:EXITS_PER_DAY_MAX]:
         part = amount * budget // asked
-        if part:
-            _pay(ctx, number, amount, part)
-            paid += part
-    return paid
+        if part and view.gas_used - begun < EXITS_GAS:
+            ctx.attempt(EXIT_GAS_MAX, partial(_pay, ctx, number, amount, part))
 
 
 def _pay(ctx: Context, number: int, asked: int, amount: int) -> None:
     view = ctx.view
     account = get_savings(view, number)
     product = get_product(view, account.product)
-    before = find_balance(view, number, product)
-    amount = min(amount, before - account.locked)
     account = settle(ctx, number, account, product)
+    before = find_balance(view, number, product)
     put_savings(view, number, change_balance(ctx, account, product, before, before - amount, -amount))
     target = account_key(get_member(view, account.member).account, MEMBER_FREE, product.asset)
     open_account(view, target)

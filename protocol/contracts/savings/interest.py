@@ -3,6 +3,10 @@
 An account and the sum of all accounts of its product grow by the same rule, band by band, so they agree to
 the last part whatever happens when. `settle_total` brings the books up to a day; `settle` an account.
 
+What a period has earned is credited as of the first day of the next one, on whichever day a block comes to
+do it: what has grown since then is made up for, in the account and the sum. So it does not matter on which
+days the chain had blocks.
+
 What earns is the base of an account. It is the balance, but for two kinds of product, whose bases are renewed
 by the calendar alone, so the sum follows without a walk over accounts:
 
@@ -17,20 +21,25 @@ An *average* is the sum of balance and days, divided when it is credited; see AD
 have one band.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from protocol.contracts.ledger.accounts import account_key, open_account
 from protocol.contracts.ledger.legs import leg
+from protocol.contracts.members.records import MEMBER
 from protocol.contracts.savings.records import (
+    ACCOUNT,
     ADDRESS_OF,
     DAY_LAST,
+    ID,
     INTEREST_COST,
     INTEREST_PAYABLE,
     MINIMUM,
     RATE_HISTORY,
     REGULAR,
     TAX_PAYABLE,
+    TERM,
     TOTALS,
     Account,
     Product,
@@ -44,6 +53,8 @@ from protocol.elections.decision import WHOLE_BP
 from protocol.finance.day_count import ACCRUAL_UNIT, DayCount, position
 from protocol.money import Rounding, check_amount, date_from_days, days_from_date, mul_div
 from protocol.vm.context import Context
+from protocol.vm.contract import EventType
+from protocol.vm.kinds import AMOUNT, Field
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
 
@@ -51,6 +62,14 @@ CODE_EARNED: Final = 3002
 CODE_EARNED_BACK: Final = 3004
 CODE_CREDIT: Final = 3006
 CODE_TAX: Final = 3008
+
+CREDITED: Final = EventType(
+    ID,
+    4,
+    "credited",
+    (Field("account", ACCOUNT), Field("member", MEMBER), Field("amount", AMOUNT, "after tax")),
+    "Interest was credited.",
+)
 
 
 def list_bands(floors: tuple[int, ...], balance: int) -> list[int]:
@@ -81,8 +100,17 @@ def compute_earned(
 def find_renewal(product: Product, day: int, later: int = 0) -> int:
     """Return the first day of the period a day lies in, or of a later one: a month for regular savings, what
     is credited together for others."""
+    return _find_period(1 if product.kind == REGULAR else product.posting_months, day, later)
+
+
+def find_posting(product: Product, day: int, later: int = 0) -> int:
+    """Return the first day of the posting period a day lies in, or of a later one: on it, interest of the
+    period before is credited."""
+    return _find_period(product.posting_months, day, later)
+
+
+def _find_period(months: int, day: int, later: int) -> int:
     year, month, _ = date_from_days(day)
-    months = 1 if product.kind == REGULAR else product.posting_months
     count = (year * 12 + month - 1) // months * months + later * months
     return days_from_date(count // 12, count % 12 + 1, 1)
 
@@ -117,14 +145,50 @@ def _grow(
 
 
 def settle(ctx: Context, number: int, account: Account, product: Product) -> Account:
-    """Bring what an account has earned up to today; to be called before its balance changes."""
+    """Bring what an account has earned up to today, and credit it where a period has ended on the way; to be
+    called before its balance is looked at or changes. Who calls it writes the account.
+
+    Rules: 1. a term deposit is credited when it ends.
+    """
     view, today = ctx.view, ctx.environment.day
     if account.as_of == today:
         return account
-    balance = find_balance(view, number, product)
-    more, base, put_in = compute_more(view, account, product, balance, today)
+    before = balance = find_balance(view, number, product)
+    plain = _earn(view, account, product, before, today)
+    if product.kind == TERM or find_posting(product, account.as_of, 1) > today:
+        return plain
+    settle_total(ctx, account.product, product)
+    for day in _list_postings(product, account.as_of, today):
+        account = _earn(view, account, product, balance, day)
+        amount, net = _pay_interest(ctx, number, account, product, read_exact(account.earned))
+        if not amount:
+            continue
+        balance += net
+        account = replace(
+            account,
+            earned=pack_exact(read_exact(account.earned) - amount * ACCRUAL_UNIT),
+            base=0 if product.kind == REGULAR else balance,
+        )
+        if net:
+            ctx.emit(CREDITED, number, account.member, net)
+    account = _earn(view, account, product, balance, today)
+    gone = read_exact(plain.earned) - read_exact(account.earned)
+    change = (_subtract(product, plain.base, account.base), _subtract(product, before, balance))
+    _settle_total(ctx, account.product, product, gone, change)
+    return account
+
+
+def _earn(view: View, account: Account, product: Product, balance: int, day: int) -> Account:
+    more, base, put_in = compute_more(view, account, product, balance, day)
     earned = pack_exact(read_exact(account.earned) + more)
-    return replace(account, earned=earned, as_of=today, base=base, put_in=put_in)
+    return replace(account, earned=earned, as_of=day, base=base, put_in=put_in)
+
+
+def _list_postings(product: Product, after: int, today: int) -> Iterator[int]:
+    day = find_posting(product, after, 1)
+    while day <= today:
+        yield day
+        day = find_posting(product, day, 1)
 
 
 def settle_total(ctx: Context, number: int, product: Product) -> None:
@@ -191,7 +255,7 @@ def _settle_total(
     view, today = ctx.view, ctx.environment.day
     row = TOTALS.get(view, TOTALS.key(number))
     assert row is not None, "a product has its sum"
-    _, kept, earned_bytes, as_of, booked, job, balances = row
+    _, kept, earned_bytes, as_of, booked, job, balances, credited = row
     bands, renewed = list(kept), [0] * len(kept) if product.kind == REGULAR else list(balances)
     more, is_new = _grow(view, number, product, (bands, renewed), as_of, today)
     earned = read_exact(earned_bytes) + more - gone
@@ -201,7 +265,7 @@ def _settle_total(
     TOTALS.put(
         view,
         TOTALS.key(number),
-        (SCHEMA, new, pack_exact(earned), today, target, job, _add(list(balances), change[1])),
+        (SCHEMA, new, pack_exact(earned), today, target, job, _add(list(balances), change[1]), credited),
     )
 
 
@@ -220,33 +284,43 @@ def _book(ctx: Context, number: int, product: Product, more: int) -> None:
         leg(ctx, owed, cost, -more, CODE_EARNED_BACK)
 
 
-def credit(ctx: Context, number: int, account: Account, product: Product) -> tuple[Account, int]:
-    """Credit an account that is settled with what it has earned, half-even, less tax; returns what it got."""
-    view = ctx.view
-    earned = read_exact(account.earned) - compute_open(view, account, product)
-    if earned <= 0:
-        return account, 0
-    amount = mul_div(earned, 1, ACCRUAL_UNIT, Rounding.HALF_EVEN)
-    if not amount:
-        return account, 0
-    owed = account_key(ADDRESS_OF, INTEREST_PAYABLE, product.asset, account.product)
+def credit(ctx: Context, number: int, account: Account, product: Product) -> Account:
+    """Credit an account that is settled and ends today with what it has earned in this period."""
     settle_total(ctx, account.product, product)
+    before = find_balance(ctx.view, number, product)
+    earned = read_exact(account.earned) - compute_open(ctx.view, account, product)
+    amount, net = _pay_interest(ctx, number, account, product, earned)
+    if not amount:
+        return account
+    account = change_balance(ctx, account, product, before, before + net, credited=amount)
+    put_savings(ctx.view, number, account)
+    return account
+
+
+def _pay_interest(
+    ctx: Context, number: int, account: Account, product: Product, earned: int
+) -> tuple[int, int]:
+    """Pay exact interest into an account, half-even, less tax; returns (interest, what the account got).
+
+    Rules: 1. the sum is settled before, and learns of it afterwards.
+    """
+    view = ctx.view
+    amount = mul_div(max(earned, 0), 1, ACCRUAL_UNIT, Rounding.HALF_EVEN)
+    if not amount:
+        return 0, 0
+    owed = account_key(ADDRESS_OF, INTEREST_PAYABLE, product.asset, account.product)
     row = TOTALS.get(view, TOTALS.key(account.product))
     assert row is not None, "a product has its sum"
-    if amount > row[4]:  # the roundings of many accounts can be more than the sum has whole units
-        _book(ctx, account.product, product, amount - row[4])
-        TOTALS.put(view, TOTALS.key(account.product), (*row[:4], amount, *row[5:]))
+    booked = row[4]
+    if amount > booked:  # the roundings of many accounts can be more than the sum has whole units
+        _book(ctx, account.product, product, amount - booked)
+        booked = amount
     tax = mul_div(amount, product.withholding_bp, WHOLE_BP, Rounding.HALF_EVEN)
-    before = find_balance(view, number, product)
     if tax:
         kept = account_key(ADDRESS_OF, TAX_PAYABLE, product.asset)
         open_account(view, kept)
         leg(ctx, owed, kept, tax, CODE_TAX)
     if amount > tax:
         leg(ctx, owed, ledger_key(number, product), amount - tax, CODE_CREDIT)
-    row = TOTALS.get(view, TOTALS.key(account.product))
-    assert row is not None, "a product has its sum"
-    TOTALS.put(view, TOTALS.key(account.product), (*row[:4], row[4] - amount, *row[5:]))
-    account = change_balance(ctx, account, product, before, before + amount - tax, credited=amount)
-    put_savings(view, number, account)
-    return account, amount - tax
+    TOTALS.put(view, TOTALS.key(account.product), (*row[:4], booked - amount, *row[5:]))
+    return amount, amount - tax

@@ -15,7 +15,7 @@ from protocol.contracts.members.records import GROUP as MEMBER_GROUP
 from protocol.contracts.members.standing import bind, unbind
 from protocol.contracts.periods import DAYS
 from protocol.contracts.savings.exits import check_liquid, count_waiting, pay_exits, use_notice
-from protocol.contracts.savings.interest import change_balance, credit, settle, settle_total
+from protocol.contracts.savings.interest import change_balance, credit, find_posting, settle, settle_total
 from protocol.contracts.savings.records import (
     ACCOUNT,
     ACCOUNTS,
@@ -53,7 +53,7 @@ from protocol.contracts.savings.records import (
     read_exact,
 )
 from protocol.elections.decision import WHOLE_BP
-from protocol.money import Rounding, compute_midnight, date_from_days, mul_div
+from protocol.money import Rounding, compute_midnight, mul_div
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -66,7 +66,8 @@ CODE_WITHDRAW: Final = 3012
 DAILY_METHOD: Final = 12
 CREDIT_METHOD: Final = 13
 CREDIT_ITEMS: Final = 40
-"""Accounts that one run credits."""
+CREDIT_GAS: Final = 500_000
+"""A run credits no more accounts once it has credited so many, or used so much; the rest waits a second."""
 
 _OF_ACCOUNT: Final = (Field("account", ACCOUNT), Field("member", MEMBER))
 PRODUCT_MADE: Final = EventType(
@@ -81,9 +82,6 @@ MOVED: Final = EventType(
     "moved",
     (*_OF_ACCOUNT, Field("paid_in", AMOUNT), Field("paid_out", AMOUNT)),
     "Money was put aside, or taken back.",
-)
-CREDITED: Final = EventType(
-    ID, 4, "credited", (*_OF_ACCOUNT, Field("amount", AMOUNT, "after tax")), "Interest was credited."
 )
 
 
@@ -113,8 +111,12 @@ def create_product(ctx: Context, rates: tuple[int, ...], *values: Value) -> Valu
     number = products + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, accounts))
     PRODUCTS.put(view, PRODUCTS.key(number), pack_record(product))
-    none = (0,) * len(floors)
-    TOTALS.put(view, TOTALS.key(number), (SCHEMA, none, pack_exact(0), environment.day, 0, 0, none))
+    none, today = (0,) * len(floors), environment.day
+    TOTALS.put(
+        view,
+        TOTALS.key(number),
+        (SCHEMA, none, pack_exact(0), today, 0, 0, none, find_posting(product, today)),
+    )
     set_rates(ctx, number, rates)
     ctx.emit(PRODUCT_MADE, number)
     return number
@@ -181,12 +183,13 @@ def withdraw(ctx: Context, owner: Address, number: int, amount: int) -> Value:
     """
     view = ctx.view
     account, product = _find(ctx, owner, number)
-    balance = find_balance(view, number, product)
     if product.kind == TERM:
         fail(KIND, "savings.term", account.matures, ctx.environment.day)
+    account = settle(ctx, number, account, product)
+    balance = find_balance(view, number, product)
     _check_free(ctx, number, account, product, balance, amount)
     account = use_notice(ctx, account, product, amount)
-    check_liquid(ctx, number, product, amount)
+    check_liquid(ctx, account.member, product, amount)
     _pay_out(ctx, number, account, product, owner, amount)
     return balance - amount
 
@@ -210,8 +213,9 @@ def end_term(ctx: Context, owner: Address, number: int) -> Value:
     account, product = _find(ctx, owner, number)
     if product.kind != TERM:
         fail(KIND, "savings.term", TERM, product.kind)
-    if account.locked:
-        fail(NOT_FREE, "savings.locked", 0, account.locked)
+    bound = account.locked + count_waiting(view, product.asset, number)
+    if bound:
+        fail(NOT_FREE, "savings.locked", 0, bound)
     account = settle(ctx, number, account, product)
     if today < account.matures:
         kept = mul_div(
@@ -220,9 +224,9 @@ def end_term(ctx: Context, owner: Address, number: int) -> Value:
         lost = read_exact(account.earned) - kept
         account = replace(account, earned=pack_exact(kept))
         _forget_earned(ctx, account.product, lost)
-    account, _ = credit(ctx, number, account, product)
+    account = credit(ctx, number, account, product)
     balance = find_balance(view, number, product)
-    check_liquid(ctx, number, product, balance)
+    check_liquid(ctx, account.member, product, balance)
     _pay_out(ctx, number, account, product, owner, balance)
     _end(ctx, number)
     return balance
@@ -236,12 +240,12 @@ def close(ctx: Context, owner: Address, number: int) -> Value:
         fail(KIND, "savings.term", account.matures, ctx.environment.day)
     account = settle(ctx, number, account, product)
     put_savings(view, number, account)
-    account, _ = credit(ctx, number, account, product)
+    account = credit(ctx, number, account, product)
     balance = find_balance(view, number, product)
     if balance:
         _check_free(ctx, number, account, product, balance, balance)
         account = use_notice(ctx, account, product, balance)
-        check_liquid(ctx, number, product, balance)
+        check_liquid(ctx, account.member, product, balance)
         _pay_out(ctx, number, account, product, owner, balance)
     _end(ctx, number)
     return balance
@@ -281,8 +285,8 @@ def _pay_in(
     ctx: Context, owner: Address, number: int, account: Account, product: Product, amount: int
 ) -> None:
     view = ctx.view
-    before = find_balance(view, number, product)
     account = settle(ctx, number, account, product)
+    before = find_balance(view, number, product)
     put_savings(view, number, change_balance(ctx, account, product, before, before + amount, amount))
     source = account_key(owner, MEMBER_FREE, product.asset)
     leg(ctx, source, ledger_key(number, product), amount, CODE_DEPOSIT)
@@ -296,7 +300,6 @@ def _pay_out(
 ) -> None:
     view = ctx.view
     before = find_balance(view, number, product)
-    account = settle(ctx, number, account, product)
     put_savings(view, number, change_balance(ctx, account, product, before, before - amount, -amount))
     target = account_key(owner, MEMBER_FREE, product.asset)
     open_account(view, target)
@@ -327,7 +330,7 @@ def _wake(ctx: Context, number: int) -> None:
     midnight = compute_midnight(ctx.environment.day + 1, ctx.environment.utc_offset_seconds)
     daily = ((), ((ID, DAILY_METHOD, 0, (number,)),))
     job = sched.schedule(ctx, daily, (), midnight + 60, (DAYS, 1), catches_up=False)
-    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], job, row[6]))
+    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], job, *row[6:]))
 
 
 def _sleep(ctx: Context, number: int) -> None:
@@ -336,50 +339,46 @@ def _sleep(ctx: Context, number: int) -> None:
     assert row is not None, "a product has its sum"
     if not any(row[6]) and not row[4] and row[5]:
         sched.cancel(ctx, row[5])
-        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], 0, row[6]))
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:5], 0, *row[6:]))
 
 
 def run_day(ctx: Context, number: int) -> Value:
-    """Bring the books of a product up to today, pay who waits, and begin to credit when it is time.
+    """Bring the books of a product up to today, pay who waits, and begin to credit when a period has ended.
 
     Rules: 1. a product in which nobody saves rests until somebody does.
     """
-    view, today = ctx.view, ctx.environment.day
+    view = ctx.view
     product = get_product(view, number)
     settle_total(ctx, number, product)
     pay_exits(ctx, product)
-    year, month, day = date_from_days(today)
-    if day == 1 and (year * 12 + month - 1) % product.posting_months == 0:
+    row = TOTALS.get(view, TOTALS.key(number))
+    assert row is not None, "a product has its sum"
+    turn = find_posting(product, ctx.environment.day)
+    if row[7] < turn and product.kind != TERM:
+        TOTALS.put(view, TOTALS.key(number), (*row[:7], turn))
         _credit_later(ctx, number, 0)
     _sleep(ctx, number)
     return True
 
 
 def credit_some(ctx: Context, number: int, after: int) -> Value:
-    """Credit the interest of some accounts of a product, and come again for the rest; returns how many.
-
-    Rules: 1. a term deposit is credited when it ends.
-    """
-    view = ctx.view
+    """Credit the interest of some accounts of a product, and come again for the rest; returns how many."""
+    view, begun = ctx.view, ctx.view.gas_used
     product = get_product(view, number)
-    found = []
-    for _, account_number in ACCOUNTS.scan_index(view, BY_PRODUCT, number):
-        assert type(account_number) is int
-        if account_number > after:
-            found.append(account_number)
-        if len(found) == CREDIT_ITEMS:
+    found: list[int] = []
+    for _, account in ACCOUNTS.scan_index(view, BY_PRODUCT, number, after=(after,)):
+        assert type(account) is int
+        found.append(account)
+        if len(found) > CREDIT_ITEMS:
             break
-    for account_number in found:
-        account = settle(ctx, account_number, get_savings(view, account_number), product)
-        put_savings(view, account_number, account)
-        if product.kind == TERM:
-            continue
-        account, amount = credit(ctx, account_number, account, product)
-        if amount:
-            ctx.emit(CREDITED, account_number, account.member, amount)
-    if len(found) == CREDIT_ITEMS:
-        _credit_later(ctx, number, found[-1])
-    return len(found)
+    done = 0
+    while done < min(len(found), CREDIT_ITEMS) and view.gas_used - begun < CREDIT_GAS:
+        account = found[done]
+        put_savings(view, account, settle(ctx, account, get_savings(view, account), product))
+        done += 1
+    if done < len(found):
+        _credit_later(ctx, number, found[done - 1])
+    return done
 
 
 def _credit_later(ctx: Context, number: int, after: int) -> None:
@@ -399,8 +398,9 @@ def lock(ctx: Context, number: int, amount: int) -> None:
     account = get_savings(ctx.view, number)
     product = get_product(ctx.view, account.product)
     free = find_balance(ctx.view, number, product) - account.locked
+    free -= count_waiting(ctx.view, product.asset, number)
     if amount > free:
-        fail(NOT_FREE, "savings.lock", free, amount)
+        fail(NOT_FREE, "savings.lock", max(free, 0), amount)
     put_savings(ctx.view, number, replace(account, locked=account.locked + amount))
 
 
@@ -417,8 +417,8 @@ def seize(ctx: Context, number: int, amount: int, target: bytes, code: int) -> N
     account = get_savings(view, number)
     assert amount <= account.locked, "who takes has locked"
     product = get_product(view, account.product)
-    before = find_balance(view, number, product)
     account = settle(inside, number, account, product)
+    before = find_balance(view, number, product)
     account = change_balance(inside, account, product, before, before - amount)
     put_savings(view, number, replace(account, locked=account.locked - amount))
     leg(inside, ledger_key(number, product), target, amount, code)

@@ -170,8 +170,9 @@ RATE_HISTORY: Final[Table[RatesRow]] = Table(
     doc="Rates from a day on, newest first.",
 )
 
-TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int, int, tuple[int, ...]]
-"""(schema, sums of the bands that earn, earned, as of, booked, daily job, sums of the bands of balances)"""
+TotalRow: TypeAlias = tuple[int, tuple[int, ...], bytes, int, int, int, tuple[int, ...], int]
+"""(schema, sums of the bands that earn, earned, as of, booked, daily job, sums of the bands of balances,
+credited)"""
 TOTALS: Final[Table[TotalRow]] = Table(
     ID,
     3,
@@ -184,6 +185,7 @@ TOTALS: Final[Table[TotalRow]] = Table(
         Field("booked", AMOUNT, "of it, in class 2060"),
         Field("job", U48, "that runs every day; 0 while nobody saves"),
         Field("balances", Many(AMOUNT, BANDS_MAX, 1), "sum over all accounts of what lies in each band"),
+        Field("credited", U32, "day as of which interest was credited last, or is being credited"),
     ),
     doc="What all accounts of a product have earned.",
 )
@@ -240,9 +242,9 @@ FREE_USED: Final[Table[FreeRow]] = Table(
     ID,
     8,
     "free_used",
-    (uint_key("account", 32),),
+    (uint_key("asset", 32), uint_key("member", 32)),
     (Field("day", U32), Field("amount", AMOUNT)),
-    doc="What was withdrawn on a day although liquidity was short.",
+    doc="What a member has withdrawn on a day although liquidity was short.",
 )
 CounterRow: TypeAlias = tuple[int, int, int]
 COUNTER: Final[Table[CounterRow]] = Table(

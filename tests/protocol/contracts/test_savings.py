@@ -14,7 +14,6 @@ from protocol.contracts import sched
 from protocol.contracts.ledger.accounts import account_key, get_account
 from protocol.contracts.members import records as m
 from protocol.contracts.savings import records as s
-from protocol.contracts.savings.exits import compute_budget
 from protocol.contracts.savings.interest import compute_more, list_bands
 from protocol.contracts.savings.methods import CREDIT_ITEMS, lock, unlock
 from protocol.errors import CallFailed, Code
@@ -26,7 +25,7 @@ from protocol.vm.context import Context, Environment
 from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, Coop, check_books
-from tests.protocol.ledger_world import ALICE, BOB, CAROL, COOP, NONE, TILL, Person, person
+from tests.protocol.ledger_world import ALICE, BOB, CAROL, COOP, NONE, Person, person
 
 SAVINGS = 30
 YEAR = 365
@@ -447,6 +446,78 @@ def test_interest_is_asked_for_by_the_calendar_of_the_co_op() -> None:
     assert (ask(midnight - 28_800 - 1, 28_800), ask(midnight - 28_800, 28_800)) == (0, 100)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "group"])
+@pytest.mark.parametrize("months", [1, 12])
+def test_interest_does_not_ask_on_which_days_there_were_blocks(kind: str, months: int) -> None:
+    """A chain with blocks every day, and one that had them only on the days of movements and few others."""
+    random = Random(f"{kind} {months}")
+    terms = {"floors": (0, 30_000), "posting_months": months, "withholding_bp": 700, **KINDS.get(kind, {})}
+    banks = [Bank((20_000, 70_000)[: len(terms["floors"])], **terms) for _ in range(2)]
+    people = (ALICE, BOB, CAROL)
+    accounts = {who: number for who in people for number in {bank.open(who, 20_000) for bank in banks}}
+    for _ in range(16):
+        days, gaps = random.randint(1, 70), random.randint(1, 3)
+        who, amount, method = random.choice(people), random.randint(1, 25_000), random.choice((4, 5, 6))
+        for bank, steps in zip(banks, ([1] * days, _split(random, days, gaps)), strict=True):
+            for step in steps:
+                bank.run(seconds=step * DAY)
+            bank.code(who, call(method, who, accounts[who], amount))
+            assert sum((bank.exact(a) for a in accounts.values()), Fraction()) == bank.exact_total()
+    for bank in banks:
+        bank.run(seconds=DAY)
+        bank.run(seconds=DAY)
+        check_books(bank)
+    daily, rare = banks
+    for account in accounts.values():
+        assert daily.balance(account) == rare.balance(account)
+        assert daily.exact(account) == rare.exact(account)
+    assert find_total(daily)[:5] == find_total(rare)[:5] and find_total(daily)[6:] == find_total(rare)[6:]
+    for account_class in (s.INTEREST_COST, s.INTEREST_PAYABLE, s.TAX_PAYABLE):
+        number = 0 if account_class == s.TAX_PAYABLE else 1
+        key = account_key(s.ADDRESS_OF, account_class, COOP, number)
+        first, second = (get_account(View(bank.state), key) for bank in banks)
+        assert first is not None and second is not None and first[5] - first[3] == second[5] - second[3]
+
+
+def _split(random: Random, days: int, most: int) -> list[int]:
+    ends = sorted({days, *[random.randint(1, days) for _ in range(most - 1)]})
+    return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def find_total(bank: Bank) -> s.TotalRow:
+    total = s.TOTALS.get(View(bank.state), s.TOTALS.key(1))
+    assert total is not None
+    return total
+
+
+def test_a_period_is_credited_though_its_first_day_had_no_block() -> None:
+    """365,000 at 10 % are 100 a day; a year has passed, and the first of January was no day of a block."""
+    bank = Bank(posting_months=12)
+    account = bank.open(ALICE, 365_000)
+    opened = bank.account(account).opened
+    year = date_from_days(opened)[0] + 1
+    until(bank, year, 3, 5)
+    january = days_from_date(year, 1, 1)
+    posted = 365_000 + (january - opened) * 100
+    assert bank.balance(account) == posted and find_total(bank)[7] == january
+    since = Fraction(posted * (days_from_date(year, 3, 5) - january), 3_650)
+    assert bank.exact(account) == bank.exact_total() == since
+    check_books(bank)
+
+
+def test_whoever_comes_before_the_chain_credits_his_account_himself() -> None:
+    bank = Bank(posting_months=1)
+    account = bank.open(ALICE, 100_000)
+    year, month = first_of_next_month(bank)
+    until(bank, year, month, 1, second=-7_200)
+    until(bank, year, month, 1, second=10)
+    assert bank.balance(account) == 100_000, "the job of the day comes a minute after midnight"
+    (balance,) = bank.do(ALICE, call(5, ALICE, account, 1))
+    assert type(balance) is int and balance > 100_000 and balance == bank.balance(account)
+    until(bank, year, month, 2)
+    assert bank.balance(account) == balance and bank.exact(account) == bank.exact_total()
+
+
 moves = st.lists(
     st.tuples(st.sampled_from((ALICE, BOB, CAROL)), st.integers(-60_000, 60_000), st.integers(0, 40)),
     max_size=8,
@@ -511,71 +582,7 @@ def test_bands_are_the_whole_balance(floors: tuple[int, ...], balance: int) -> N
     assert sum(bands) == balance and min(bands) >= 0
 
 
-# --- the exit queue
-
-
-def short_bank() -> tuple[Bank, dict[Person, int]]:
-    """A bank whose members have saved all and whose cash is mostly out."""
-    bank = Bank(money=1_000, reserve_bp=2_000, daily_free=50)
-    accounts = {who: bank.open(who, 1_000) for who in (ALICE, BOB, CAROL)}
-    # Two thirds of the cash leave as an expense: what is liquid falls to about a third of savings.
-    out: Value = ((0, TILL.address, 5020, COOP, 0), None)
-    bank.gov((1, 1, NONE, out))
-    held = bank.ask("assets", "cashier", TILL.address, COOP)
-    assert type(held) is tuple and type(held[-1]) is int
-    spend: Value = (
-        (0, TILL.address, 5020, COOP, 0),
-        (0, TILL.address, 1020, COOP, 0),
-        held[-1] - 700,
-        0,
-        1,
-        b"",
-    )
-    bank.gov((1, 2, NONE, spend))
-    return bank, accounts
-
-
-def test_short_of_cash_a_little_is_free_and_the_rest_waits_in_equal_parts() -> None:
-    bank, accounts = short_bank()
-    budget = compute_budget(View(bank.state), COOP, 2_000)
-    assert budget == (10_000 * 700 - 2_000 * 3_000) // 8_000 == 125
-    assert bank.code(ALICE, call(5, ALICE, accounts[ALICE], 126)) == s.LIQUIDITY
-    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 600))
-    bank.do(BOB, call(9, BOB, accounts[BOB], 300))
-    assert bank.code(ALICE, call(5, ALICE, accounts[ALICE], 401)) == s.NOT_FREE
-    # While others wait, Carol has what is free in a day, and no more.
-    assert bank.code(CAROL, call(5, CAROL, accounts[CAROL], 51)) == s.LIQUIDITY
-    bank.do(CAROL, call(5, CAROL, accounts[CAROL], 50))
-    assert bank.code(CAROL, call(5, CAROL, accounts[CAROL], 1)) == s.LIQUIDITY
-    before = {who: bank.free(who) for who in (ALICE, BOB)}
-    bank.run(seconds=DAY)
-    bank.run(seconds=DAY)
-    paid = {who: bank.free(who) - before[who] for who in (ALICE, BOB)}
-    assert paid[ALICE] > 0 and paid[ALICE] // 2 == paid[BOB]
-    assert compute_budget(View(bank.state), COOP, 2_000) <= 1
-    check_books(bank)
-
-
-def test_who_waits_is_paid_whole_when_enough_is_liquid_again() -> None:
-    bank, accounts = short_bank()
-    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 600))
-    bank.gov(
-        (1, 2, NONE, ((0, TILL.address, 1020, COOP, 0), (0, TILL.address, 5020, COOP, 0), 2_000, 0, 1, b""))
-    )
-    bank.run(seconds=2 * DAY)
-    bank.run(seconds=DAY)
-    assert bank.balance(accounts[ALICE]) == 400 + (bank.balance(accounts[ALICE]) - 400)
-    assert bank.free(ALICE) == 600
-    assert bank.ask("savings", "liquidity", 1)[1] == 0  # type: ignore[index]
-
-
-def test_waiting_is_taken_back_and_never_more_than_there_is() -> None:
-    bank, accounts = short_bank()
-    assert bank.code(ALICE, call(9, ALICE, accounts[ALICE], 1_001)) == s.NOT_FREE
-    assert bank.code(ALICE, call(9, ALICE, accounts[ALICE], 0)) == s.QUEUED
-    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 1_000))
-    assert bank.do(ALICE, call(9, ALICE, accounts[ALICE], 0)) == (0,)
-    assert bank.code(BOB, call(9, BOB, accounts[ALICE], 1)) == s.NO_ACCOUNT
+# --- by the chain itself
 
 
 def test_only_the_chain_credits_and_runs_the_day() -> None:

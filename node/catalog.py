@@ -473,6 +473,8 @@ OPERATION_NUMBERS: Final = {
     "key.missing": 150, "key.exists": 151, "key.name": 152, "key.mode": 153, "key.disk": 154,
     "key.malformed": 155, "key.passphrase": 156, "key.wrong_passphrase": 157,
     "memo.readers": 164, "memo.too_long": 165, "memo.damaged": 166,
+    "papers.missing": 220, "papers.damaged": 221, "papers.too_large": 222, "papers.number": 223,
+    "papers.pepper": 224, "papers.disk": 225,
     "phrase.word_count": 160, "phrase.word": 161, "phrase.checksum": 162,
     "localnet.exists": 170, "localnet.missing": 171, "localnet.nodes": 172, "localnet.ports": 173,
     "localnet.no_node": 174, "localnet.not_running": 175, "localnet.stuck": 176,

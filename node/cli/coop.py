@@ -25,6 +25,7 @@ from node.cli.member_home import Connection, MemberHome
 from node.cli.member_session import known_contracts, session
 from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
 from node.cli.memos import memo_app, seal_for
+from node.cli.papers import papers_app
 from node.cli.payments import (
     Asset,
     build_transfer,
@@ -63,6 +64,7 @@ for group in (key_app, tx_app, verify_app, contacts_app, savings_app, credit_app
     app.command(group)
 for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app, memo_app):
     app.command(group)
+app.command(papers_app)
 app.command(call_contract, name="call")
 app.command(query_contract, name="query")
 app.command(apply_for_membership, name="apply")

@@ -9,6 +9,7 @@ from cyclopts import App
 
 from node.cli.acting import act_and_show, ask, ask_all, open_actor, open_words
 from node.cli.member_session import session
+from node.cli.papers import open_vault, read_secret
 from node.cli.terminal import Failure
 from node.cli.typed import NOTHING, Words
 from node.rpc.amounts import format_amount
@@ -50,17 +51,19 @@ def apply_for_membership(
     if receipt["proven"]:
         name, _ = session.me()
         kept = {"salt": salt.hex(), "papers": "" if papers is None else str(papers.absolute())}
-        (session.home.path / f"papers-{name}.json").write_text(json.dumps(kept), encoding="utf-8")
+        path = session.home.path / f"papers-{name}.json"
+        path.touch(0o600)
+        path.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def attest_member(
-    member: str, /, *, level: int = 1, until: str = "", tag: str, evidence: str = NOTHING
+    member: str, /, *, level: int = 1, until: str = "", tag: str = "", evidence: str = NOTHING
 ) -> None:
     """Attest as a registrar who somebody is, by digests alone.
 
     Args:
         member: Name or number.
-        tag: Keyed digest of the national number: 0x-hex, or @FILE.
+        tag: Keyed digest of the national number: 0x-hex, or @FILE. Without it the number is asked for.
         level: Of the attestation.
         until: Last day on which it counts, as in 2030-01-31; three years without it.
         evidence: Digest of what was seen: 0x-hex, or @FILE.
@@ -69,6 +72,8 @@ def attest_member(
     offset = actor.genesis.utc_offset_seconds
     last = actor.words.seconds(until) if until else actor.words.now + 3 * 366 * 86_400
     day = (last + offset) // 86_400
+    if not tag:
+        tag = "0x" + open_vault().compute_tag(read_secret("national number: ")).hex()
     act_and_show([("members.attest_kyc", [member, str(level), str(day), evidence, tag])])
 
 

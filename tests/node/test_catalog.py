@@ -94,7 +94,8 @@ def test_every_failure_of_our_machine_has_a_number() -> None:
                 and path.parent.name == "wallet"
                 and isinstance(first, ast.Constant)
             ):
-                found.add(f"{'phrase' if path.stem == 'phrase' else 'key'}.{first.value}")
+                group = {"phrase": "phrase", "vault": "papers"}.get(path.stem, "key")
+                found.add(f"{group}.{first.value}")
     assert found <= set(OPERATION_NUMBERS), found - set(OPERATION_NUMBERS)
     assert len(set(OPERATION_NUMBERS.values())) == len(OPERATION_NUMBERS)
     assert label_of("sign_state.missing") == "E0107 sign_state.missing"

@@ -123,6 +123,10 @@ _BYLAW: Final = (
     *("shares.set_terms", "auth.set_fee"),
 )
 _UPGRADE: Final = (*("registry.upgrade", "registry.cancel_upgrade", "registry.propose", "registry.cancel"),)
+_PRODUCTS: Final = (
+    *("savings.create_product", "savings.set_rates", "lending.create_product", "lending.close_product"),
+    *("credit.set_table", "security.set_limits", "security.set_kind"),
+)
 _RECALL: Final = ("members.revoke_role", "members.announce_expulsion", "members.expel")
 
 # name; quorum, approval, least yes (basis points); discussion, voting, time lock, window (days); calls
@@ -137,8 +141,12 @@ POLICIES: Final[tuple[tuple[str, tuple[int, int, int], tuple[int, int, int, int]
     ("recall", (2_500, 6_670, 0), (3, 7, 1, 30), _RECALL),
     ("shareholders", (2_000, 5_000, 0), (3, 7, 14, 30), ("shares.set_terms",)),
     ("petition", (1_000, 5_000, 0), (7, 7, 2, 30), (*_ORDINARY, "voting.set_calendar")),
+    ("products", (1_000, 5_000, 0), (1, 5, 2, 14), _PRODUCTS),
+    ("priorities", (1_000, 5_000, 0), (3, 7, 0, 1), ()),
 )
-"""The types of contracts.md 5.6, numbered from 1 on, and one that waits for signatures."""
+"""The types of contracts.md 5.6, numbered from 1 on, one for signatures, and one for saving and lending."""
+OBJECTIONS_BP: Final = 2_000
+"""Of the members: so many stop what holders of shares have decided."""
 SIGNATURES: Final = 3
 """Members who sign a petition before it is discussed."""
 RETENTION: Final = (("budget", 1_000), ("bylaw", 1_000))
@@ -147,7 +155,7 @@ RETENTION: Final = (("budget", 1_000), ("bylaw", 1_000))
 SAVINGS: Final = (
     # rates (ppm); name, asset, kind, day count, bands from; minimum, days of notice, days of the term, part
     # that a break loses, months between credits, tax, reserve (basis points), always free in a
-    # day, daily balance, no monthly deposit
+    # day, what earns (1 the balance, 2 the lowest one), monthly deposit
     (
         *((20_000, 25_000), "savings book", CURRENCY, 1, ACT_365, (0, 10_000 * YUAN)),
         *(0, 0, 0, 0, 1, 0, 1_000, 500 * YUAN, 1, 0),
@@ -159,6 +167,14 @@ SAVINGS: Final = (
     (
         *((40_000,), "one year", CURRENCY, 3, ACT_365, (0,)),
         *(100 * YUAN, 0, 365, 5_000, 12, 0, 1_000, 500 * YUAN, 1, 0),
+    ),
+    (
+        *((35_000,), "every month", CURRENCY, 4, ACT_365, (0,)),
+        *(0, 0, 0, 0, 1, 0, 1_000, 500 * YUAN, 1, 100 * YUAN),
+    ),
+    (
+        *((28_000,), "by the quarter", CURRENCY, 1, ACT_365, (0,)),
+        *(0, 0, 0, 0, 3, 0, 1_000, 500 * YUAN, 2, 0),
     ),
 )
 
@@ -379,7 +395,8 @@ def _voting() -> list[Value]:
             *(name, 2 if by_shares else 1, 1 if by_shares else 0, 1_000 if by_shares else 10_000),
             *(quorum, approval, least, 0, SIGNATURES if name == "petition" else 0),
             *(discussion, voting, min(voting, DAY), lock, window),
-            *(90 * DAY, 0, 0, False, name != "election", name == "recall", name == "bylaw", ""),
+            *(90 * DAY, 0, 0, False, name != "election", name == "recall", name == "bylaw"),
+            *("", OBJECTIONS_BP if by_shares else 0),
             tuple((contract.id, method.id) for contract, method in map(_find, methods)),
         )
         programs.append(_program((), call("voting.set_policy", number, *policy)))

@@ -34,10 +34,11 @@ from protocol.contracts.credit.records import (
     TOO_MANY,
 )
 from protocol.contracts.members.records import MEMBER
+from protocol.contracts.registry.contract import DECIDERS
 from protocol.contracts.savings.records import sum_savings
 from protocol.params import AMOUNT_MAX
 from protocol.vm.context import QueryContext
-from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role
+from protocol.vm.contract import Contract, ErrorType, Method, Owner, Query, Role
 from protocol.vm.kinds import (
     ADDRESS,
     AMOUNT,
@@ -107,7 +108,7 @@ CONTRACT: Final = Contract(
             "set_table",
             (Field("asset", ASSET), *TABLE_FIELDS),
             BOOL,
-            (GOV,),
+            DECIDERS,
             200,
             methods.set_table,
             "Set what a score is worth in an asset: multiplier of savings, addition to the rate, starter.",

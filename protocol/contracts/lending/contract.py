@@ -59,6 +59,7 @@ from protocol.contracts.lending.terms import (
     make_rows,
 )
 from protocol.contracts.members.records import MEMBER
+from protocol.contracts.registry.contract import DECIDERS
 from protocol.finance.schedule import ROWS_MAX
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
@@ -205,7 +206,7 @@ _APPLYING: Final = (
         "create_product",
         PRODUCT_FIELDS,
         PRODUCT,
-        (GOV,),
+        DECIDERS,
         300,
         applying.create_product,
         "Create a product; returns its number.",
@@ -215,7 +216,7 @@ _APPLYING: Final = (
         "close_product",
         (_PRODUCT,),
         BOOL,
-        (GOV,),
+        DECIDERS,
         40,
         applying.close_product,
         "Take no more applications for a product; its loans go on.",

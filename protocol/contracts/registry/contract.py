@@ -52,6 +52,7 @@ from protocol.vm.kinds import (
 )
 
 DECIDERS: Final = (GOV, Role(COUNCIL))
+"""Members by a vote, or the board, inside what a method allows: parameters, and the terms of products."""
 PROOF: Final = Data("signature", 64, 64)
 NAME: Final = Text("name", TEXT_BYTES_MAX)
 

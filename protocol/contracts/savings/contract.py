@@ -4,6 +4,7 @@ from typing import Final
 
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
+from protocol.contracts.registry.contract import DECIDERS
 from protocol.contracts.savings import exits, interest, methods
 from protocol.contracts.savings.records import (
     ACCOUNT,
@@ -42,7 +43,7 @@ from protocol.finance.day_count import ACCRUAL_UNIT
 from protocol.money import Rounding, mul_div
 from protocol.params import PAUSE_EXIT_SECONDS_MAX, QUERY_ITEMS_MAX
 from protocol.vm.context import QueryContext
-from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, System
+from protocol.vm.contract import Contract, ErrorType, Method, Owner, Query, System
 from protocol.vm.kinds import ADDRESS, AMOUNT, BOOL, POSITIVE, U16, U32, Field, Fields, Many, Maybe
 
 
@@ -132,7 +133,7 @@ _PRODUCTS: Final = (
         "create_product",
         (Field("rates", RATES, "one for each band"), *PRODUCT_FIELDS),
         PRODUCT,
-        (GOV,),
+        DECIDERS,
         200,
         methods.create_product,
         "Create a product; returns its number.",
@@ -142,7 +143,7 @@ _PRODUCTS: Final = (
         "set_rates",
         (_PRODUCT, Field("rates", RATES)),
         BOOL,
-        (GOV,),
+        DECIDERS,
         40,
         methods.set_rates,
         "Set what a product earns from today on.",

@@ -4,6 +4,7 @@ from typing import Final
 
 from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
+from protocol.contracts.registry.contract import DECIDERS
 from protocol.contracts.savings.records import ACCOUNT as SAVINGS_ACCOUNT
 from protocol.contracts.security import auctions, collateral, guarantees
 from protocol.contracts.security.records import (
@@ -47,7 +48,6 @@ from protocol.contracts.security.records import (
 from protocol.money import compute_day
 from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import (
-    GOV,
     Change,
     Contract,
     ErrorType,
@@ -144,7 +144,7 @@ _TERMS: Final = (
         "set_limits",
         LIMIT_FIELDS,
         BOOL,
-        (GOV,),
+        DECIDERS,
         20,
         _set_limits,
         "Set what members can promise, and how collateral is sold.",
@@ -158,7 +158,7 @@ _TERMS: Final = (
             Field("margin_bp", BASIS_POINTS),
         ),
         BOOL,
-        (GOV,),
+        DECIDERS,
         20,
         collateral.set_kind,
         "Take an asset as collateral, with its haircut and its margin.",

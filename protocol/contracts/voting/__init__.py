@@ -14,6 +14,6 @@ of the type that may call `set_policy`, never in favour of the vote that changes
 which objects, not at amounts; a job runs at most 1 M gas, so a larger program is run by whoever calls
 `execute`; secret ballots are not there yet.
 
-Read `records.py`, `policies.py`, `weights.py`, `ballots.py`, `proposals.py`, `deadlines.py`, `elections.py`,
-`priorities.py` and `contract.py`.
+Read `records.py`, `policies.py`, `weights.py`, `ballots.py`, `proposals.py`, `deadlines.py`, `vetoes.py`,
+`leaving.py`, `elections.py`, `priorities.py` and `contract.py`.
 """

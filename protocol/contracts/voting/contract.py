@@ -13,6 +13,7 @@ from protocol.contracts.voting import (
     policies,
     priorities,
     proposals,
+    vetoes,
     weights,
 )
 from protocol.contracts.voting.records import (
@@ -167,6 +168,14 @@ def _query_leaving(query: QueryContext, number: int) -> Value:
     return None if row is None else row[1:]
 
 
+def _query_objections(query: QueryContext, number: int) -> Value:
+    view, row = query.view, PROPOSALS.get(query.view, PROPOSALS.key(number))
+    if row is None:
+        return (0, 0)
+    needed = vetoes.count_needed(view, read_record(Proposal, row), get_frozen(view, number))
+    return (vetoes.count_objections(view, number), needed)
+
+
 def _query_ranking(query: QueryContext, number: int) -> Value:
     return priorities.list_ranking(query.view, number)
 
@@ -311,7 +320,7 @@ _DECIDING: Final = (
         (Owner("account"),),
         100,
         proposals.veto,
-        "Stop what has passed before it runs, with the role that the policy names.",
+        "Object to what has passed before it runs, by an office or as a member; tells whether it is stopped.",
     ),
 )
 _DELEGATING: Final = (
@@ -497,6 +506,8 @@ CONTRACT: Final = Contract(
         leaving.LEAVING,
         leaving.LEFT_SHARES,
         deadlines.CALENDAR,
+        vetoes.OBJECTIONS,
+        vetoes.OBJECTION_COUNTS,
     ),
     methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING, _CALENDAR),
     queries=(
@@ -530,6 +541,13 @@ CONTRACT: Final = Contract(
             Maybe(Fields(leaving.LEAVING.fields)),
             _query_leaving,
             "Return how many may leave over a proposal, and how many have.",
+        ),
+        Query(
+            "objections",
+            (_PROPOSAL,),
+            Fields((Field("members", U32), Field("needed", U32, "to stop it; 0: members do not"))),
+            _query_objections,
+            "Return how many members object to what has passed.",
         ),
         Query("program", (_PROPOSAL,), Maybe(PROGRAM), _query_program, "Return what would run."),
         Query(
@@ -617,6 +635,7 @@ CONTRACT: Final = Contract(
         elections.STOOD,
         elections.ELECTED,
         leaving.LEFT,
+        vetoes.OBJECTED,
     ),
     errors=(
         ErrorType(NO_POLICY, "NO_POLICY", "There is no such type of proposals."),

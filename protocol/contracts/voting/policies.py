@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts.shares.records import CLASS
 from protocol.contracts.voting.deadlines import set_calendar
 from protocol.contracts.voting.leaving import set_retention
 from protocol.contracts.voting.records import (
+    BY_SHARES,
     COUNTER,
     ID,
     POLICIES,
@@ -35,10 +37,12 @@ POLICY_SET: Final = EventType(
 def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
     """Set what it takes to decide a type; returns the version.
 
-    Rules: 1. methods of voting itself may be called by no program, but this one. 2. a sealed vote neither
-        ends early nor can be replaced by an open one. 3. a proposal of this very type never lowers its own
-        quorum, majority, least yes, waiting times or sponsors, nor widens what it may call. 4. nor does it
-        give the setting of policies to a type that is easier to pass: what binds it cannot be walked around.
+    Rules: 1. methods of voting itself may be called by no program, but those that set its rules. 2. who
+        votes by shares decides on a class of shares and nothing else. 3. a sealed vote does not end early;
+        what can be stopped waits before it runs. 4. a proposal of this very type never lowers its own
+        quorum, majority, least yes, waiting times or sponsors, nor makes it harder to stop, nor widens what
+        it may call. 5. nor does it give the setting of policies to a type that is easier to pass: what binds
+        it cannot be walked around.
     """
     view = ctx.view
     new = Policy(*values)  # type: ignore[arg-type]
@@ -64,6 +68,12 @@ def _check(ctx: Context, policy: Policy) -> None:
         found = ctx.registry.methods.get((contract, method))
         if found is None or (contract == ID and found[1].run not in _OPEN_TO_VOTES):
             fail(POLICY, "voting.method", contract, method)
+        if policy.weight == BY_SHARES and all(field.kind is not CLASS for field in found[1].arguments):
+            fail(POLICY, "voting.share_class", contract, method)
+    if policy.veto_bp and policy.veto_role:
+        fail(POLICY, "voting.veto_once", 0, policy.veto_bp)
+    if (policy.veto_bp or policy.veto_role) and not policy.timelock:
+        fail(POLICY, "voting.veto_timelock", 1, 0)
     if policy.sealed and policy.early:
         fail(POLICY, "voting.sealed_or_early")
     if policy.early and policy.replace:
@@ -99,3 +109,5 @@ def _check_not_weaker(old: Policy, new: Policy) -> None:
         fail(WEAKENS_ITSELF, "voting.two_readings")
     if old.veto_role and old.veto_role != new.veto_role:
         fail(WEAKENS_ITSELF, "voting.veto_role", old.veto_role, new.veto_role)
+    if old.veto_bp and not 0 < new.veto_bp <= old.veto_bp:
+        fail(WEAKENS_ITSELF, "voting.veto_bp", old.veto_bp, new.veto_bp)

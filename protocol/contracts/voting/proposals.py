@@ -13,6 +13,7 @@ from protocol.contracts.ledger.accounts import FEE_INCOME, MEMBER_FREE, account_
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.members.records import ACTIVE, MEMBER, find_by_account, get_by_account
 from protocol.contracts.members.records import ID as MEMBERS_ID
+from protocol.contracts.shares.records import CLASS
 from protocol.contracts.stored import delete_program, load_program, read_template, save_program
 from protocol.contracts.voting.ballots import closing_time
 from protocol.contracts.voting.deadlines import CLOSE_METHOD, EXECUTE_METHOD, call_later, find_end
@@ -33,6 +34,7 @@ from protocol.contracts.voting.records import (
     ADDRESS_OF,
     BY_MEMBER,
     BY_PROPOSER,
+    BY_SHARES,
     COOLDOWN,
     COUNTER,
     DEPOSITS,
@@ -75,6 +77,7 @@ from protocol.contracts.voting.records import (
     put_proposal,
     read_tally,
 )
+from protocol.contracts.voting.vetoes import object_to
 from protocol.contracts.voting.weights import compute_electorate
 from protocol.elections.decision import Outcome as Decision
 from protocol.elections.decision import decide
@@ -134,8 +137,8 @@ def propose(
     """Propose something; returns its number.
 
     Rules: 1. by an active member with few open proposals. 2. the program calls only what the type may, for
-        the co-op and nobody else. 3. what was refused waits for its cooldown. 4. electorate and weights are
-        those after the block before this one.
+        the co-op and nobody else; holders of a class of shares decide on that class. 3. what was refused
+        waits for its cooldown. 4. electorate and weights are those after the block before this one.
     """
     return _propose(ctx, account, proposal_type, title, document, program)
 
@@ -263,8 +266,13 @@ def _check_program(ctx: Context, policy: Policy, proposal_type: int, program: by
     if template.parameters:
         fail(NOT_ALLOWED, "voting.no_parameters", 0, len(template.parameters))
     for step in template.program:
-        if isinstance(step, Call) and (step.contract.id, step.method.id) not in policy.methods:
+        if not isinstance(step, Call):
+            continue
+        if (step.contract.id, step.method.id) not in policy.methods:
             fail(NOT_ALLOWED, "voting.method", step.contract.name, step.method.name)
+        for field, value in zip(step.method.arguments, step.arguments, strict=True):
+            if policy.weight == BY_SHARES and field.kind is CLASS and value != policy.share_class:
+                fail(NOT_ALLOWED, "voting.share_class", policy.share_class)
     return _compute_shape(proposal_type, template)
 
 
@@ -390,16 +398,12 @@ def _wait(ctx: Context, number: int, proposal: Proposal, method: int, due: int) 
 
 
 def veto(ctx: Context, account: Address, number: int) -> Value:
-    """Stop what has passed before it runs, with the role that the policy names."""
-    view = ctx.view
-    proposal, policy = get_proposal(view, number), get_frozen(view, number)
-    waited = ctx.environment.waited
-    if not policy.veto_role or not ctx.registry.has_role(view, account, policy.veto_role, waited):
-        fail(Code.ROLE, "voting.veto_role", policy.veto_role, account)
-    if proposal.state != PASSED:
-        fail(STATE, "voting.veto", PASSED, proposal.state)
-    _end(ctx, number, proposal, VETOED)
-    return True
+    """Object to what has passed, by an office or as a member; tells whether it is stopped by that."""
+    proposal, policy = get_proposal(ctx.view, number), get_frozen(ctx.view, number)
+    is_stopped = object_to(ctx, account, number, proposal, policy)
+    if is_stopped:
+        _end(ctx, number, proposal, VETOED)
+    return is_stopped
 
 
 def leave(ctx: Context, account: Address, number: int) -> Value:

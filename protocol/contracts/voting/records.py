@@ -133,6 +133,7 @@ class Policy:
     sealed: bool
     two_readings: bool
     veto_role: str
+    veto_bp: int
     methods: tuple[tuple[int, int], ...]
     version: int = 1
 
@@ -192,7 +193,8 @@ POLICY_FIELDS: Final = (
     Field("replace", BOOL, "a vote may be changed"),
     Field("sealed", BOOL, "ballots are opened after the vote"),
     Field("two_readings", BOOL, "it passes twice, a time lock apart"),
-    Field("veto_role", Text("role", ROLE_NAME_BYTES_MAX), "who may stop it before it runs; empty: nobody"),
+    Field("veto_role", Text("role", ROLE_NAME_BYTES_MAX), "who may stop it before it runs; empty: no office"),
+    Field("veto_bp", BASIS_POINTS, "of the members stop it before it runs; 0: they do not"),
     Field("methods", Many(METHOD, POLICY_METHODS_MAX), "what its program may call; none: no program"),
 )
 POLICIES: Final[Table[Row]] = Table(

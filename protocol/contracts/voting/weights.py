@@ -41,6 +41,21 @@ def find_weight(view: View, policy: Policy, proposal: Proposal, number: int) -> 
     Raises:
         CallFailed: NOT_ELIGIBLE, with the rule that says why.
     """
+    find_weight_of_one(view, policy, proposal, number)
+    if policy.weight == BY_MEMBER:
+        return 1
+    held = count_held_at(view, number, policy.share_class, proposal.snapshot)
+    if not held:
+        fail(NOT_ELIGIBLE, "voting.shares_at_snapshot", 1, 0)
+    return min(held, max(1, proposal.electorate * policy.cap_bp // WHOLE_BP))
+
+
+def find_weight_of_one(view: View, policy: Policy, proposal: Proposal, number: int) -> int:
+    """Return the one vote that a member has as a member, whatever he holds.
+
+    Raises:
+        CallFailed: NOT_ELIGIBLE, with the rule that says why.
+    """
     if find_standing(view, number, proposal.snapshot) != ACTIVE:
         fail(NOT_ELIGIBLE, "voting.active_at_snapshot", proposal.snapshot, number)
     member = find_member(view, number)
@@ -48,12 +63,7 @@ def find_weight(view: View, policy: Policy, proposal: Proposal, number: int) -> 
     since = member.joined_day + policy.member_days
     if since > proposal.created_day:
         fail(NOT_ELIGIBLE, "voting.member_days", policy.member_days, proposal.created_day - member.joined_day)
-    if policy.weight == BY_MEMBER:
-        return 1
-    held = count_held_at(view, number, policy.share_class, proposal.snapshot)
-    if not held:
-        fail(NOT_ELIGIBLE, "voting.shares_at_snapshot", 1, 0)
-    return min(held, max(1, proposal.electorate * policy.cap_bp // WHOLE_BP))
+    return 1
 
 
 def is_eligible(view: View, policy: Policy, proposal: Proposal, number: int) -> bool:

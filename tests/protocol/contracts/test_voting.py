@@ -15,7 +15,7 @@ from protocol.contracts.voting.ballots import compute_commitment
 from protocol.errors import Code
 from protocol.vm.program import literal
 from protocol.vm.view import View
-from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, SHARES, Coop, check_books
+from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, Coop, check_books
 from tests.protocol.ledger_world import ALICE, ASSETS, AUTH, BOB, CAROL, COOP, NONE, Person, person
 
 VOTING = 22
@@ -49,6 +49,7 @@ POLICY: dict[str, Any] = {
     "sealed": False,
     "two_readings": False,
     "veto_role": "",
+    "veto_bp": 0,
     "methods": (GIVE_ROLE,),
 }
 
@@ -471,25 +472,6 @@ def test_open_ballots_are_not_sealed() -> None:
     assert hall.code(ALICE, (VOTING, 6, 0, (ALICE.address, number, HASH))) == v.NOT_SEALED
 
 
-# --- shares
-
-
-def test_shares_vote_as_they_were_at_the_snapshot_and_up_to_the_cap() -> None:
-    hall = Hall()
-    terms = ("Member share", COOP, 10, False, 0, 1_000, 0, 10_000, 0, 60_000)
-    hall.gov((SHARES, 1, NONE, terms))
-    for who, count in ((ALICE, 60), (BOB, 30), (CAROL, 10)):
-        hall.do(who, (SHARES, 3, 0, (who.address, 1, count)))
-    hall.gov(set_policy(2, weight=v.BY_SHARES, share_class=1, cap_bp=4_000, quorum_bp=2_000))
-    hall.run()
-    number = hall.propose(proposal_type=2)
-    assert hall.field(number, 8) == 100
-    hall.do(CAROL, (SHARES, 3, 0, (CAROL.address, 1, 90)))
-    hall.vote(number, (ALICE, YES), (BOB, NO), (CAROL, NO))
-    assert hall.tally(number) == (40, 40, 0)
-    assert hall.code(DAN, vote(DAN, number, YES)) == v.NOT_ELIGIBLE
-
-
 # --- attacks
 
 
@@ -538,7 +520,6 @@ def test_no_type_may_call_voting_itself_but_to_set_policies() -> None:
         {"timelock": 99},
         {"voting": 999},
         {"cooldown": 4_999},
-        {"weight": v.BY_SHARES},
         {"methods": ((VOTING, 1), GIVE_ROLE)},
     ],
 )
@@ -557,7 +538,7 @@ def test_no_vote_loosens_what_binds_itself(weaker: dict[str, Any]) -> None:
     assert hall.state_of(other) == v.EXECUTED
 
 
-@pytest.mark.parametrize("weaker", [{"quorum_bp": 3_999}, {"timelock": 99}, {"weight": v.BY_SHARES}, {}])
+@pytest.mark.parametrize("weaker", [{"quorum_bp": 3_999}, {"timelock": 99}, {}])
 def test_no_vote_walks_around_what_binds_it_by_an_easier_type(weaker: dict[str, Any]) -> None:
     hall = Hall(methods=((VOTING, 1),))
     detour = {"methods": ((VOTING, 1), GIVE_ROLE), **weaker}

@@ -7,7 +7,8 @@ import pytest
 from protocol.chain.validators import EngineKind
 from protocol.codec import Value
 from protocol.contracts import BUILTINS
-from protocol.contracts.registry.records import NOT_READY
+from protocol.contracts.registry.contract import DECIDERS
+from protocol.contracts.registry.records import COUNCIL, NOT_READY
 from protocol.contracts.voting import records as v
 from protocol.errors import Code
 from protocol.params import EPOCH_DELAY_BLOCKS
@@ -119,7 +120,7 @@ OUTCOMES: dict[str, int] = {
     "treasury.change_line": 0, "treasury.set_tiers": 0, "treasury.approve": 2003, "treasury.reject": 2003,
     "treasury.pay": 2003, "treasury.open_stream": 2015, "treasury.claim_stream": 2004,
     "treasury.stop_stream": 2004, "treasury.close_year": 0, "treasury.lapse": 0,
-    "voting.set_policy": 2203, "voting.set_retention": 0, "voting.set_calendar": 0,
+    "voting.set_policy": 2202, "voting.set_retention": 0, "voting.set_calendar": 0,
     "savings.create_product": 3003, "savings.set_rates": 3001,
     "security.set_limits": 0, "security.set_kind": 0,
     "credit.set_table": 3205,
@@ -144,7 +145,7 @@ def sample(kind: Kind) -> Value:
     """Return a small value of a kind; a member is the last of the hall, who casts no vote."""
     match kind:
         case Integer():
-            return len(PEOPLE) if kind.name == "member" else max(kind.low, min(1, kind.high))
+            return len(PEOPLE) if kind.name == "member" else int(max(kind.low, min(1, kind.high)))
         case Data():
             return bytes(kind.low)
         case Text():
@@ -187,3 +188,24 @@ def test_what_members_cannot_decide_themselves_they_decide_by_choosing_who_does(
     assert of_an_office == set(OF_AN_OFFICE)
     for door in ("auth.grant_role", "auth.revoke_role", "members.grant_role", "members.revoke_role"):
         assert door in OUTCOMES
+
+
+PRODUCT_TERMS = {
+    *("savings.create_product", "savings.set_rates", "lending.create_product", "lending.close_product"),
+    *("credit.set_table", "security.set_limits", "security.set_kind"),
+}
+
+
+def test_the_board_sets_terms_of_products_as_members_do_and_nobody_else_does() -> None:
+    hall, found = make_hall(), set()
+    hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
+    for contract in BUILTINS:
+        for method in contract.methods:
+            if method.capabilities != DECIDERS or contract.id == REGISTRY:
+                continue
+            arguments = tuple([literal(sample(field.kind)) for field in method.arguments])
+            call: Value = (contract.id, method.id, 0, arguments)
+            assert hall.code(CAROL, call) == Code.ROLE
+            assert hall.code(BOB, call) == OUTCOMES[f"{contract.name}.{method.name}"]
+            found.add(f"{contract.name}.{method.name}")
+    assert found == PRODUCT_TERMS

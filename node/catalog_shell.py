@@ -557,6 +557,8 @@ SENTENCES: Final = (
     ("The key was not touched", "没有动用密钥"),
     ("chmod {} {}", "请执行 chmod {} {}"),
     ("Could not {}", "无法 {}"),
+    ("{} pays for no gas of {}", "{} 没有为 {} 支付燃料"),
+    ("ask for it: {}; or leave --sponsor out", "请向其索取：{}；或去掉 --sponsor"),
     # A registrar's papers
     ("No tag was made", "没有生成标记"),
     ("the number has neither digits nor letters", "该号码既无数字也无字母"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from node.catalog import fill
+from node.cli.gas import TRIAL_GAS_BOUGHT, TRIAL_GAS_MIN, GasTerms
 from node.cli.member_session import known_contracts, session
 from node.cli.payments import build_transaction, compute_clock, read_time, send, sign_transaction
 from node.cli.proving import prove
@@ -23,7 +24,7 @@ from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.codec import Value
 from protocol.money import date_from_days
-from protocol.params import QUERY_ITEMS_MAX, TX_GAS_MAX
+from protocol.params import QUERY_ITEMS_MAX
 from protocol.types import Address
 from protocol.vm.contract import EventType
 from protocol.vm.kinds import Data, Field, Integer, Kind, Maybe
@@ -31,10 +32,6 @@ from protocol.vm.program import TAG_LIST
 
 BOOKS: Final = "ledger"
 """Whose events say in accounts what the other contracts say in words."""
-TRIAL_GAS_MIN: Final = 20_000
-GAS_SPARE_PERCENT: Final = 30
-"""A program that runs a block later may meet more records than in the trial."""
-GAS_SPARE: Final = 5_000
 
 DIGESTS: Final = frozenset({"hash", "public key", "tag"})
 MONEY_RULES: Final = frozenset(
@@ -87,16 +84,18 @@ def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dic
         Failure: refused with rule, limit and actual value; or the outcome is unknown.
     """
     client, genesis, now = actor.client, actor.genesis, compute_clock(actor.words.now)
-    tried = build_transaction(genesis, actor.address, calls, _find_trial_gas(actor), now)
-    trial = client.call("tx_simulate", tx="0x" + tried.encode().hex())
+    terms = find_gas_terms(actor)
+    built = build_transaction(genesis, actor.address, calls, now=now)
+    trial = client.call("tx_simulate", tx="0x" + terms.apply(built, terms.trial_gas).encode().hex())
     if not trial["ok"]:
         raise failure_of(trial, actor.words)
     if dry_run:
         return {**trial, "proven": False}
+    gas = terms.choose_limit(int(trial["gas"]))
+    say_fee(terms, gas, actor.words)
     session.terminal.confirm("Sign and send?")
-    gas = min(TX_GAS_MAX, int(trial["gas"]) * (100 + GAS_SPARE_PERCENT) // 100 + GAS_SPARE)
     secret = session.home.keyring.load(actor.name, session.passphrase(actor.name))
-    signed = sign_transaction(genesis, build_transaction(genesis, actor.address, calls, gas, now), secret)
+    signed = sign_transaction(genesis, terms.apply(built, gas), secret)
     session.terminal.note(f"sent      {format_tx_id(signed.id)}  waiting")
     receipt = send(client, signed)
     if not receipt["ok"]:
@@ -105,11 +104,47 @@ def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dic
     return {**receipt, "proven": True, "file": str(file)}
 
 
-def _find_trial_gas(actor: Actor) -> int:
-    """Return as much gas as the member has free, so that the trial is not refused for want of a fee."""
-    known = actor.client.call("auth_account", address=format_address(actor.address, session.home.chain().hrp))
-    free = TRIAL_GAS_MIN if known["value"] is None else int(known["value"]["freeGas"])
-    return min(TX_GAS_MAX, max(TRIAL_GAS_MIN, free))
+def find_gas_terms(actor: Actor) -> GasTerms:
+    """Ask what gas costs now, and whether the sponsor who was named pays for it.
+
+    Raises:
+        Failure: he pays for nothing of this member.
+    """
+    if session.sponsor is not None:
+        payer = session.home.find_address(session.sponsor)
+        return GasTerms(payer, min(_find_free_gas(actor, payer), _find_granted_gas(actor, payer)))
+    free = _find_free_gas(actor, actor.address)
+    fee = None if free >= TRIAL_GAS_BOUGHT else actor.client.call("auth_fee")["value"]
+    return GasTerms(0, free) if fee is None else GasTerms(0, free, fee["price"], fee["asset"])
+
+
+def _find_free_gas(actor: Actor, address: Address) -> int:
+    known = actor.client.call("auth_account", address=format_address(address, session.home.chain().hrp))
+    return 0 if known["value"] is None else int(known["value"]["freeGas"])
+
+
+def _find_granted_gas(actor: Actor, sponsor: Address) -> int:
+    """Return what is left of a sponsor's grant since its newest use; a new period may have begun."""
+    hrp = session.home.chain().hrp
+    for number in ask_all(actor.client, "grants_byGrantee", address=format_address(actor.address, hrp)):
+        row = ask(actor.client, "grants_grant", grant=number)
+        if row["grantor"] == format_address(sponsor, hrp) and int(row["gas"]):
+            return max(TRIAL_GAS_MIN, int(row["gas"]) - int(row["gasUsed"]))
+    raise Failure(
+        "Nothing was signed.",
+        f"{session.home.name_of(sponsor)} pays for no gas of {actor.name}.",
+        "ask for it: coop sponsor give NAME; or leave --sponsor out",
+        "gas.no_sponsor",
+    )
+
+
+def say_fee(terms: GasTerms, gas_limit: int, words: Words) -> None:
+    """Say before it is signed what the gas of a program costs, when it costs anything."""
+    fee = terms.compute_fee(gas_limit)
+    if fee:
+        asset = words.asset(terms.asset)
+        shown = format_amount(fee, asset.decimals, asset.symbol)
+        session.terminal.note(f"fee       {shown}, for {gas_limit - terms.free:,} gas above what is free")
 
 
 def act_and_show(calls: list[tuple[str, list[str]]], *, dry_run: bool = False) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from node.catalog import fill
+from node.cli.acting import find_gas_terms, open_actor, say_fee
 from node.cli.board import multisig_app, treasury_app
 from node.cli.calls import call_contract, query_contract
 from node.cli.cash import cash_app, escrow_app, order_app, show_statement
@@ -27,9 +28,10 @@ from node.cli.membership import apply_for_membership, attest_member, join_co_op,
 from node.cli.memos import memo_app, seal_for
 from node.cli.papers import papers_app
 from node.cli.payments import (
+    GAS_LIMIT,
     Asset,
     build_transfer,
-    read_clock,
+    compute_clock,
     read_typed_amount,
     send,
     sign_transaction,
@@ -38,6 +40,7 @@ from node.cli.proving import prove, verify
 from node.cli.receipts import BUNDLE_BYTES_MAX, decode_bundle, explain
 from node.cli.rpc_client import RpcClient
 from node.cli.savings import savings_app
+from node.cli.sponsors import sponsor_app
 from node.cli.statements import export_statement
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
 from node.cli.votes import docs_app, vote_commands
@@ -65,6 +68,7 @@ for group in (key_app, tx_app, verify_app, contacts_app, savings_app, credit_app
 for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app, memo_app):
     app.command(group)
 app.command(papers_app)
+app.command(sponsor_app)
 app.command(call_contract, name="call")
 app.command(query_contract, name="query")
 app.command(apply_for_membership, name="apply")
@@ -152,21 +156,21 @@ def pay(
         dry_run: Sign and send nothing; show what would happen.
     """
     who, amount, memo, currency = _read_request(who, amount, memo, currency)
-    home, terminal = session.home, session.terminal
-    name = home.pick_key(session.acts_as)
-    payer = address_of_key(home.keyring.entry(name).public_key)
-    payee = home.find_address(who)
-    client, chain = session.client(), home.chain()
+    home, terminal, chain = session.home, session.terminal, session.home.chain()
+    payee, actor = home.find_address(who), open_actor()
+    client, name = actor.client, actor.name
     minor, asset = read_typed_amount(client, amount, currency)
     shown = format_amount(minor, asset.decimals, asset.symbol)
     text = format_address(payee, chain.hrp)
     terminal.note(f"Pay {shown} to {home.name_of(payee)} ({text})" + (f', memo "{memo}"' if memo else ""))
-    now = read_clock(client, chain.genesis)
-    note = seal_for(client, name, memo, payer, payee, auditor) if private else memo.encode()
-    tx = build_transfer(chain.genesis, payer, payee, asset.number, minor, note, now)
+    note = seal_for(client, name, memo, actor.address, payee, auditor) if private else memo.encode()
+    now, terms = compute_clock(actor.words.now), find_gas_terms(actor)
+    built = build_transfer(chain.genesis, actor.address, payee, asset.number, minor, note, now)
+    tx = terms.apply(built, GAS_LIMIT)
     if dry_run:
         _show_trial(client.call("tx_simulate", tx="0x" + tx.encode().hex()), asset)
         return
+    say_fee(terms, GAS_LIMIT, actor.words)
     terminal.confirm("Sign and send?")
     secret = home.keyring.load(name, session.passphrase(name))
     signed = sign_transaction(chain.genesis, tx, secret)
@@ -440,6 +444,7 @@ def launch(
     quiet: bool = False,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"])] = False,
     acts_as: Annotated[str | None, Parameter(name="--as")] = None,
+    sponsor: str | None = None,
 ) -> Any:
     """Your account in a financial co-operative.
 
@@ -451,10 +456,11 @@ def launch(
         quiet: Print results only.
         yes: Sign without asking.
         acts_as: Name of the key to act with.
+        sponsor: Who pays for the gas: contact or address of somebody who has granted it to you.
     """
     session.terminal = Terminal(json=json, quiet=quiet, yes=yes, language=lang or default_language())
     session.home = MemberHome(home)
-    session.rpc, session.acts_as = rpc, acts_as
+    session.rpc, session.acts_as, session.sponsor = rpc, acts_as, sponsor
     if plugins := os.environ.get(PLUGINS):
         session.load_plugins(tuple(plugins.split(",")))
     try:

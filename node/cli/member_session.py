@@ -17,6 +17,7 @@ class Session:
         self.home = MemberHome(None)
         self.rpc: str | None = None
         self.acts_as: str | None = None
+        self.sponsor: str | None = None
         self.has_plugins = False
         self._contracts: Registry | None = None
 

@@ -4,7 +4,17 @@ from typing import Any
 
 from cyclopts import App
 
-from node.cli.acting import act, act_and_show, ask, ask_all, describe_receipt, name_of, open_actor, open_words
+from node.cli.acting import (
+    Actor,
+    act,
+    act_and_show,
+    ask,
+    ask_all,
+    describe_receipt,
+    name_of,
+    open_actor,
+    open_words,
+)
 from node.cli.member_session import session
 from node.cli.statements import verify_statement
 from node.cli.terminal import Exit, Failure
@@ -23,7 +33,8 @@ order_app = App(name="order", help="Standing orders: payments that the chain mak
 JOB_GAS = 100_000
 NO_PARAMETERS = codec.encode(())
 DEBIT = 0
-UNITS = {"once": 0, "day": 1, "week": 2, "month": 3}
+EACH_DAY = 1
+UNITS = {"once": 0, "day": EACH_DAY, "week": 2, "month": 3}
 STATES = {0: "waits", 1: "in quarantine"}
 
 
@@ -139,46 +150,58 @@ def make_order(
         to: who is paid, when the method does not say it.
     """
     actor = open_actor()
-    words, me = actor.words, actor.address
+    words = actor.words
     unit = _read_unit(every)
     contract, method = find_method(name)
     known: dict[str, Value] = {} if asset is None else {"asset": asset}
     for field, text in zip(method.arguments[1:], texts, strict=True):
         known[field.name] = words.read(field, text, known)
     minor = known["amount"]
+    payment = (contract.id, method.id, [known[field.name] for field in method.arguments[1:]])
     ends = words.seconds(until) if until else 0
-    create = find_method("grants.create")
-    terms: list[Any] = [
-        me,
-        me,
-        ((contract.id, method.id),),
+    session.terminal.note(said)
+    place_order(
+        actor,
+        payment,
         ((known["asset"], minor, minor),),
         (known.get("to", to),),
-        None,
-        ends,
-        (1, 1, 0),
-        0,
-    ]
-    grant_call = (create[0].id, create[1].id, 0, tuple([literal(value) for value in terms]))
-    session.terminal.note(said)
-    granted = act(actor, (grant_call,))
-    grant = int(granted["results"][0])
-    paying = (me, *[known[field.name] for field in method.arguments[1:]])
-    payment = (contract.id, method.id, (0, grant), paying)
-    schedule = find_method("sched.create")
-    job: list[Any] = [
-        me,
-        pin_program((payment,)),
-        NO_PARAMETERS,
         words.seconds(first),
         unit,
-        1,
         ends,
-        True,
-        JOB_GAS,
-    ]
+    )
+
+
+def place_order(
+    actor: Actor,
+    payment: tuple[int, int, list[Value]],
+    caps: Value,
+    payees: Value,
+    first: int,
+    unit: int,
+    ends: int,
+    *,
+    per_period: bool = True,
+) -> None:
+    """Grant oneself a method within caps, and schedule a job that calls it by this grant.
+
+    Args:
+        payment: contract, method, and its arguments after the payer.
+        first: time of the first run, Unix seconds.
+        ends: time of the last one; 0: never.
+        per_period: the caps hold anew for each of the job's periods, and a period that was missed is made up
+            for; else one cap holds for all, and one run is enough for all that was missed.
+    """
+    me, (contract, method, values) = actor.address, payment
+    create, schedule = find_method("grants.create"), find_method("sched.create")
+    period = (1, 1, 0) if per_period else (0, 1, 0)
+    terms: list[Any] = [me, me, ((contract, method),), caps, payees, None, ends, period, 0]
+    grant_call = (create[0].id, create[1].id, 0, tuple([literal(value) for value in terms]))
+    granted = act(actor, (grant_call,))
+    grant = int(granted["results"][0])
+    program = pin_program(((contract, method, (0, grant), (me, *values)),))
+    job: list[Any] = [me, program, NO_PARAMETERS, first, unit, 1, ends, per_period, JOB_GAS]
     made = act(actor, ((schedule[0].id, schedule[1].id, 0, tuple(job)),))
-    lines = [*describe_receipt(granted, words)[:-1], *describe_receipt(made, words)]
+    lines = [*describe_receipt(granted, actor.words)[:-1], *describe_receipt(made, actor.words)]
     session.terminal.show({"grant": grant, "job": made["results"][0]}, "\n".join(lines))
 
 

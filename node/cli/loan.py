@@ -11,6 +11,7 @@ from cyclopts import App
 
 from node.books.schedule_form import Schedule, parse_rows, show_date, write_csv, write_icalendar
 from node.cli.acting import act, act_and_show, ask, ask_all, name_of, open_actor, open_words, show_receipt
+from node.cli.cash import EACH_DAY, place_order
 from node.cli.member_session import session
 from node.cli.payments import Asset
 from node.cli.rpc_client import RpcClient
@@ -20,12 +21,18 @@ from node.rpc.amounts import format_amount, parse_amount
 from protocol.addresses import format_address, parse_address
 from protocol.codec import Value
 from protocol.contracts.lending.records import EVENT_FIELDS, LOAN_FIELDS
+from protocol.money import compute_midnight
+from protocol.params import AMOUNT_MAX
 from protocol.vm.program import TAG_RESULT
 
 loan_app = App(name="loan", help="Loans: what they cost, how you ask for one, and how you pay it back.")
 _DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
 STATUS = 2
 """Place of the status among the fields of a loan."""
+ORDER_SECOND = 600
+"""Of the day, at which a standing order pays: after the chain has found out what is due."""
+ORDER_DAYS_AFTER = 30
+"""So long a standing order goes on after the last row, for what is paid late."""
 
 
 @loan_app.command
@@ -230,6 +237,34 @@ def repay(loan: int, amount: str, /, *, dry_run: bool = False) -> None:
 
 
 @loan_app.command
+def order(loan: int, /, *, most: str = "", until: str = "") -> None:
+    """Let the chain pay what is due of a loan by itself, each day, as far as your balance goes.
+
+    Args:
+        loan: Number: see coop loan show; yours or anybody's.
+        most: That one day may take, as in 600; what is due without it.
+        until: Date of the last day; 30 days after the last row if not said. See coop order list, cancel.
+    """
+    actor = open_actor()
+    client, words = actor.client, actor.words
+    asset = _asset_of(client, words, ask(client, "lending_loan", loan=loan)["product"])
+    rows = parse_rows(client.call("lending_rows", loan=loan)["value"])
+    waiting = [row.due_day for row in rows if row.paid < row.principal + row.interest]
+    if not waiting:
+        raise _nothing_owed(loan)
+    offset, first_day = actor.genesis.utc_offset_seconds, max(waiting[0], _today(words) + 1)
+    at_most = parse_amount(most, asset.decimals) if most else AMOUNT_MAX
+    first = compute_midnight(first_day, offset) + ORDER_SECOND
+    last = compute_midnight(max(waiting[-1], first_day) + ORDER_DAYS_AFTER, offset) + ORDER_SECOND
+    ends = words.seconds(until) if until else last
+    contract, method = find_method("lending.pay_due")
+    session.terminal.note(f"Pay what is due of loan {loan} each day, from {show_date(first_day)} on")
+    payment: tuple[int, int, list[Value]] = (contract.id, method.id, [loan, at_most])
+    caps = ((asset.number, at_most, AMOUNT_MAX),)
+    place_order(actor, payment, caps, (), first, EACH_DAY, ends, per_period=False)
+
+
+@loan_app.command
 def prepay(loan: int, /, *, dry_run: bool = False) -> None:
     """Pay a loan off today, with all that it owes."""
     client, words = _open()
@@ -237,7 +272,7 @@ def prepay(loan: int, /, *, dry_run: bool = False) -> None:
     asset = _asset_of(client, words, kept["product"])
     state = ask(client, "lending_state", loan=loan)
     if not int(state["payoff"]):
-        raise Failure("Nothing is owed.", f"loan {loan} is paid.", "nothing to do", "cli.nothing", Exit.USAGE)
+        raise _nothing_owed(loan)
     amount = format_amount(int(state["payoff"]), asset.decimals).replace(",", "")
     act_and_show([("lending.repay", [str(loan), amount])], dry_run=dry_run)
 
@@ -347,6 +382,10 @@ def risk(currency: str = "", /) -> None:
     if not found["isComplete"]:
         lines.append("  there are more loans than one answer holds")
     session.terminal.show(found, "\n".join(lines))
+
+
+def _nothing_owed(loan: int) -> Failure:
+    return Failure("Nothing is owed.", f"loan {loan} is paid.", "nothing to do", "cli.nothing", Exit.USAGE)
 
 
 def _open() -> tuple[RpcClient, Words]:

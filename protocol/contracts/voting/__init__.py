@@ -10,10 +10,10 @@ Sealed ballots are votes that are opened later; delegates carry the votes of mem
 themselves. Elections are `elections.py`. What "may" means is kept in policies, and a policy changes by a vote
 of the type that may call `set_policy`, never in favour of the vote that changes it.
 
-*Source*: contracts.md D8, D9, 5.6. *Departs*: the resubmission rule looks at what a program calls and upon
-which objects, not at amounts; a job runs at most 1 M gas, so a larger program is run by whoever calls
-`execute`; secret ballots are not there yet.
+*Source*: contracts.md D8, D9, 5.6. *Departs*: the resubmission rule looks at each call of a program and upon
+which things, not at amounts (`shapes.py`); a job runs at most 1 M gas, so a larger program is run by whoever
+calls `execute`; secret ballots are not there yet.
 
-Read `records.py`, `policies.py`, `weights.py`, `ballots.py`, `proposals.py`, `deadlines.py`, `vetoes.py`,
-`leaving.py`, `elections.py`, `priorities.py` and `contract.py`.
+Read `records.py`, `policies.py`, `weights.py`, `ballots.py`, `proposals.py`, `shapes.py`, `deadlines.py`,
+`vetoes.py`, `leaving.py`, `elections.py`, `priorities.py` and `contract.py`.
 """

@@ -13,6 +13,7 @@ from protocol.contracts.voting import (
     policies,
     priorities,
     proposals,
+    shapes,
     vetoes,
     weights,
 )
@@ -506,6 +507,8 @@ CONTRACT: Final = Contract(
         leaving.LEAVING,
         leaving.LEFT_SHARES,
         deadlines.CALENDAR,
+        shapes.CALLS,
+        shapes.REFUSED,
         vetoes.OBJECTIONS,
         vetoes.OBJECTION_COUNTS,
     ),

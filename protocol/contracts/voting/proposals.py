@@ -35,7 +35,6 @@ from protocol.contracts.voting.records import (
     BY_MEMBER,
     BY_PROPOSER,
     BY_SHARES,
-    COOLDOWN,
     COUNTER,
     DEPOSITS,
     DRAFT,
@@ -43,7 +42,6 @@ from protocol.contracts.voting.records import (
     ESCROW,
     EXECUTED,
     FROZEN,
-    HEIGHT_LAST,
     ID,
     LAPSED,
     NO_QUORUM,
@@ -59,7 +57,6 @@ from protocol.contracts.voting.records import (
     PROPOSAL,
     PROPOSAL_STATE,
     PROPOSALS,
-    REFUSED,
     REJECTED,
     SPONSORED,
     SPONSORS,
@@ -77,6 +74,7 @@ from protocol.contracts.voting.records import (
     put_proposal,
     read_tally,
 )
+from protocol.contracts.voting.shapes import check_cooldown, drop_calls, keep_calls, list_calls, move_calls
 from protocol.contracts.voting.vetoes import object_to
 from protocol.contracts.voting.weights import compute_electorate
 from protocol.elections.decision import Outcome as Decision
@@ -87,7 +85,7 @@ from protocol.vm.context import Context, Environment, fail
 from protocol.vm.contract import EventType
 from protocol.vm.execute import Outcome, run_stored
 from protocol.vm.kinds import HASH, SECONDS, U8, U32, Field
-from protocol.vm.program import Call, Template
+from protocol.vm.program import Call
 from protocol.vm.tables import SCHEMA, pack_record
 
 CODE_DEPOSIT: Final = 2202
@@ -218,16 +216,15 @@ def _propose(
     count = sum([1 for _ in PROPOSALS.scan_index(view, BY_PROPOSER, member)])
     if count >= OPEN_PER_MEMBER_MAX:
         fail(OPEN_PROPOSALS, "voting.open_proposals", OPEN_PER_MEMBER_MAX, count + 1)
-    shape = _check_program(ctx, policy, proposal_type, program)
-    if program:
-        _check_cooldown(ctx, policy, shape)
+    calls = _check_program(ctx, policy, program)
+    check_cooldown(ctx, calls, policy.cooldown)
     snapshot = int(environment.height) - 1
     proposal = Proposal(
         proposal_type,
         title,
         document,
         crypto.sha256(program) if program else NO_PROGRAM,
-        shape,
+        len(calls),
         member,
         snapshot,
         compute_electorate(view, policy, snapshot),
@@ -236,6 +233,7 @@ def _propose(
     )
     number = _add(ctx, proposal, policy, program)
     freeze_terms(view, number, proposal_type)
+    keep_calls(view, number, calls)
     if policy.deposit:
         _take_deposit(ctx, number, account, policy)
     ctx.emit(PROPOSED, number, member, proposal.program_hash)
@@ -258,10 +256,10 @@ def _add(ctx: Context, proposal: Proposal, policy: Policy, program: bytes) -> in
     return number
 
 
-def _check_program(ctx: Context, policy: Policy, proposal_type: int, program: bytes) -> bytes:
-    """Check what a program may call; returns its shape."""
+def _check_program(ctx: Context, policy: Policy, program: bytes) -> tuple[bytes, ...]:
+    """Check what a program may call; returns a digest of each of its calls."""
     if not program:
-        return crypto.sha256(codec.encode((proposal_type,)))
+        return ()
     template = read_template(ctx, program, 0)
     if template.parameters:
         fail(NOT_ALLOWED, "voting.no_parameters", 0, len(template.parameters))
@@ -273,30 +271,7 @@ def _check_program(ctx: Context, policy: Policy, proposal_type: int, program: by
         for field, value in zip(step.method.arguments, step.arguments, strict=True):
             if policy.weight == BY_SHARES and field.kind is CLASS and value != policy.share_class:
                 fail(NOT_ALLOWED, "voting.share_class", policy.share_class)
-    return _compute_shape(proposal_type, template)
-
-
-def _compute_shape(proposal_type: int, template: Template) -> bytes:
-    """Compute what makes two programs the same proposal: what they call, and upon what; not how much."""
-    calls: list[Value] = [proposal_type]
-    for step in template.program:
-        if isinstance(step, Call):
-            named = [
-                value
-                for field, value in zip(step.method.arguments, step.arguments, strict=True)
-                if "amount" not in field.kind.name and isinstance(value, int | str | bytes)
-            ]
-            calls.append((step.contract.id, step.method.id, tuple(named)))
-    return crypto.sha256(codec.encode(tuple(calls)))
-
-
-def _check_cooldown(ctx: Context, policy: Policy, shape: bytes) -> None:
-    for _, from_last, _ in PROPOSALS.scan_index(ctx.view, REFUSED, shape):
-        assert type(from_last) is int
-        free = HEIGHT_LAST - from_last + policy.cooldown
-        if ctx.environment.time < free:
-            fail(COOLDOWN, "voting.cooldown", free, ctx.environment.time)
-        return
+    return list_calls(template)
 
 
 def _take_deposit(ctx: Context, number: int, account: Address, policy: Policy) -> None:
@@ -425,6 +400,7 @@ def _end(ctx: Context, number: int, proposal: Proposal, state: int) -> int:
     if state != LAPSED and proposal.state == OPEN:
         ended = replace(proposal, ends=min(proposal.ends, int(ctx.environment.time)))
     put_proposal(ctx.view, number, replace(ended, state=state))
+    drop_calls(ctx, number, is_refused=state in (REJECTED, NO_QUORUM, VETOED))
     delete_program(ctx.view, PROGRAMS, number)
     _give_deposit_back(ctx, number, is_lost=state in (NO_QUORUM, LAPSED))
     ctx.emit(STATE_CHANGED, number, state, 0)
@@ -477,6 +453,7 @@ def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
     outcome = _run_as_coop(ctx, number, raw)
     if outcome.code == Code.OK:
         delete_program(view, PROGRAMS, number)
+        drop_calls(ctx, number, is_refused=False)
         ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
         return EXECUTED
     tries = min(proposal.tries + 1, 255)
@@ -536,6 +513,7 @@ def _read_again(ctx: Context, number: int, proposal: Proposal, policy: Policy) -
     second = replace(_renew(ctx, proposal, policy), reading=2)
     again = _add(ctx, second, policy, raw)
     carry_terms(view, again, number)
+    move_calls(view, number, again)
     put_proposal(view, number, replace(proposal, state=EXECUTED))
     delete_program(view, PROGRAMS, number)
     ctx.emit(STATE_CHANGED, number, EXECUTED, 0)

@@ -13,7 +13,7 @@ from protocol.params import ROLE_NAME_BYTES_MAX
 from protocol.types import Address, ContractId
 from protocol.vm.context import fail
 from protocol.vm.contract import compute_contract_address
-from protocol.vm.keys import KeyPart, data_key, uint_key
+from protocol.vm.keys import KeyPart, uint_key
 from protocol.vm.kinds import (
     ADDRESS,
     AMOUNT,
@@ -151,7 +151,7 @@ class Proposal:
     title: str
     document: bytes
     program_hash: bytes
-    shape: bytes
+    calls: int
     proposer: int
     snapshot: int
     electorate: int
@@ -224,7 +224,7 @@ PROPOSAL_FIELDS: Final = (
     Field("title", Text("title", 128)),
     Field("document", HASH, "of the text"),
     Field("program_hash", HASH, "of the program; zeros: none"),
-    Field("shape", HASH, "of what it calls and upon what, amounts left out"),
+    Field("calls", U16, "that differ in what they call and upon what"),
     Field("proposer", MEMBER),
     Field("snapshot", HEIGHT, "standing and weights are those after this block"),
     Field("electorate", U63, "sum of all weights"),
@@ -243,12 +243,6 @@ PROPOSAL_FIELDS: Final = (
 )  # fmt: skip
 
 
-def _select_shape(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
-    shape, state, ends = row[5], row[10], row[13]
-    assert type(shape) is bytes and type(ends) is int
-    return (shape, HEIGHT_LAST - ends) if state in (REJECTED, NO_QUORUM, VETOED) else None
-
-
 def _select_proposer(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
     proposer, state = row[6], row[10]
     assert type(proposer) is int
@@ -261,7 +255,6 @@ def _select_state(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | Non
     return (state,)
 
 
-REFUSED: Final = Index(4, "refused", (data_key("shape", 32), uint_key("end_from_last", 48)), _select_shape)
 BY_PROPOSER: Final = Index(5, "by_proposer", (uint_key("proposer", 32),), _select_proposer)
 BY_STATE: Final = Index(6, "by_state", (uint_key("state", 8),), _select_state)
 PROPOSALS: Final[Table[Row]] = Table(
@@ -270,7 +263,7 @@ PROPOSALS: Final[Table[Row]] = Table(
     "proposal",
     (uint_key("proposal", 32),),
     PROPOSAL_FIELDS,
-    (REFUSED, BY_PROPOSER, BY_STATE),
+    (BY_PROPOSER, BY_STATE),
     doc="What was proposed and what became of it.",
 )
 PROGRAMS: Final = program_table(ID, 7)

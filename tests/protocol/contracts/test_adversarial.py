@@ -6,7 +6,7 @@
 | 1-unit deposits x 10^4 | `test_ten_thousand_payments_of_one_unit_lose_nothing`, below |
 | dust claims | `test_claims_of_dust_are_never_more_than_was_earned`, below |
 | proposal spam | test_voting.py, `test_nobody_floods_the_hall` |
-| same proposal after refusal | test_voting.py, `test_what_was_refused_waits_whatever_its_amount` |
+| same proposal after refusal | test_voting_again.py, `test_what_was_refused_waits_whatever_its_amount` |
 | vote in the last second | test_voting.py, `test_the_last_second_brings_more_time_once` |
 | burst of members | test_voting.py, `test_a_burst_of_members_before_the_snapshot_has_no_vote` |
 | cashier replaying a reference | test_assets.py, `test_reference_is_used_once` |

@@ -584,22 +584,6 @@ def test_a_changed_policy_leaves_open_proposals_alone() -> None:
     assert hall.state_of(number) == v.PASSED
 
 
-def test_what_was_refused_waits_whatever_its_amount() -> None:
-    hall = Hall(methods=((ASSETS, 3),))
-
-    def cashier(limit: int, who: Person = BOB) -> bytes:
-        return stored((ASSETS, 3, NONE, (who.address, COOP, limit, limit, limit)))
-
-    number = hall.propose(program=cashier(10))
-    hall.vote(number, (ALICE, NO), (BOB, NO))
-    hall.run(seconds=1_000)
-    assert hall.state_of(number) == v.REJECTED
-    assert hall.code(ALICE, propose(ALICE, cashier(11))) == v.COOLDOWN
-    assert hall.code(ALICE, propose(ALICE, cashier(10, CAROL))) == 0
-    hall.run(seconds=5_000)
-    assert hall.code(ALICE, propose(ALICE, cashier(11))) == 0
-
-
 def test_nobody_floods_the_hall() -> None:
     hall = Hall()
     for _ in range(v.OPEN_PER_MEMBER_MAX):

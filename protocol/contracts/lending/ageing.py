@@ -12,7 +12,7 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts import sched
 from protocol.contracts.lending.book import NOTICE_DAYS, Book
-from protocol.contracts.lending.enforcing import charge_off, enforce
+from protocol.contracts.lending.enforcing import charge_off, enforce, enforce_all
 from protocol.contracts.lending.posting import load_book, read_total, save_book, settle_floor, settle_total
 from protocol.contracts.lending.records import (
     ACTIVE,
@@ -38,8 +38,9 @@ DAILY_METHOD: Final = 30
 RUN_LOANS_MAX: Final = 200
 RUN_GAS: Final = 500_000
 """A run looks at no more loans once it has looked at so many, or used so much; the rest waits a second."""
-LOAN_GAS_MAX: Final = 400_000
-"""Most that one loan may use in a run, so that a run that has begun with it ends within its gas."""
+LOAN_GAS_MAX: Final = 450_000
+"""Most that one loan may use in a run, so that a run that has begun with it ends within its gas: a quarter to
+look at it, the rest to use all that stands for it, with as many rows and guarantors as a loan can have."""
 
 _OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
 FELL_DUE: Final = EventType(
@@ -118,8 +119,8 @@ def _look_at(ctx: Context, number: int) -> None:
 
     *Rule*: what ageing has found stays, though what follows from it fails.
     """
-    for step in (touch, _follow):
-        failed = ctx.attempt(LOAN_GAS_MAX // 2, partial(step, ctx, number))
+    for step, quarters in ((touch, 1), (_follow, 3)):
+        failed = ctx.attempt(quarters * LOAN_GAS_MAX // 4, partial(step, ctx, number))
         if failed is not None:
             loan, state = get_loan(ctx.view, number), get_state(ctx.view, number)
             state.next_day = ctx.environment.day + 1
@@ -143,7 +144,10 @@ def _follow(ctx: Context, number: int) -> None:
     book, _ = load_book(ctx, number, loan)
     late, product = book.days_late(), book.product
     if late >= product.charge_off_days:
-        charge_off(ctx, number)
+        if product.enforce_days:
+            enforce_all(ctx, number)
+        if get_loan(ctx.view, number).status == ACTIVE:
+            charge_off(ctx, number)
     elif product.enforce_days and late >= product.enforce_days:
         enforce(ctx, number)
 

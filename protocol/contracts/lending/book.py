@@ -289,22 +289,47 @@ class Book:
         state.interest_paid += amount
 
     def _pay_off(self) -> int:
-        """Pay all that is not due: the row of today takes it, and nothing is left of the rows after it."""
-        state, interest = self.state, self._round_undue()
-        rest = interest * ACCRUAL_UNIT - state.undue
-        if not state.is_suspended:
-            state.accrued += rest
-        state.interest_charged += interest
+        """Pay all that is not due, when nothing else is owed; returns it."""
+        state, first = self.state, self.state.due_n
+        self._end_rows()
+        interest = self.row(first).interest if first < self.loan.rows else 0
         self._pay_interest(interest)
         amount = state.principal_out + interest
-        for n in range(state.due_n, self.loan.rows):
-            is_first = n == state.due_n
-            principal, paid = (state.principal_out, interest) if is_first else (0, 0)
-            row = replace(self.row(n), principal=principal, interest=paid, deferred=0)
-            self._set(n, replace(row, principal_paid=principal, interest_paid=paid, paid_day=state.as_of))
-        state.principal_out = state.undue = state.accrued = state.slope = 0
-        state.due_n = state.unpaid_n = state.late_n = self.loan.rows
+        for n in range(first, self.loan.rows):
+            row = self.row(n)
+            paid = replace(row, principal_paid=row.principal, interest_paid=row.interest)
+            self._set(n, replace(paid, paid_day=state.as_of))
+        state.principal_out = state.accrued = 0
+        state.unpaid_n = state.late_n = self.loan.rows
         return amount
+
+    def call_in(self) -> None:
+        """Let all that is owed be due today, whatever the rows say; nothing arises on it any more.
+
+        *Rule*: what was paid until then can no longer be reversed.
+        """
+        state, first = self.state, self.state.due_n
+        self._end_rows()
+        if first < self.loan.rows:
+            self._set(first, replace(self.row(first), due_day=state.as_of))
+        state.late_n, state.sealed = self.loan.rows, state.events
+        self.state.advance -= self._allocate(self.state.advance)
+        self._refresh()
+        self._classify()
+
+    def _end_rows(self) -> None:
+        """Let the first row that is not due take all that is not; nothing is left of the rows after it."""
+        state, interest, numbers = self.state, self._round_undue(), range(self.state.due_n, self.loan.rows)
+        if not state.is_suspended:
+            state.accrued += interest * ACCRUAL_UNIT - state.undue
+        state.interest_charged += interest
+        rest = state.principal_out - self.count_overdue()
+        for n in numbers:
+            is_first = n == numbers[0]
+            principal, due = (rest, interest) if is_first else (0, 0)
+            self._set(n, replace(self.row(n), principal=principal, interest=due, deferred=0))
+        state.undue = state.slope = 0
+        state.due_n = self.loan.rows
 
     def _remake(self) -> None:
         """Make the rows that are not due anew, from what is still owed."""

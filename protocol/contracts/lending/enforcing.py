@@ -1,8 +1,9 @@
 """When a loan is not paid: what stands for it is used, what is lost is charged off, what comes later is kept.
 
 The ladder is climbed by the daily job: own savings that are free, then collateral, sold from a falling price,
-then the guarantors in equal parts of what they hold. What is charged off leaves the books against what was
-set aside for it, and stays owed beside them.
+then the guarantors in equal parts of what they hold. It is climbed for what is due, and one last time for all
+that is owed, before a loan is charged off. What is charged off leaves the books against what was set aside
+for it, and stays owed beside them.
 
 *Source*: contracts.md D11, 5.10.
 """
@@ -81,16 +82,11 @@ PAID_BACK: Final = EventType(
 
 def enforce(ctx: Context, number: int) -> None:
     """Use what stands for a loan, a step at a time, until nothing is due or nothing is left."""
-    loan = get_loan(ctx.view, number, ACTIVE)
-    product = get_product(ctx.view, loan.product)
-    target = clearing_key(product)
-    open_account(ctx.view, target)
-    book, _ = load_book(ctx, number, loan)
-    _take(ctx, number, SAVINGS, _set_off(ctx, loan, product, book.count_due(), target))
-    _take(ctx, number, COLLATERAL, security.collect(ctx, number, target))
+    target = _begin(ctx, number)
+    _use_own(ctx, number, target)
     if get_loan(ctx.view, number).status != ACTIVE:
         return
-    book, before = load_book(ctx, number, loan)
+    book, before = load_book(ctx, number, get_loan(ctx.view, number))
     if not book.count_due():
         return
     if security.auction(ctx, number, book.count_due()):
@@ -98,6 +94,37 @@ def enforce(ctx: Context, number: int) -> None:
         save_book(ctx, number, book, before, b"", 0)
     else:
         _take(ctx, number, GUARANTORS, security.call(ctx, number, book.count_due(), target))
+
+
+def enforce_all(ctx: Context, number: int) -> None:
+    """Call in all that is owed, and use what stands for it at once, before the loan is charged off.
+
+    *Rule*: guarantors wait for no sale any more; what it brings later is the co-op's first, then theirs.
+    """
+    target = _begin(ctx, number)
+    book, before = load_book(ctx, number, get_loan(ctx.view, number, ACTIVE))
+    book.call_in()
+    save_book(ctx, number, book, before, b"", 0)
+    _use_own(ctx, number, target)
+    if get_loan(ctx.view, number).status != ACTIVE:
+        return
+    book, _ = load_book(ctx, number, get_loan(ctx.view, number))
+    security.auction(ctx, number, book.count_due())
+    _take(ctx, number, GUARANTORS, security.call(ctx, number, book.count_due(), target))
+
+
+def _begin(ctx: Context, number: int) -> bytes:
+    target = clearing_key(get_product(ctx.view, get_loan(ctx.view, number).product))
+    open_account(ctx.view, target)
+    return target
+
+
+def _use_own(ctx: Context, number: int, target: bytes) -> None:
+    """Let the borrower's own savings pay what is due, then what was sold of the collateral."""
+    loan = get_loan(ctx.view, number, ACTIVE)
+    book, _ = load_book(ctx, number, loan)
+    _take(ctx, number, SAVINGS, _set_off(ctx, loan, book.product, book.count_due(), target))
+    _take(ctx, number, COLLATERAL, security.collect(ctx, number, target))
 
 
 def _set_off(ctx: Context, loan: Loan, product: Product, amount: int, target: bytes) -> int:
@@ -151,6 +178,7 @@ def charge_off(ctx: Context, number: int) -> None:
     lost, term, oldest = before.principal_out, count_term(book), book.row(state.unpaid_n).due_day
     asset = book.product.asset
     credit.note_loan(ctx, loan.member, number, asset, loan.principal, lost, term, lost, oldest)
+    security.mark_late(ctx, number, True)
     ctx.emit(WRITTEN_OFF, number, loan.member, owed)
 
 

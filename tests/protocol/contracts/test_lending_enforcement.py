@@ -236,3 +236,47 @@ def test_what_a_sale_brings_beyond_a_loss_is_the_borrowers() -> None:
     assert bank.do(BOB, call(16, loan)) == (40,)
     assert bank.free(ALICE) == before + 60 and bank.loan(loan).status == l.RECOVERED
     check_books(bank)
+
+
+def test_a_loan_is_called_in_before_it_is_charged_off_and_all_who_promised_pay() -> None:
+    """Nobody buys the collateral, so until then guarantors were asked for nothing."""
+    bank = Strict()
+    loan = bank.ask_for(ALICE)
+    bank.do(ALICE, secure(8, ALICE, loan, HASH))
+    bank.do(BOARD2, worth(loan, 1, 50_000))
+    for who, amount in ((BOB, 60_000), (CAROL, 30_000)):
+        bank.do(who, offer(who, bank.savings[who], amount, loan))
+    bank.do(ALICE, call(4, loan))
+    bank.accept(ALICE, loan)
+    bank.wait_late(loan, 119)
+    assert (bank.saved(BOB), bank.saved(CAROL)) == (200_000, 200_000)
+    due, payoff = bank.now(loan)[1:3]
+    bank.wait_late(loan, 120)
+    paid = {who: 200_000 - bank.saved(who) for who in (BOB, CAROL)}
+    # What Alice's savings have paid of the principal has freed its part of what they promised.
+    assert due < 60_000 and 86_000 < sum(paid.values()) <= 90_000 and abs(paid[BOB] - 2 * paid[CAROL]) <= 2
+    assert bank.loan(loan).status == l.CHARGED_OFF
+    assert 0 <= bank.lost(loan) - (payoff - sum(paid.values())) < 50, "a day of interest"
+    assert bank.balance(l.PRINCIPAL) == bank.balance(l.ADVANCES) == 0
+    rows = [l.Instalment(*row) for row in bank.rows_of(loan)]
+    assert sum(row.principal for row in rows) == 120_000
+    assert rows[-1].principal == rows[-1].interest == 0
+    check_lending(bank)
+
+
+def test_who_promised_all_of_a_loan_closes_it_as_it_is_called_in() -> None:
+    bank = Strict(enforce_days=120)
+    loan = bank.borrow_with((BOB, 130_000), (CAROL, 30_000))
+    bank.wait_late(loan, 120)
+    assert bank.loan(loan).status == l.CLOSED and bank.ask("lending", "claim", loan) is None
+    assert all(s.get_savings(View(bank.state), bank.savings[who]).locked == 0 for who in (BOB, CAROL))
+    assert bank.code(ALICE, call(14, loan, 1)) != 0
+    check_lending(bank)
+
+
+def test_without_security_in_the_product_nothing_is_used_as_it_is_charged_off() -> None:
+    bank = Strict(enforce_days=0)
+    loan = bank.borrow_with((BOB, 60_000))
+    bank.wait_late(loan, 120)
+    assert bank.loan(loan).status == l.CHARGED_OFF and bank.saved(BOB) == 200_000
+    check_lending(bank)

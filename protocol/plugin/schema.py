@@ -80,6 +80,9 @@ class Records:
         schema: int = 1,
         migrations: tuple[Callable[[Record], Record], ...] = (),
     ) -> None:
+        for given in (number, *[lookup.number for lookup in lookups]):
+            if not 1 <= given <= TABLE_NUMBER_MAX:
+                raise ValueError(f"{name}: the number {given} of a table is not of 1 to {TABLE_NUMBER_MAX}")
         if len(migrations) != schema - 1:
             raise ValueError(f"{name}: schema {schema} needs {schema - 1} migrations, has {len(migrations)}")
         self.schema = schema

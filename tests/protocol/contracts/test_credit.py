@@ -24,6 +24,7 @@ from protocol.contracts.credit.parts import (
 )
 from protocol.contracts.savings.records import count_deposit_months
 from protocol.errors import CallFailed, Code
+from protocol.money import days_from_date
 from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import DAY, HASH, Coop, check_books
@@ -98,6 +99,12 @@ def test_the_table_of_decay_halves_each_year_and_is_the_root_it_says() -> None:
         2_169,
         0,
     ]
+
+
+def test_the_days_of_a_loan_and_the_months_of_a_mark_count_up_to_a_most() -> None:
+    weights = [compute_weight(100, 0, r.TERM_DAYS_MAX + more)[0] for more in (-1, 0, 1)]
+    assert weights == [100 * (r.TERM_DAYS_MAX - 1), 100 * r.TERM_DAYS_MAX, 100 * r.TERM_DAYS_MAX]
+    assert compute_decay(r.MARK_MONTHS_MAX - 1) > compute_decay(r.MARK_MONTHS_MAX) == 0
 
 
 def test_a_curve_is_level_outside_and_linear_between() -> None:
@@ -214,6 +221,17 @@ def test_rows_paid_on_time_raise_and_late_ones_lower_until_they_fade() -> None:
     bureau.pays(ALICE, 0)
     view = View(bureau.state)
     assert len(list(r.MARKS.scan(view, bureau.numbers[ALICE]))) == 1  # the old month is forgotten
+
+
+def test_a_mark_is_kept_as_long_as_it_counts_and_forgotten_a_month_later() -> None:
+    bureau = Bureau()  # 2026-01
+    bureau.pays(ALICE, 0)
+    for year, month, ages in ((2030, 12, [r.MARK_MONTHS_MAX - 1, 0]), (2031, 1, [1, 0])):
+        bureau.run(seconds=days_from_date(year, month, 2) * DAY - int(bureau.time))
+        bureau.pays(ALICE, 0)
+        kept = r.MARKS.scan(View(bureau.state), bureau.numbers[ALICE])
+        months = [int(str(r.MARKS.parts(key)[1])) for key, _ in kept]
+        assert [months[-1] - marked for marked in months] == ages
 
 
 def test_short_loans_and_fresh_money_count_nothing() -> None:

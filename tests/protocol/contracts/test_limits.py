@@ -1,17 +1,20 @@
 """Limits that the kind of an argument checks: a program with one at its limit is typed, one above is not.
+And what contracts keep in memory: so many, and not one more.
 
 Limits that a method checks itself stand in the tests of its contract.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from protocol.codec import Value
-from protocol.contracts import REGISTRY, documents, multisig
+from protocol.contracts import REGISTRY, documents, multisig, policies
 from protocol.contracts.credit import records as credit
-from protocol.contracts.ledger.accounts import REF_BYTES_MAX
+from protocol.contracts.ledger import accounts
 from protocol.contracts.lending import records as lending
+from protocol.contracts.registry import pauses
 from protocol.contracts.savings import records as savings
 from protocol.contracts.treasury.records import YEAR_MAX
 from protocol.contracts.voting import deadlines, elections, priorities
@@ -40,7 +43,7 @@ def many(item: Value) -> Make:
 
 
 LIMITS: tuple[tuple[int, str, str, Make], ...] = (
-    (REF_BYTES_MAX, "ledger.hold", "ref", bytes),
+    (accounts.REF_BYTES_MAX, "ledger.hold", "ref", bytes),
     (PACKAGE_BYTES_MAX, "registry.upgrade", "package", text),
     (YEAR_MAX, "treasury.allot", "year", number),
     (multisig.TIERS_MAX, "multisig.set_rule", "tier", number),
@@ -113,3 +116,26 @@ def test_an_argument_at_its_limit_and_one_above(limit: int, method: str, argumen
     with pytest.raises(Rejected) as refused:
         parse_program(call(method, argument, make(limit + 1)), REGISTRY, 0)
     assert refused.value.code == Code.TYPE
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept", "make"),
+    [
+        (accounts.TAILS_KEPT_MAX, accounts._account_tail, lambda n: (accounts.MEMBER_FREE, 1, n)),
+        (accounts.TAILS_KEPT_MAX, accounts._is_debit_side, lambda n: (n.to_bytes(2, "big"),)),
+        (pauses.PAUSE_KEYS_MAX, pauses._pause_key, lambda n: (n, 1)),
+        (policies.DERIVED_ADDRESSES_MAX, policies.address_of_key, lambda n: (n.to_bytes(33, "big"),)),
+    ],
+)
+def test_so_much_is_kept_in_memory_and_what_is_not_is_computed_again(
+    limit: int, kept: Any, make: Callable[[int], tuple[Value, ...]]
+) -> None:
+    kept.cache_clear()
+    for n in range(limit):
+        kept(*make(n))
+    assert kept.cache_info().currsize == limit
+    kept(*make(limit))
+    assert kept.cache_info().currsize == limit
+    assert kept(*make(0)) == kept.__wrapped__(*make(0))
+    assert kept.cache_info().misses == limit + 2
+    kept.cache_clear()

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.codec import Value
-from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, get_account, open_account
+from protocol.contracts.ledger.accounts import (
+    MEMBER_FREE,
+    account_key,
+    get_account,
+    open_account,
+    read_account_key,
+)
 from protocol.contracts.ledger.books import find_balance, list_balances
 from protocol.contracts.savings.records import NO_ACCOUNT, get_savings
 from protocol.contracts.security import doors
@@ -357,6 +363,26 @@ def test_a_valuer_does_not_value_his_own_and_pieces_are_few() -> None:
     for number in range(2, r.COLLATERAL_MAX + 1):
         assert vault.do(ALICE, call(8, ALICE, LOAN, HASH)) == (number,)
     assert vault.code(ALICE, call(8, ALICE, LOAN, HASH)) == r.TOO_MANY
+
+
+def test_so_many_valuations_are_kept_and_the_oldest_gives_way() -> None:
+    vault = Vault()
+    view = View(vault.state)
+    known = tuple((person(f"valuer of old {n}").address, 900 + n, 20_454, HASH) for n in range(2))
+    r.put_collateral(view, LOAN, 1, r.Collateral(ALICE.address, 0, 1, HASH, 0, known, 1, 0, 0, 0, 0, 0))
+    vault.state.apply(view.collect_writes())
+    assert len(known) == r.VALUATIONS_MAX - 1
+    names = [row[0] for row in known]
+    for valuer in (VALUER1, VALUER2):
+        vault.do(valuer, worth(LOAN, 1, 500))
+        names = [*names, valuer.address][-r.VALUATIONS_MAX :]
+        assert [row[0] for row in r.get_collateral(View(vault.state), LOAN, 1).valuations] == names
+
+
+def test_the_accounts_of_a_loan_are_named_by_the_last_four_bytes_of_its_number() -> None:
+    last = r.escrow_key(r.SUB_MAX, COOP)
+    assert read_account_key(last)[3] == r.SUB_MAX
+    assert r.escrow_key(r.SUB_MAX + 1, COOP) == r.escrow_key(0, COOP) != last
 
 
 def test_a_margin_call_is_met_by_a_top_up_or_becomes_a_shortage() -> None:

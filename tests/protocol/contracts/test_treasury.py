@@ -187,6 +187,10 @@ def test_without_tiers_everything_needs_three() -> None:
     coop.state.apply({t.TIERS.key(COOP): None})
     coop.do(ALICE, request(1))
     assert [coop.do(who, call(9, 1)) for who in (T1, T2, T3)] == [(1,), (1,), (t.APPROVED,)]
+    row = t.PAYMENTS.get(View(coop.state), t.PAYMENTS.key(1))
+    assert row is not None and len(row[7]) == t.APPROVALS_MAX
+    coop.gov((AUTH, 4, NONE, (BOB.address, "treasurer")))
+    assert coop.code(BOB, call(9, 1)) == t.STATE
 
 
 def test_neither_author_nor_payee_approves(coop: Coop) -> None:

@@ -9,10 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from protocol.errors import CallFailed, Code
+from protocol.finance import schedule
 from protocol.finance.day_count import ACCRUAL_UNIT, YEAR_PARTS, DayCount
 from protocol.finance.schedule import (
     EVERY_MAX,
     ROWS_MAX,
+    SMOOTHINGS_MAX,
     Method,
     PeriodUnit,
     Row,
@@ -184,6 +186,33 @@ def test_what_the_last_instalment_differs_by_is_spread() -> None:
     totals = [row.principal + row.interest for row in smooth[1:]]
     assert len(set(totals[:-1])) == 1 and totals[0] * 8 < totals[-1] * 10 < totals[0] * 12
     assert sum(row.principal for row in smooth) == uneven.principal
+
+
+ROUNDS = {  # how often a loan's instalment is corrected until its last two are close, if nothing stops that
+    SMOOTHINGS_MAX: Terms(
+        *(69_454_974, 264_541, 12, Method.BALLOON, DayCount.THIRTY_E_360, PeriodUnit.DAYS, 3, 23_519, 23_576),
+        instalment_unit=100,
+        balloon=46_225_896,
+        is_smooth=True,
+    ),
+    SMOOTHINGS_MAX + 1: Terms(
+        *(8_537_493, 307_619, 24, Method.BALLOON, DayCount.ACT_ACT, PeriodUnit.WEEKS, 3, 27_227, 27_274),
+        balloon=3_787_033,
+        is_smooth=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("needed", ROUNDS)
+def test_an_instalment_is_corrected_so_often_and_no_more(
+    needed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {SMOOTHINGS_MAX: build_schedule(ROUNDS[needed])}
+    for most in (needed - 1, needed, needed + 1):
+        monkeypatch.setattr(schedule, "SMOOTHINGS_MAX", most)
+        again = build_schedule(ROUNDS[needed])
+        assert found.setdefault(most, again) == again
+    assert found[needed - 1] != found[needed] == found[needed + 1]
 
 
 def draw_terms(random: Random) -> Terms:

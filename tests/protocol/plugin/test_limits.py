@@ -1,5 +1,6 @@
 """Limits of what a plugin may be, each at the limit and one beyond, and of what it may read at once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from protocol.contracts import BUILTINS, REGISTRY
 from protocol.errors import Code
 from protocol.params import PLUGIN_ID_MIN, PLUGIN_LAYER_MIN, PLUGIN_SCAN_MAX
 from protocol.plugin import v1
-from protocol.plugin.schema import LAYER_MAX, NAME_CHARS_MAX, NUMBER_MAX
+from protocol.plugin.schema import LAYER_MAX, NAME_CHARS_MAX, NUMBER_MAX, TABLE_NUMBER_MAX
+from protocol.types import ContractId
 from protocol.vm.contract import Registry
 from tests.protocol.ledger_world import ALICE, BOB, COOP, World, founding
 
@@ -34,6 +36,22 @@ def test_a_contract_at_each_limit_and_one_beyond(part: str, limit: Any, beyond: 
     v1.contract(doc="Probe.", **(USED | {part: limit}))
     with pytest.raises(ValueError, match=str(beyond) if part != "name" else "name"):
         v1.contract(doc="Probe.", **(USED | {part: beyond}))
+
+
+@pytest.mark.parametrize(
+    ("part", "limit", "make"),
+    [
+        ("records", TABLE_NUMBER_MAX, lambda n: v1.Records(2_000, n, "r", (v1.uint_key("n", 16),), (), "R.")),
+        ("methods", NUMBER_MAX, lambda n: v1.Method(n, "m", (), v1.BOOL, (v1.Signed(),), 1, bool, "M.")),
+        ("events", NUMBER_MAX, lambda n: v1.EventType(ContractId(2_000), n, "e", (), "E.")),
+    ],
+)
+def test_the_number_of_a_part_at_its_limit_and_one_beyond(
+    part: str, limit: int, make: Callable[[int], Any]
+) -> None:
+    v1.contract(doc="Probe.", **(USED | {part: (make(limit),)}))
+    with pytest.raises(ValueError, match=f"1 to {limit}$"):
+        v1.contract(doc="Probe.", **(USED | {part: (make(limit + 1),)}))
 
 
 def probe() -> v1.Contract:

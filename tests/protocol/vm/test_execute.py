@@ -18,7 +18,7 @@ from protocol.vm.contract import (
     Signed,
     compute_contract_address,
 )
-from protocol.vm.execute import Outcome, run_program
+from protocol.vm.execute import REASON_CHARS_MAX, Outcome, run_program
 from protocol.vm.kinds import ADDRESS, U8, Anything, Field
 from protocol.vm.program import NO_ACTOR, parse_program
 from protocol.vm.view import MemoryState, View
@@ -100,7 +100,15 @@ def test_assertion_over_a_result_says_what_it_saw() -> None:
     assert outcome.reason is not None and outcome.reason.actual is None
 
 
-@pytest.mark.parametrize("value, said", [(b"a" * 64, b"a" * 64), (b"a" * 65, None), ("b", "b"), (True, None)])
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        (b"a" * REASON_CHARS_MAX, b"a" * REASON_CHARS_MAX),
+        (b"a" * (REASON_CHARS_MAX + 1), None),
+        ("b", "b"),
+        (True, None),
+    ],
+)
 def test_reasons_stay_short(value: Value, said: Value) -> None:
     outcome = run((0, 0, 0, value, 1, 0))
     assert outcome.reason is not None and outcome.reason.actual == said

@@ -11,7 +11,7 @@ from protocol.codec import encode
 from protocol.errors import CallFailed, Code
 from protocol.params import EVENTS_PER_TX_MAX
 from protocol.types import ContractId
-from protocol.vm.view import JournalRow, MemoryState, View
+from protocol.vm.view import INSERTED_ONE_BY_ONE_MAX, JournalRow, MemoryState, View
 
 KEYS = [b"a", b"aa", b"ab", b"b", b"ba"]
 keys = st.sampled_from(KEYS)
@@ -101,6 +101,17 @@ def test_reads_go_to_the_state_once() -> None:
     view.put(b"k", (1,))
     view.put(b"l", (1,))
     assert reader.asked == [b"k", b"l"]
+
+
+@pytest.mark.parametrize("count", [INSERTED_ONE_BY_ONE_MAX, INSERTED_ONE_BY_ONE_MAX + 1])
+def test_new_keys_are_walked_in_order_one_by_one_and_sorted_together(count: int) -> None:
+    view = View(MemoryState())
+    view.put(b"m", (1,))
+    assert [key for key, _ in view.scan(b"")] == [b"m"]
+    new = [bytes([2 * n]) for n in reversed(range(count - 1))]  # before and after what is in its place
+    for key in (*new, b"\xff"):
+        view.put(key, (1,))
+    assert [key for key, _ in view.scan(b"")] == sorted([*new, b"m", b"\xff"])
 
 
 def test_memory_state_scans_from_a_start() -> None:

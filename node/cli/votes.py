@@ -22,8 +22,19 @@ from node.cli.statements import check_record_proof
 from node.cli.terminal import Exit, Failure, failure_of_rejection
 from node.cli.typed import NOTHING, Words, find_method, read_digest
 from protocol import codec, crypto
+from protocol.addresses import format_address
 from protocol.contracts.voting.ballots import compute_commitment
-from protocol.contracts.voting.records import ABSTAIN, DRAFT, NO, OPEN, PASSED, PROGRAM_KIND, TALLIES, YES
+from protocol.contracts.voting.records import (
+    ABSTAIN,
+    DRAFT,
+    NO,
+    OPEN,
+    PASSED,
+    PRIORITIES_KIND,
+    PROGRAM_KIND,
+    TALLIES,
+    YES,
+)
 from protocol.errors import Code, Rejected
 from protocol.vm.program import literal
 from protocol.vm.tables import SCHEMA
@@ -32,7 +43,7 @@ docs_app = App(
     name="docs", help="Documents on record: their digests stand on the chain, their content stays with you."
 )
 
-vote_app = App(name="vote", help="Vote, openly or sealed; elect; see how a vote stands.")
+vote_app = App(name="vote", help="Vote, openly or sealed; elect; rank; object; see how a vote stands.")
 
 petition_app = App(name="petition", help="Gather signatures for what members shall discuss and vote on.")
 
@@ -40,6 +51,12 @@ STATES: Final = {
     1: "draft", 2: "open", 3: "passed, waits", 4: "rejected", 5: "no quorum", 6: "vetoed", 7: "executed",
     8: "lapsed", 9: "withdrawn",
 }  # fmt: skip
+WHY_NOT: Final = {
+    "voting.member": "is no member.",
+    "voting.active_at_snapshot": "was no active member at block {limit}, when it was put to the members.",
+    "voting.member_days": "it takes {limit} days as a member, and it is {actual}.",
+    "voting.shares_at_snapshot": "held no share of the class when it was put to the vote.",
+}
 CHOICES: Final = {"yes": YES, "no": NO, "abstain": ABSTAIN}
 PROGRAM: Final = Parameter(allow_leading_hyphen=True)
 
@@ -151,6 +168,9 @@ def show_lines(proposal: dict[str, Any], counts: dict[str, Any], raw: bytes, wor
         lines += _missing_lines(proposal, counts["missingYes"])
     if proposal["state"] == PASSED:
         lines.append(f"  runs from {words.show_time(proposal['ready'])} on")
+        lines += _objection_lines(words.client, proposal["proposal"])
+    if proposal["kind"] == PRIORITIES_KIND:
+        lines += _ranking_lines(words.client, proposal["proposal"])
     if proposal["code"]:
         lines.append(
             f"  its program failed {proposal['tries']} times, the last time with code {proposal['code']}"
@@ -164,6 +184,18 @@ def _missing_lines(proposal: dict[str, Any], missing: int | None) -> list[str]:
     if missing is None:
         return ["  it cannot pass any more"]
     return [f"  {missing} more yes needed"] if missing else ["  enough yes, as it stands"]
+
+
+def _objection_lines(client: RpcClient, proposal: int) -> list[str]:
+    known = ask(client, "voting_objections", proposal=proposal)
+    if not known["needed"]:
+        return []
+    return [f"  {known['members']} members object; {known['needed']} stop it"]
+
+
+def _ranking_lines(client: RpcClient, proposal: int) -> list[str]:
+    rows = client.call("voting_ranking", proposal=proposal)["value"]
+    return [f"  {row['votes'] // 1_000:>6}.{row['votes'] % 1_000:03}  {row['name']}" for row in rows]
 
 
 @vote_app.default
@@ -292,6 +324,64 @@ def rank(election: int, /, *candidates: str, dry_run: bool = False) -> None:
             "cli.nothing",
         )
     act_and_show([("voting.rank", [str(election), str(paper)])], dry_run=dry_run)
+
+
+@vote_app.command
+def spread(proposal: int, /, *credits_of: str, dry_run: bool = False) -> None:
+    """Spread your credits over the options of a proposal that ranks them; n votes for one cost n * n.
+
+    Args:
+        proposal: Its number.
+        credits_of: OPTION=CREDITS, each option once.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    rows = session.client().call("voting_ranking", proposal=proposal)["value"]
+    options = {row["name"]: row["option"] for row in rows}
+    wanted = [part.rpartition("=") for part in credits_of]
+    if not wanted or any(name not in options or not amount.isdecimal() for name, _, amount in wanted):
+        raise Failure(
+            "This spreads no credits.",
+            f"options are {', '.join(options) or 'none'}.",
+            "say OPTION=CREDITS for each that you want",
+            "cli.usage",
+            Exit.USAGE,
+        )
+    spread_over = [[options[name], int(amount)] for name, _, amount in wanted]
+    act_and_show([("voting.spread", [str(proposal), str(spread_over)])], dry_run=dry_run)
+
+
+@vote_app.command(name="object")
+def object_to(proposal: int, /, *, dry_run: bool = False) -> None:
+    """Object to what has passed before it runs, where its type lets members or your office stop it.
+
+    Args:
+        proposal: Its number.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("voting.veto", [str(proposal)])], dry_run=dry_run)
+
+
+@vote_app.command
+def may(proposal: int, who: str = NOTHING, /) -> None:
+    """Say whether a member may vote on a proposal, with what weight, and how he did; or why not.
+
+    Args:
+        proposal: Its number.
+        who: Contact or address; you, when nobody is named.
+    """
+    client = session.client()
+    name = session.me()[0] if who == NOTHING else who
+    address = format_address(session.home.find_address(name), session.home.chain().hrp)
+    right = client.call("gov_getEligibility", proposal=proposal, address=address)
+    ballot = client.call("gov_getVote", proposal=proposal, address=address)
+    if right["mayVote"]:
+        text = f"{name} may vote on proposal {proposal}, with weight {right['weight']}"
+        cast_so_far = ballot["own"] + ballot["carried"]
+        text += f"; has voted {ballot['choice']}, for {cast_so_far}" if ballot["choice"] else ""
+    else:
+        why = WHY_NOT[right["rule"]].format(limit=right["limit"], actual=right["actual"])
+        text = f"{name} may not vote on proposal {proposal}: {why}\n  Rule {right['rule']}"
+    session.terminal.show({"right": right, "ballot": ballot}, text)
 
 
 def _ballot_file(actor: Actor, proposal: int) -> Path:

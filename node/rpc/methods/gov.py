@@ -18,7 +18,7 @@ from node.rpc.values import camel, kind_json, read_address, to_hex
 from protocol.contracts.members.records import find_by_account
 from protocol.contracts.stored import load_program
 from protocol.contracts.voting import records as v
-from protocol.contracts.voting import weights
+from protocol.contracts.voting import vetoes, weights
 from protocol.elections.decision import WHOLE_BP, count_missing_yes
 from protocol.errors import CallFailed
 from protocol.params import QUERY_ITEMS_MAX
@@ -114,7 +114,11 @@ class TallyForm(Form):
 
 
 class ProposalForm(Form):
-    """A proposal with its rules, its times and how it stands; `program` is what runs when it has passed."""
+    """A proposal with its rules, its times and how it stands; `program` is what runs when it has passed.
+
+    `signers` are the members who have signed for it, as its policy may ask before it is discussed; `ends` of
+    a draft is until when. `objections` are those of members who would stop what has passed.
+    """
 
     height: int
     proposal: int
@@ -134,6 +138,10 @@ class ProposalForm(Form):
     tries: int
     code: int
     reading: int
+    signatures: int
+    signers: list[int]
+    objections: int
+    objections_needed: int
     policy: dict[str, Any]
     tally: TallyForm
 
@@ -198,6 +206,9 @@ async def get_proposal(call: Call, params: ProposalParams) -> ProposalForm:
         proposal, policy = _find(view, params.proposal), v.get_frozen(view, params.proposal)
         raw = load_program(view, v.PROGRAMS, params.proposal)
         tally = _tally(view, height, params.proposal, proposal, policy)
+        signers = [v.SPONSORS.parts(key)[1] for key, _ in v.SPONSORS.scan(view, params.proposal)]
+        objections = vetoes.count_objections(view, params.proposal)
+        needed = vetoes.count_needed(view, proposal, policy)
     shown = {camel(field.name): kind_json(field.kind, getattr(policy, field.name), call.facts.hrp)
              for field in v.POLICIES.fields}  # fmt: skip
     return ProposalForm(
@@ -219,6 +230,10 @@ async def get_proposal(call: Call, params: ProposalParams) -> ProposalForm:
         proposal.tries,
         proposal.code,
         proposal.reading,
+        proposal.sponsors,
+        [int(number) for number in signers],
+        objections,
+        needed,
         shown,
         tally,
     )
@@ -315,7 +330,7 @@ METHODS: tuple[Method[Any], ...] = (
         "gov_get",
         ProposalParams,
         ProposalForm,
-        "A proposal: its rules, times and program, how it stands, and how many yes are missing.",
+        "A proposal: its rules, times, program and signatures, how it stands, and how many yes are missing.",
         get_proposal,
         _UNKNOWN,
     ),

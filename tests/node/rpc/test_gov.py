@@ -19,7 +19,7 @@ from protocol.errors import Rejected
 from tests.node.rpc.conftest import open_gateway
 from tests.node.small_chain import SmallChain
 
-ADVISORY = 1
+ADVISORY, PETITION = 1, 10
 
 
 def at(who: str) -> str:
@@ -80,6 +80,17 @@ def test_a_tally_is_proven_from_genesis_on(hall: Any) -> None:
     forged = {**tally["proof"], "value": "0x" + value.replace(b"\x02", b"\x03").hex()}
     with pytest.raises(Rejected):
         check_record_proof(forged, v.TALLIES.key(1), epochs)
+
+
+def test_a_petition_shows_who_has_signed_it(hall: Any) -> None:
+    terms: Value = (demo_address("hana"), PETITION, "a ramp", bytes(32), b"")
+    hall.chain.commit(hall.chain.act("hana", (v.ID, 2, 0, terms)))
+    signs = [hall.chain.act(who, (v.ID, 3, 0, (demo_address(who), 2))) for who in ("hana", "ivo")]
+    hall.chain.commit(*signs)
+    shown = hall.call("gov_get", proposal=2)
+    assert (shown["state"], shown["signatures"], shown["signers"]) == ("draft", 2, [8, 9])
+    assert shown["policy"]["sponsors"] == 3
+    assert (shown["objections"], shown["objectionsNeeded"]) == (0, 0)
 
 
 def test_refusals_name_what_there_is(hall: Any) -> None:

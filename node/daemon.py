@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import trio
 
+from node.backlog import Backlog
 from node.builder import Builder, Pace
 from node.clock import Clock, SystemClock
 from node.config import NODE_KEY, Config
@@ -152,6 +153,7 @@ class Daemon:
         )
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.retirement = Retirement(own_keys, store, self.executor)
+        self.backlog = Backlog(store, self.executor)
         self.foresight = Foresight(store, self.executor, own_keys, lambda: PublicKey(self.links.me))
         self.crossing = Crossing(config.restarts, self.executor, self.network, self.stop)
         self.sync = self._block_sync()
@@ -177,6 +179,7 @@ class Daemon:
             nursery.start_soon(self.scrubber.run)
             nursery.start_soon(self.retirement.run)
             nursery.start_soon(self.foresight.run)
+            nursery.start_soon(self.backlog.run)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)
@@ -224,6 +227,7 @@ class Daemon:
             self.vigil,
             self.crossing,
             self.foresight,
+            self.backlog,
             self.scrubber,
         )
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from node.backlog import Backlog
 from node.builder import Builder
 from node.clock import Clock, SystemClock
 from node.config import VERSION, Config
@@ -60,6 +61,7 @@ class Parts:
     vigil: Vigil
     crossing: Crossing
     foresight: Foresight
+    backlog: Backlog
     scrubber: Scrubber
 
 
@@ -145,6 +147,7 @@ class NodeHandlers:
         if parts.crossing.warning:
             warnings.append(parts.crossing.warning)
         warnings += parts.foresight.warnings
+        warnings += parts.backlog.warnings
         if parts.snapshots.is_fetching:
             warnings.append("fetching a snapshot: {:,} of {:,} chunks".format(*parts.snapshots.progress))
         if parts.driver.is_disk_low:
@@ -236,6 +239,10 @@ class NodeHandlers:
             "net_refused_frames_total": links.refused_frames,
             "net_dials_total": links.dials,
             "blocks_repaired_total": parts.sync.repaired,
+            "jobs_late": parts.backlog.late,
+            "jobs_run_total": parts.backlog.runs,
+            "jobs_failed_total": parts.backlog.failed,
+            "jobs_quarantined_total": parts.backlog.quarantined,
         }
         whole = [Sample(name, count * 1_000_000) for name, count in counts.items()]
         phases = [

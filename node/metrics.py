@@ -37,5 +37,9 @@ DAEMON_METRICS: Final = (
     Metric("net_received_bytes_total", "counter", "Bytes received from peers."),
     Metric("net_refused_frames_total", "counter", "Frames of peers that were refused."),
     Metric("net_dials_total", "counter", "Connections this node tried to make."),
+    Metric("jobs_late", "gauge", "Jobs of the chain whose time has come and that no block has run yet."),
+    Metric("jobs_run_total", "counter", "Runs of jobs seen by this process."),
+    Metric("jobs_failed_total", "counter", "Runs of jobs that failed."),
+    Metric("jobs_quarantined_total", "counter", "Jobs that failed too often and wait for help."),
     Metric("blocks_repaired_total", "counter", "Damaged blocks that were fetched again from a peer."),
 )

@@ -18,5 +18,5 @@ def test_names_follow_the_conventions(metric: Metric) -> None:
 
 
 def test_every_number_of_the_daemon_is_described_and_every_description_used() -> None:
-    given = set(re.findall(r'"([a-z_]+_total)"', HANDLERS.read_text()))
+    given = set(re.findall(r'"([a-z_]+)"(?:: (?:parts|pool|links)|, round)', HANDLERS.read_text()))
     assert given == {metric.name for metric in DAEMON_METRICS}

@@ -10,11 +10,14 @@ from protocol import codec
 from protocol.chain.block import Header
 from protocol.errors import Code, Rejected
 from protocol.light import trust_genesis
+from protocol.merkle.proof import STATE_LEVELS_MAX
 from protocol.merkle.tree import StateTree
 from protocol.params import STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from protocol.sync.snapshot import (
+    ANCHOR_EPOCHS_MAX,
     CHUNK_BYTES_MAX,
     CHUNK_WEIGHT_MAX,
+    CHUNKS_MAX,
     ROW_WEIGHT,
     Anchor,
     ChunkEntry,
@@ -30,6 +33,7 @@ from protocol.sync.snapshot import (
     decode_manifest,
     make_row,
 )
+from protocol.types import Hash32
 from tests.node.store.chain_maker import ChainMaker
 
 BITS = 8
@@ -203,6 +207,23 @@ def test_an_anchor_leads_from_genesis_to_every_height() -> None:
         assert decode_anchor(anchor.encode()) == anchor
         record = check_anchor(epochs.maker.genesis, anchor)
         assert record.number == (0, 1, 1, 2, 2, 2)[at]
+
+
+def test_the_chunks_of_a_manifest_and_the_epochs_of_an_anchor_at_the_limit_and_one_above() -> None:
+    header = ChainMaker().next().block.header
+    heaviest = ChunkEntry(STATE_LEVELS_MAX, Hash32(b"\xff" * 32), CHUNK_BYTES_MAX)
+    manifest = replace(manifest_of(header, []), chunks=(heaviest,) * CHUNKS_MAX)
+    assert decode_manifest(manifest.encode()) == manifest
+    anchor = Epochs().anchors[-1]
+    longest = replace(anchor, seals=anchor.seals[:1] * ANCHOR_EPOCHS_MAX)
+    assert len(decode_anchor(longest.encode()).seals) == ANCHOR_EPOCHS_MAX
+    for data, decode in (
+        (replace(manifest, chunks=(*manifest.chunks, heaviest)).encode(), decode_manifest),
+        (replace(longest, seals=(*longest.seals, longest.seals[0])).encode(), decode_anchor),
+    ):
+        with pytest.raises(Rejected) as refused:
+            decode(data)  # type: ignore[operator]
+        assert refused.value.code == Code.MALFORMED
 
 
 def test_a_broken_anchor_is_refused() -> None:

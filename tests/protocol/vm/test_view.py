@@ -108,7 +108,7 @@ def test_new_keys_are_walked_in_order_one_by_one_and_sorted_together(count: int)
     view = View(MemoryState())
     view.put(b"m", (1,))
     assert [key for key, _ in view.scan(b"")] == [b"m"]
-    new = [bytes([2 * n]) for n in reversed(range(count - 1))]  # before and after what is in its place
+    new = [bytes([6 * n]) for n in reversed(range(count - 1))]  # before and after what is in its place
     for key in (*new, b"\xff"):
         view.put(key, (1,))
     assert [key for key, _ in view.scan(b"")] == sorted([*new, b"m", b"\xff"])

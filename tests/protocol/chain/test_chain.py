@@ -48,7 +48,7 @@ from protocol.chain.validators import (
 )
 from protocol.crypto import SecretKey
 from protocol.errors import Code, Reason, Rejected
-from protocol.params import ACTORS_MAX, MEMO_BYTES_MAX, SIGNATURES_MAX, TX_GAS_MAX
+from protocol.params import ACTORS_MAX, MEMO_BYTES_MAX, SIGNATURES_MAX, TX_GAS_MAX, UINT32_MAX
 from protocol.types import (
     Address,
     BlockId,
@@ -171,7 +171,7 @@ def test_id_does_not_depend_on_signatures_but_on_the_chain() -> None:
         {"sequence": 1 << 48},
         {"valid_until": -1},
         {"gas_limit": TX_GAS_MAX + 1},
-        {"gas_price": 1 << 32},
+        {"gas_price": UINT32_MAX + 1},
         {"memo": b"m" * (MEMO_BYTES_MAX + 1)},
         {"chain_name": "x" * 33},
         {"chain_name": "a\nb"},
@@ -187,6 +187,7 @@ def test_transaction_at_its_bounds() -> None:
         actors=tuple(Address(bytes([i]) * 20) for i in range(ACTORS_MAX)),
         memo=b"m" * MEMO_BYTES_MAX,
         gas_limit=Gas(TX_GAS_MAX),
+        gas_price=UINT32_MAX,
         sequence=(1 << 48) - 1,
         payer=Address(b"s" * 20),
         lane=15,

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from protocol.contracts.credit.doors import collect_facts
 from protocol.contracts.lending import records as l
+from protocol.errors import Code
 from protocol.finance.allocation import FutureRule
 from protocol.finance.day_count import DayCount
 from protocol.vm.view import View
@@ -64,6 +66,33 @@ def test_a_reversal_is_the_history_without_the_payment(
     facts = [collect_facts(View(world.state), member, world.day) for world in (bank, other)]
     assert facts[0] == facts[1]
     check_lending(bank)
+
+
+@pytest.mark.parametrize(("above", "code"), [(0, Code.OK), (1, l.NOT_REVERSIBLE)])
+def test_so_much_is_done_over_and_no_more(above: int, code: int) -> None:
+    bank = Lender()
+    loan = bank.borrow(ALICE)
+    bank.pay(BOB, loan, 100)
+    view = View(bank.state)
+    state = l.get_state(view, loan)
+    row = l.EVENTS.get(view, l.EVENTS.key(loan, 1))
+    assert row is not None and (state.sealed, state.events) == (0, 1)
+    state.events = l.REPLAY_EVENTS_MAX + above
+    for event in range(2, state.events + 1):  # payments that were reversed before
+        l.EVENTS.put(view, l.EVENTS.key(loan, event), (*row[:5], True))
+    l.put_state(view, loan, 1, state)
+    bank.write(view.collect_writes())
+    assert bank.run(bank.tx(call(14, loan, 1), actors=(OFFICER,), gas=1_000_000)).receipts[0].code == code
+
+
+def test_as_many_loans_are_open_as_a_member_may_have_and_not_one_more() -> None:
+    bank = Lender(loans_max=l.LOANS_OPEN_MAX, reserve_bp=0)
+    for _ in range(l.LOANS_OPEN_MAX):
+        bank.ask_for(ALICE, 12_000)
+    one_more = bank.tx(call(3, ALICE.address, 1, 12_000, 12, 1_000_000, "Roof"), actors=(ALICE,), gas=400_000)
+    receipt = bank.run(one_more).receipts[0]
+    assert receipt.code == l.NOT_ELIGIBLE and receipt.reason is not None
+    assert (receipt.reason.rule, receipt.reason.limit) == ("lending.open", l.LOANS_OPEN_MAX)
 
 
 def test_a_row_that_is_paid_later_after_a_reversal_counts_as_later() -> None:

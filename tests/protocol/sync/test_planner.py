@@ -15,6 +15,7 @@ from protocol.params import BLOCK_BYTES_MAX
 from protocol.sync import planner as planner_module
 from protocol.sync.messages import (
     RANGE_BLOCKS_MAX,
+    RANGE_BYTES_MAX,
     SYNC_BYTES_MAX,
     Blocks,
     ChainStatus,
@@ -333,6 +334,19 @@ def test_a_run_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch, size: int, r
     [request] = requests_of(planner.step(PeerStatus(PEERS[0], Height(3))))
     effects = planner.step(BlocksArrived(request.request, tuple(CHAIN[:3])))
     assert [len(e.blocks) for e in effects if isinstance(e, ApplyRun)] == runs
+
+
+@pytest.mark.parametrize(
+    ("size", "is_broken"), [(RANGE_BYTES_MAX // 2, False), (RANGE_BYTES_MAX // 2 - 1, True)]
+)
+def test_a_range_that_is_short_though_it_was_not_full_is_a_broken_claim(
+    monkeypatch: pytest.MonkeyPatch, size: int, is_broken: bool
+) -> None:
+    monkeypatch.setattr(planner_module, "_size_of", lambda block: size)
+    planner = plan()
+    [request] = requests_of(planner.step(PeerStatus(PEERS[0], Height(10))))
+    planner.step(BlocksArrived(request.request, tuple(CHAIN[:1])))
+    assert bool(planner._peers[PEERS[0]].failures) is is_broken
 
 
 class Adversary:

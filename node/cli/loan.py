@@ -10,7 +10,17 @@ from typing import Any, Literal
 from cyclopts import App
 
 from node.books.schedule_form import Schedule, parse_rows, show_date, write_csv, write_icalendar
-from node.cli.acting import act, act_and_show, ask, ask_all, name_of, open_actor, open_words, show_receipt
+from node.cli.acting import (
+    act,
+    act_and_show,
+    ask,
+    ask_all,
+    name_of,
+    open_actor,
+    open_words,
+    show_bound,
+    show_receipt,
+)
 from node.cli.cash import EACH_DAY, place_order
 from node.cli.member_session import session
 from node.cli.payments import Asset
@@ -52,13 +62,14 @@ def products() -> None:
 
 
 @loan_app.command
-def quote(product: int, amount: str, rows: int, /) -> None:
+def quote(product: int, amount: str, rows: int, /, *, income: str = "") -> None:
     """Say what a loan would cost if it were paid out today; nothing is signed.
 
     Args:
         product: Number: see coop loan products.
         amount: As in 1000 or 1000.50.
         rows: How many instalments.
+        income: What you earn in a year: then it is also said what would be decided if you asked.
     """
     client, words = _open()
     kept = ask(client, "lending_product", product=product)
@@ -80,7 +91,34 @@ def quote(product: int, amount: str, rows: int, /) -> None:
         f"  {show_date(row['dueDay'])}  {_money(int(row['principal']) + int(row['interest']), asset):>16}"
         for row in found["rows"]
     ]
+    if income:
+        decision = client.call(
+            "loan_quote",
+            product=product,
+            principal=str(principal),
+            rows=rows,
+            address=format_address(session.me()[1], session.home.chain().hrp),
+            income=str(parse_amount(income, asset.decimals)),
+        )["decision"]
+        found = {**found, "decision": decision}
+        lines += _show_decision(decision, asset, words)
     session.terminal.show(found, "\n".join(lines))
+
+
+def _show_decision(found: dict[str, Any], asset: Asset, words: Words) -> list[str]:
+    lines = [
+        {
+            "approved": "  you would be approved at once",
+            "committee": "  the committee would decide",
+            "refused": "  it would be refused",
+        }[found["outcome"]]
+    ]
+    if found["rule"] is not None:
+        limit, actual = (show_bound(found["rule"], found[name], words) for name in ("limit", "actual"))
+        lines.append(f"  Rule {found['rule']}: the limit is {limit}, here it is {actual}.")
+    carried = _money(found["carries"], asset)
+    lines.append(f"  your score of {found['score']:,} and your savings carry {carried}")
+    return lines
 
 
 @loan_app.command(name="apply")

@@ -19,13 +19,19 @@ from node.rpc.methods.params import AddressParam, At, Params
 from node.rpc.service import Call
 from node.rpc.values import read_address, to_hex
 from protocol.addresses import format_address
-from protocol.contracts.lending.applying import check_range
+from protocol.contracts import REGISTRY
+from protocol.contracts.credit.doors import limit
+from protocol.contracts.lending.applying import apply as apply_for
+from protocol.contracts.lending.applying import check_range, decide
+from protocol.contracts.lending.contract import CONTRACT
 from protocol.contracts.lending.posting import open_book
 from protocol.contracts.lending.records import (
     BY_MEMBER,
     CLAIMS,
+    COMMITTEE,
     INSTALMENTS,
     LOANS,
+    NOT_ELIGIBLE,
     STATES,
     Instalment,
     get_loan,
@@ -33,13 +39,14 @@ from protocol.contracts.lending.records import (
     get_state,
 )
 from protocol.contracts.lending.terms import compute_fee, compute_rate, make_rows
-from protocol.contracts.members.records import find_by_account, get_member
+from protocol.contracts.members.records import find_by_account, get_by_account, get_member
 from protocol.elections.decision import WHOLE_BP
 from protocol.errors import CallFailed, Rejected
 from protocol.finance.schedule import ROWS_MAX
 from protocol.money import compute_day
 from protocol.params import AMOUNT_MAX
-from protocol.types import Seconds
+from protocol.types import Height, Seconds
+from protocol.vm.context import Context, Environment
 from protocol.vm.tables import read_record
 from protocol.vm.view import View
 
@@ -55,6 +62,7 @@ STATUSES: Final = (
 """Names of the statuses, in the order of their numbers, from 1 on."""
 
 _Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+_Amount = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,19}$")]
 
 
 class LoanParams(Params):
@@ -74,12 +82,15 @@ class LoansParams(Params):
 
 
 class QuoteParams(Params):
-    """A loan that somebody could ask for; `principal` in minor units."""
+    """A loan that somebody could ask for; `principal` and `income`, of a year, in minor units. With an
+    address the answer says what would be decided if its member asked."""
 
     product: Annotated[int, msgspec.Meta(ge=1, lt=1 << 16)]
-    principal: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,19}$")]
+    principal: _Amount
     rows: Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)]
     at: At = None
+    address: AddressParam | None = None
+    income: _Amount = "0"
 
 
 class LoanForm(Form):
@@ -149,6 +160,18 @@ class ScheduleForm(Form):
     rows: list[RowForm]
 
 
+class DecisionForm(Form):
+    """What would be decided today: `approved`, `committee` when people would decide, or `refused`; the rule
+    that says so with its limit and what was found; and what score and savings carry."""
+
+    outcome: str
+    rule: str | None
+    limit: int | str | None
+    actual: int | str | None
+    carries: str
+    score: int
+
+
 class QuoteForm(Form):
     """What a loan would cost if it were paid out on the day; `ratePpm` is that of all it costs a year."""
 
@@ -158,6 +181,7 @@ class QuoteForm(Form):
     fee: str
     rate_ppm: int | None
     rows: list[RowForm]
+    decision: DecisionForm | None = None
 
 
 async def get_one(call: Call, params: LoanParams) -> LoanRead:
@@ -190,8 +214,39 @@ async def quote(call: Call, params: QuoteParams) -> QuoteForm:
         check_range(product, min(principal, AMOUNT_MAX), params.rows)
         rows = make_rows(product, principal, params.rows, today)
         rate, fee = compute_rate(product, principal, rows), compute_fee(product, principal)
+        decision = None if params.address is None else _try(call, view, Height(height), params, product.asset)
     interest = sum([row.interest for row in rows])
-    return QuoteForm(height, today, str(interest), str(fee), rate, _show_rows(list(rows), today))
+    return QuoteForm(height, today, str(interest), str(fee), rate, _show_rows(list(rows), today), decision)
+
+
+def _try(call: Call, view: View, height: Height, params: QuoteParams, asset: int) -> DecisionForm:
+    """Ask for a loan in a view that nobody keeps, and let the policy decide."""
+    assert params.address is not None
+    address = read_address(params.address, call.facts.hrp)
+    seconds, offset = Seconds(call.time_ms_of(height) // 1_000), call.facts.genesis.utc_offset_seconds
+    next_height, today = Height(height + 1), compute_day(seconds, offset)
+    world = Environment(seconds, today, next_height, 0, bytes(32), (address,), utc_offset_seconds=offset)
+    ctx = Context(view, REGISTRY, world, CONTRACT, address)
+    member, _ = get_by_account(view, address)
+    offer = limit(ctx, member, asset, AMOUNT_MAX, AMOUNT_MAX, AMOUNT_MAX)
+    amount, income = int(params.principal), min(int(params.income), AMOUNT_MAX)
+    outcome, reason = "approved", None
+    try:
+        asked = apply_for(ctx, address, params.product, amount, params.rows, income, "")
+        assert type(asked) is int, "it is the number of the loan"
+        decide(ctx, asked)
+    except CallFailed as failed:
+        if failed.code not in (NOT_ELIGIBLE, COMMITTEE):
+            raise
+        outcome, reason = "refused" if failed.code == NOT_ELIGIBLE else "committee", failed.reason
+    bounds = (None, None) if reason is None else (_bound(reason.limit), _bound(reason.actual))
+    return DecisionForm(
+        outcome, None if reason is None else reason.rule, *bounds, str(offer.amount), offer.score
+    )
+
+
+def _bound(value: int | str | bytes | None) -> int | str | None:
+    return to_hex(value) if isinstance(value, bytes) else value
 
 
 @contextmanager
@@ -357,9 +412,9 @@ METHODS: tuple[Method[Any], ...] = (
         "loan_quote",
         QuoteParams,
         QuoteForm,
-        "What a loan would cost if it were paid out now.",
+        "What a loan would cost if it were paid out now, and what would be decided for a member.",
         quote,
-        ("lending.no_product", "lending.terms", "chain.pruned"),
+        ("lending.no_product", "lending.terms", "members.unknown_member", "chain.pruned"),
     ),
     Method(
         "loan_getRisk",

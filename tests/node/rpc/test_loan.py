@@ -9,6 +9,7 @@ from node.rpc.failure import RpcFailure
 from node.rpc.methods import loan
 from protocol.addresses import HRP_TEST, format_address
 from protocol.contracts.lending import records as l
+from protocol.contracts.members.records import UNKNOWN_MEMBER
 from protocol.errors import Rejected
 from tests.node.rpc.test_credit import StateOnly
 from tests.protocol.contracts.coop_world import DAY
@@ -110,6 +111,31 @@ def test_a_quote_has_the_rows_that_the_loan_then_has() -> None:
         with pytest.raises(Rejected) as refused:
             asyncio.run(loan.quote(call, loan.QuoteParams(1, principal, count)))
         assert refused.value.code == l.TERMS
+
+
+def test_a_quote_for_a_member_says_what_would_be_decided() -> None:
+    lender = Lender(dsr_bp=3_000, auto_max=200_000)
+    call: Any = StateOnly(lender)
+    before = dict(lender.state.items())
+
+    def ask(principal: str, income: str, who: Person = ALICE) -> loan.DecisionForm:
+        address = format_address(who.address, HRP_TEST)
+        params = loan.QuoteParams(1, principal, 12, address=address, income=income)
+        found = asyncio.run(loan.quote(call, params)).decision
+        assert found is not None
+        return found
+
+    approved = ask("120000", "9" * 19)
+    assert (approved.outcome, approved.rule) == ("approved", None) and approved.score >= 400
+    asked = ask("250000", "9" * 18)
+    assert (asked.outcome, asked.rule) == ("committee", "lending.auto_max")
+    assert (asked.limit, asked.actual) == (200_000, 250_000)
+    refused = ask("120000", "400000")
+    assert (refused.outcome, refused.rule, refused.limit) == ("refused", "lending.dsr_bp", 3_000)
+    with pytest.raises(Rejected) as unknown:
+        ask("120000", "1", person("nobody"))
+    assert unknown.value.code == UNKNOWN_MEMBER
+    assert lender.state.items() == before, "nothing is kept of the trial"
 
 
 def test_every_status_has_a_name() -> None:

@@ -240,6 +240,12 @@ def cancel_order(order: int, /, *, dry_run: bool = False) -> None:
     act_and_show([("sched.cancel", [str(order)])], dry_run=dry_run)
 
 
+@order_app.command(name="retry")
+def retry_order(order: int, /, *, dry_run: bool = False) -> None:
+    """Let an order run again that failed too often and waits in quarantine."""
+    act_and_show([("sched.retry", [str(order)])], dry_run=dry_run)
+
+
 def show_statement(
     *, currency: str = "", limit: int = 20, verify: bool = False, from_day: str = "", to_day: str = ""
 ) -> None:

@@ -41,8 +41,12 @@ class GasTerms:
 
     @property
     def trial_gas(self) -> int:
-        """Return as much gas as a trial may have without being refused for want of a fee."""
-        return min(TX_GAS_MAX, max(self.free, TRIAL_GAS_BOUGHT if self.price else TRIAL_GAS_MIN))
+        """Return as much gas as a trial may have without being refused for want of a fee.
+
+        An eighth of what is free stays: a standing order may use some of it in the block of the trial.
+        """
+        least = TRIAL_GAS_BOUGHT if self.price else TRIAL_GAS_MIN
+        return min(TX_GAS_MAX, max(self.free - self.free // 8, least))
 
     def choose_limit(self, used: int) -> int:
         """Return the gas limit for a program that has used so much in its trial."""

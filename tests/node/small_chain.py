@@ -131,7 +131,13 @@ class SmallChain:
             self.commit()
 
     def commit(self, *transactions: SignedTransaction, evidence: tuple[Evidence, ...] = ()) -> Block:
-        block = self.build(*transactions, evidence=evidence)
+        return self._write(self.build(*transactions, evidence=evidence))
+
+    def commit_later(self, seconds: int) -> Block:
+        """Commit a block without transactions, so many seconds after the head."""
+        return self._write(self.build(time_ms=self.executor.head.time_ms + seconds * 1_000))
+
+    def _write(self, block: Block) -> Block:
         prepared = self.executor.prepared(block.id)
         assert prepared is not None
         self.executor.write([(prepared, self.certify(block))])

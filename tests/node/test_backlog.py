@@ -18,14 +18,6 @@ def chain(tmp_path: Path) -> SmallChain:
     return SmallChain(tmp_path / "store", int(time.time() * 1_000) - 60_000)
 
 
-def commit_later(chain: SmallChain, seconds: int) -> None:
-    block = chain.build(time_ms=chain.executor.head.time_ms + seconds * 1_000)
-    prepared = chain.executor.prepared(block.id)
-    assert prepared is not None
-    chain.executor.write([(prepared, chain.certify(block))])
-    chain.executor.advance(prepared)
-
-
 def test_runs_and_failures_are_counted_since_the_process_began(chain: SmallChain) -> None:
     chain.commit(allow_self(chain, "ada"))
     chain.commit(order(chain, "ada", "bo", 100, 2), order(chain, "ada", "cy", 1 << 50, 2))
@@ -45,7 +37,7 @@ def test_a_job_in_quarantine_is_told_once(chain: SmallChain, capsys: pytest.Capt
     chain.commit(order(chain, "ada", "cy", 1 << 50, 2))
     backlog = Backlog(chain.store, chain.executor)
     for seconds in (2, *JOB_RETRY_SECONDS):
-        commit_later(chain, seconds)
+        chain.commit_later(seconds)
         backlog.look()
     assert backlog.quarantined == 1 and backlog.failed == len(JOB_RETRY_SECONDS) + 1
     said = capsys.readouterr().out

@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 
-from node.catalog import by_slug, fill
 from node.cli.acting import act, find_gas_terms, open_actor, say_fee
 from node.cli.gas import GAS_SPARE, TRIAL_GAS_BOUGHT, TRIAL_GAS_MIN, GasTerms
-from node.cli.member_home import Connection, MemberHome
 from node.cli.member_session import session
 from node.cli.sponsors import end, give, list_sponsored
-from node.cli.terminal import Failure, Terminal
+from node.cli.terminal import Failure
 from node.cluster import founding
-from node.cluster.founding import CURRENCY_NUMBER, demo_address, demo_phrase
+from node.cluster.founding import CURRENCY_NUMBER, demo_address
 from node.cluster.village import call
 from protocol.addresses import HRP_TEST, format_address
 from protocol.chain.genesis import Genesis
@@ -24,28 +22,14 @@ from protocol.codec import Value
 from protocol.params import TX_GAS_MAX
 from protocol.types import Address
 from tests.node import small_chain
-from tests.node.rpc.conftest import Caller, open_gateway
+from tests.node.cli.in_process import open_session
+from tests.node.rpc.conftest import Caller
 from tests.node.small_chain import SmallChain
 
 PRICE = 1_000_000
 """Minor units a million gas, so that a unit of gas above the free ones costs one."""
 QUOTA = 20_000
 FREE = 5 * QUOTA
-
-
-class Client:
-    """What a command asks a node with; here the gateway is in this process."""
-
-    def __init__(self, gateway: Caller) -> None:
-        self.gateway = gateway
-
-    def call(self, method: str, **params: Any) -> Any:
-        answer = self.gateway.call(method, **params)
-        if isinstance(answer, dict) and "message" in answer and "code" in answer:
-            data = answer["data"]
-            text = fill(by_slug(data["slug"]), "en", data["params"])
-            raise Failure(text.what, text.why, text.fix, data["slug"])
-        return answer
 
 
 def genesis_that_sells(*arguments: Any, **options: Any) -> Genesis:
@@ -64,17 +48,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]
     chain = SmallChain(tmp_path / "store", int(time.time() * 1_000) - 60_000)
     for _ in range(4):
         chain.commit()
-    home = MemberHome(tmp_path / "home")
-    home.pin(Connection("http://127.0.0.1:1"), chain.genesis)
-    for name in ("ada", "bo", "cy"):
-        home.keyring.recover(name, demo_phrase(name), None)
-    opened = open_gateway(chain)
-    client = Client(next(opened))
-    now: dict[str, Any] = {"home": home, "terminal": Terminal(yes=True), "client": lambda: client}
-    for name, value in {**now, "sponsor": None, "acts_as": "ada"}.items():
-        monkeypatch.setattr(session, name, value)
-    yield client.gateway
-    next(opened, None)
+    yield from open_session(chain, tmp_path / "home", monkeypatch)
 
 
 def pay(payer: str, times: int = 1) -> tuple[Value, ...]:

@@ -193,7 +193,6 @@ def _is_tally_whole(changes: list[Change]) -> bool:
     return True
 
 
-STAGES_MAX: Final = 2 * CANDIDATES_MAX + 1
 _STAGE: Final = Fields(
     (
         Field("action", U8, "1 first preferences, 2 surplus, 3 exclusion"),
@@ -620,7 +619,7 @@ CONTRACT: Final = Contract(
                     (
                         Field("quota", U63),
                         Field("elected", Many(elections.CANDIDATE, elections.SEATS_MAX)),
-                        Field("stages", Many(_STAGE, STAGES_MAX)),
+                        Field("stages", Many(_STAGE, CANDIDATES_MAX)),
                     )
                 )
             ),

@@ -1,5 +1,7 @@
 """savings: the exit queue, when more is asked for than is liquid."""
 
+from bisect import bisect_left
+
 import pytest
 
 from protocol.codec import Value
@@ -101,6 +103,22 @@ def test_who_cannot_be_paid_holds_up_nobody() -> None:
     assert runs and all(run.is_ok for run in runs)
     assert bank.free(BOB) > before and bank.balance(accounts[ALICE]) >= 1_000
     assert bank.ask("savings", "account", accounts[ALICE])[-2] == 300  # type: ignore[index]
+
+
+def test_who_needs_more_gas_than_one_payment_may_use_waits_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, accounts = short_bank()
+    bank.do(ALICE, call(9, ALICE, accounts[ALICE], 300))
+    product = s.get_product(View(bank.state), 1)
+
+    def is_paid(gas_max: int) -> bool:
+        monkeypatch.setattr(exits, "EXIT_GAS_MAX", gas_max)
+        ctx = bank.context()
+        exits.pay_exits(ctx, product)
+        return exits.count_waiting(ctx.view, COOP, accounts[ALICE]) < 300
+
+    most = exits.EXIT_GAS_MAX
+    needed = bisect_left(range(most), True, key=is_paid)
+    assert 0 < needed < most and is_paid(needed) and not is_paid(needed - 1)
 
 
 def test_when_more_wait_than_a_day_pays_they_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:

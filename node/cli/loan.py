@@ -186,7 +186,9 @@ def accept(loan: int, /, *, dry_run: bool = False) -> None:
         amount = int(row["principal"]) + int(row["interest"])
         session.terminal.note(f"  {show_date(row['dueDay'])}  {_money(amount, asset):>16}")
     session.terminal.note(f"  fee {_money(offer['fee'], asset)}, terms {offer['termsHash'][:18]}...")
-    act_and_show([("lending.accept", [str(loan), offer["termsHash"]])], dry_run=dry_run)
+    annual = offer["annualPpm"] or 0
+    session.terminal.note(f"  {_percent(annual)} a year, all that it costs included")
+    act_and_show([("lending.accept", [str(loan), offer["termsHash"], str(annual)])], dry_run=dry_run)
 
 
 @loan_app.command

@@ -224,6 +224,10 @@ SMALL_LOAN: Final = Product(
     guarantors_max=3,
     coverage_bp=0,
     score_min=400,
+    by_score=False,
+    is_daily=False,
+    is_smooth=False,
+    custom_bp=(),
 )
 """The policy decides by itself when the score is in the band and savings carry the debt."""
 BACKED_LOAN: Final = replace(

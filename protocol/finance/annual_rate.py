@@ -104,11 +104,13 @@ def _value_actuarial(flows: Sequence[Flow], rate: int, periods_a_year: tuple[int
 def _value_effective(flows: Sequence[Flow], rate: int) -> int:
     """Return what all flows are worth at the first advance, times `_ONE`; the rate is in `_ONE` a year."""
     logarithm = _compute_logarithm(_ONE + rate)
+    fractions: dict[tuple[int, int], int] = {}
     total = 0
     for flow in flows:
-        part, whole = flow.part
-        fraction = _ONE * _ONE // _compute_exponential(logarithm * part // whole)
-        total += flow.amount * (_discount(_ONE + rate, flow.whole) * fraction // _ONE)
+        if flow.part not in fractions:
+            part, whole = flow.part
+            fractions[flow.part] = _ONE * _ONE // _compute_exponential(logarithm * part // whole)
+        total += flow.amount * (_discount(_ONE + rate, flow.whole) * fractions[flow.part] // _ONE)
     return total
 
 

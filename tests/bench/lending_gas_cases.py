@@ -59,13 +59,14 @@ def _found_losses(hall: Assembly) -> None:
         ctx = below.enter(l.ID)
         doors.auction(ctx, loss, 100)
         charge_off(ctx, loss)
+        doors.mark_late(ctx, loss, False)  # she stands for others in the cases of security
     hall.do(BOB, secure(12, BOB, loss, 1, 500))
 
 
 def accept(hall: Assembly, who: Person, loan: int) -> Value:
     offer = hall.ask("lending", "offer", loan, int(hall.time) // DAY)
     assert type(offer) is tuple
-    return call(8, who.address, loan, offer[0])
+    return call(8, who.address, loan, offer[0], offer[2])
 
 
 def lending_cases(hall: Assembly) -> Cases:

@@ -39,6 +39,7 @@ from protocol.contracts.lending.records import (
     NOT_ELIGIBLE,
     OFFER_DAYS,
     PRODUCT,
+    RATE_MAX_PPM,
     REJECTED,
     STATUS,
     TERMS,
@@ -51,6 +52,7 @@ from protocol.contracts.lending.records import (
     get_loan,
     get_product,
     get_state,
+    get_terms,
     ledger_key,
     list_bands,
     put_instalment,
@@ -60,7 +62,13 @@ from protocol.contracts.lending.records import (
     put_state,
 )
 from protocol.contracts.lending.telling import tell
-from protocol.contracts.lending.terms import compute_fee, compute_service, compute_terms_hash, make_rows
+from protocol.contracts.lending.terms import (
+    check_rate,
+    compute_fee,
+    compute_service,
+    compute_terms_hash,
+    make_rows,
+)
 from protocol.contracts.members.records import ACTIVE as ACTIVE_MEMBER
 from protocol.contracts.members.records import MEMBER, Member, get_by_account, get_member
 from protocol.contracts.members.standing import bind
@@ -73,6 +81,7 @@ from protocol.finance.allocation import FutureRule, check_order
 from protocol.finance.provisioning import check_table
 from protocol.finance.schedule import Method
 from protocol.money import Rounding, check_amount, date_from_days, is_within_ratio, mul_div
+from protocol.params import AMOUNT_MAX
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -120,6 +129,8 @@ class Findings:
     equity: int
     cover: int
     score: int
+    carried: int
+    rate_ppm: int
     is_insider: bool
 
 
@@ -159,6 +170,15 @@ def _check_product(product: Product) -> None:
     # What is paid early has no meaning for interest that does not follow what is owed.
     if product.method == Method.FLAT and product.early_rule != FutureRule.NEXT:
         fail(TERMS, "lending.early_rule", FutureRule.NEXT, product.early_rule)
+    if product.method == Method.FLAT and product.is_daily:
+        fail(TERMS, "lending.is_daily", False, True)
+    if product.method == Method.CUSTOM:
+        rows = len(product.custom_bp)
+        for limit, actual in ((rows, product.rows_min), (rows, product.rows_max)):
+            if limit != actual:
+                fail(TERMS, "lending.custom_rows", limit, actual)
+    if sum(product.custom_bp) != (WHOLE_BP if product.method == Method.CUSTOM else 0):
+        fail(TERMS, "lending.custom_bp", WHOLE_BP, sum(product.custom_bp))
     check_order(product.order)
     check_table(list_bands(product))
 
@@ -187,13 +207,11 @@ def apply(
     product = found[0]
     check_range(product, principal, rows)
     member, record = get_by_account(view, owner)
-    made = make_rows(product, principal, rows, today)
-    interest = check_amount(sum([row.interest for row in made]))
-    service = check_amount(compute_service(made, today))
     loan = Loan(
-        *(member, number, APPLIED, principal, rows, interest, income, service, purpose),
-        *(today, 0, 0, bytes(32), 0, 0, 0),
+        *(member, number, APPLIED, principal, rows, 0, income, 0, purpose),
+        *(today, 0, 0, bytes(32), 0, 0, 0, 0, 0),
     )
+    loan = _price(ctx, product, loan)
     _check_eligible(ctx, 0, product, loan, record)
     if sum([1 for _ in LOANS.scan_index(view, BY_MEMBER, member)]) >= LOANS_OPEN_MAX:
         fail(NOT_ELIGIBLE, "lending.open", LOANS_OPEN_MAX, LOANS_OPEN_MAX + 1)
@@ -203,6 +221,22 @@ def apply(
     security.register(ctx, loans + 1, member, product.asset, product.guarantors_max)
     ctx.emit(ASKED, loans + 1, member, principal)
     return loans + 1
+
+
+def _price(ctx: Context, product: Product, loan: Loan) -> Loan:
+    """Return an application at the rate that the product, and the score of the member, ask for today."""
+    today, addition = ctx.environment.day, 0
+    if product.by_score:
+        addition = _ask_credit(ctx, product, loan.member).addon_ppm
+    rate = min(product.rate_ppm + addition, RATE_MAX_PPM)
+    made = make_rows(replace(product, rate_ppm=rate), loan.principal, loan.rows, today)
+    interest = check_amount(sum([row.interest for row in made]))
+    return replace(loan, rate_ppm=rate, interest=interest, service=check_amount(compute_service(made, today)))
+
+
+def _ask_credit(ctx: Context, product: Product, member: int) -> credit.Offer:
+    """Ask what score and savings carry; what product, income and equity allow, `find_refusal` looks at."""
+    return credit.limit(ctx, member, product.asset, AMOUNT_MAX, AMOUNT_MAX, AMOUNT_MAX)
 
 
 def check_range(product: Product, principal: int, rows: int) -> None:
@@ -243,6 +277,12 @@ def find_facts(ctx: Context, number: int, product: Product, loan: Loan, record: 
             debt += get_state(view, other).principal_out
             service += known.service
     roles = [role for role in ("board", product.committee) if role]
+    carried, score = AMOUNT_MAX, 0
+    if product.by_score:
+        offer = _ask_credit(ctx, product, loan.member)
+        carried, score = offer.amount, offer.score
+    else:
+        score = credit.score(ctx, loan.member).score
     return Findings(
         today,
         _count_months(record.joined_day, today),
@@ -254,7 +294,9 @@ def find_facts(ctx: Context, number: int, product: Product, loan: Loan, record: 
         loan.income,
         check_amount(max(compute_equity(list_balances(view, product.asset)), 0)),
         security.cover(ctx, number) if number else 0,
-        credit.score(ctx, loan.member).score,
+        score,
+        carried,
+        loan.rate_ppm,
         any(auth.holds_role(view, record.account, role) for role in roles),
     )
 
@@ -297,6 +339,8 @@ def find_referral(product: Product, principal: int, found: Findings) -> Reason |
         return Reason("lending.auto_max", product.auto_max, found.debt)
     if found.score < product.score_min:
         return Reason("lending.score_min", product.score_min, found.score)
+    if found.debt > found.carried:
+        return Reason("lending.score_limit", found.carried, found.debt)
     if not is_within_ratio(product.coverage_bp, WHOLE_BP, found.cover, principal):
         needed = mul_div(principal, product.coverage_bp, WHOLE_BP, Rounding.CEIL)
         return Reason("lending.coverage_bp", needed, found.cover)
@@ -323,6 +367,7 @@ def decide(ctx: Context, number: int) -> Value:
     """
     loan = get_loan(ctx.view, number, APPLIED)
     product = get_product(ctx.view, loan.product)
+    loan = _price(ctx, product, loan)
     found = _check_eligible(ctx, number, product, loan, get_member(ctx.view, loan.member))
     referral = find_referral(product, loan.principal, found)
     if referral is not None:
@@ -340,6 +385,7 @@ def approve(ctx: Context, number: int) -> Value:
     product = get_product(ctx.view, loan.product)
     record = get_member(ctx.view, loan.member)
     actor = get_committee_actor(ctx, product, record)
+    loan = _price(ctx, product, loan)
     found = _check_eligible(ctx, number, product, loan, record)
     key = APPROVALS.key(number, actor)
     if APPROVALS.get(ctx.view, key) is not None:
@@ -407,27 +453,30 @@ def get_own(ctx: Context, owner: Address, number: int, *status: int) -> Loan:
 # --- acceptance and disbursement
 
 
-def accept(ctx: Context, owner: Address, number: int, terms_hash: bytes) -> Value:
-    """Accept the exact terms of today, and be paid out; returns what arrives.
+def accept(ctx: Context, owner: Address, number: int, terms_hash: bytes, annual_ppm: int) -> Value:
+    """Accept the exact terms of today and what they cost a year, and be paid out; returns what arrives.
 
     Rules: 1. the policy or the committee has approved within `OFFER_DAYS`. 2. what refuses an application
         still does. 3. enough stays liquid, and nobody waits for his savings.
 
     Raises:
-        CallFailed: TERMS_CHANGED when the hash is that of other terms, or of another day.
+        CallFailed: TERMS_CHANGED when the hash is that of other terms, or of another day; TERMS when the
+            loan does not cost that much a year.
     """
     view, today = ctx.view, ctx.environment.day
     loan = get_own(ctx, owner, number, APPROVED)
-    product = get_product(view, loan.product)
+    product = get_terms(view, loan)
     if today > loan.decided + OFFER_DAYS:
         fail(STATUS, "lending.offer_days", OFFER_DAYS, today - loan.decided)
     _check_eligible(ctx, number, product, loan, get_member(view, loan.member))
     rows = make_rows(product, loan.principal, loan.rows, today)
     if compute_terms_hash(number, product, loan.principal, today, rows) != terms_hash:
         fail(TERMS_CHANGED, "lending.terms_hash", None, terms_hash)
+    check_rate(view, product, loan.principal, rows, annual_ppm)
     _check_funds(ctx, product, loan.principal)
     interest = check_amount(sum([row.interest for row in rows]))
-    loan = replace(loan, status=ACTIVE, start=today, terms_hash=terms_hash, interest=interest)
+    loan = replace(loan, status=ACTIVE, start=today, interest=interest)
+    loan = replace(loan, terms_hash=terms_hash, annual_ppm=annual_ppm)
     put_loan(view, number, loan)
     bind(view, loan.member, ID)
     security.bind(ctx, number)

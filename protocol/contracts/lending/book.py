@@ -124,6 +124,8 @@ class Book:
 
     def _fall_due(self) -> None:
         state, row = self.state, self.row(self.state.due_n)
+        if self.product.is_daily:
+            row = self._meet(state.due_n, row)
         rest = (row.deferred + row.interest) * ACCRUAL_UNIT - state.undue
         state.undue = row.deferred * ACCRUAL_UNIT
         if not state.is_suspended:
@@ -134,10 +136,25 @@ class Book:
         state.advance -= self._allocate(state.advance)
         self._refresh()
 
+    def _meet(self, n: int, row: Instalment) -> Instalment:
+        """Return a row that is due with the interest that has arisen, as far as the cap lets."""
+        arisen, is_held = self._round_undue(), is_held_back(self.product, n, self.loan.rows)
+        if self.product.cap_bp:
+            charged = self.state.interest_charged + self.state.penalty_charged
+            arisen = min(arisen, max(self._cap() - charged, 0))
+        row = replace(row, interest=0 if is_held else arisen, deferred=arisen if is_held else 0)
+        self._set(n, row)
+        return row
+
+    def _cap(self) -> int:
+        return mul_div(self.loan.principal, self.product.cap_bp, WHOLE_BP, Rounding.FLOOR)
+
     def _set_slope(self) -> None:
         state = self.state
         state.slope = 0
-        if state.due_n < self.loan.rows:
+        if state.due_n < self.loan.rows and self.product.is_daily:
+            state.slope = state.principal_out * self.loan_rate(state.due_n)
+        elif state.due_n < self.loan.rows:
             row = self.row(state.due_n)
             parts = position(row.due_day, self._convention) - position(state.as_of, self._convention)
             rest = (row.deferred + row.interest) * ACCRUAL_UNIT - state.undue
@@ -148,8 +165,8 @@ class Book:
         state = self.state
         total = mul_div(state.penalty_exact, 1, PENALTY_UNIT, Rounding.HALF_EVEN)
         if self.product.cap_bp:
-            cap = mul_div(self.loan.principal, self.product.cap_bp, WHOLE_BP, Rounding.FLOOR)
-            total = min(total, max(cap - self.loan.interest, 0))
+            interest = max(self.loan.interest, state.interest_charged)
+            total = min(total, max(self._cap() - interest, 0))
         total = max(total, state.penalty_charged)
         if not state.is_suspended:
             state.penalty_booked += total - state.penalty_charged
@@ -241,6 +258,8 @@ class Book:
             state.principal_out -= early
             state.advance = at_hand - early
             self._remake()
+        if self.product.is_daily:
+            self._set_slope()
         self._refresh()
         self._classify()
 
@@ -335,7 +354,7 @@ class Book:
         """Make the rows that are not due anew, from what is still owed."""
         state, numbers = self.state, range(self.state.due_n, self.loan.rows)
         left, before, deferred = state.principal_out, state.as_of, self._round_undue()
-        whole = sum([self.row(n).base_principal for n in numbers])
+        whole = sum([self.row(n).base_principal for n in numbers]) or 1
         seen = given = 0
         for n in numbers:
             row = self.row(n)

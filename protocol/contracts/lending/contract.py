@@ -49,6 +49,7 @@ from protocol.contracts.lending.records import (
     get_loan,
     get_product,
     get_state,
+    get_terms,
     pack_state,
 )
 from protocol.contracts.lending.terms import (
@@ -115,11 +116,12 @@ def _query_quote(query: QueryContext, number: int, principal: int, rows: int, da
 
 def _query_offer(query: QueryContext, number: int, day: int) -> Value:
     loan = get_loan(query.view, number)
-    product = get_product(query.view, loan.product)
+    product = get_terms(query.view, loan)
     made = make_rows(product, loan.principal, loan.rows, day)
     listed = tuple([(row.due_day, row.principal, row.interest) for row in made])
     terms_hash = compute_terms_hash(number, product, loan.principal, day, made)
-    return (terms_hash, compute_fee(product, loan.principal), listed)
+    rate = compute_rate(product, loan.principal, made)
+    return (terms_hash, compute_fee(product, loan.principal), rate, listed)
 
 
 def _query_loan(query: QueryContext, number: int) -> Value:
@@ -281,12 +283,12 @@ _APPLYING: Final = (
     Method(
         8,
         "accept",
-        (_FROM, _LOAN, Field("terms_hash", HASH)),
+        (_FROM, _LOAN, Field("terms_hash", HASH), Field("annual_ppm", U32, "as the offer says")),
         AMOUNT,
         (Owner("from"),),
         2_000,
         applying.accept,
-        "Accept the exact terms of today and be paid out; returns what arrives.",
+        "Accept the exact terms of today and what they cost a year, and be paid out; returns what arrives.",
     ),
 )
 _SERVING: Final = (
@@ -445,7 +447,14 @@ CONTRACT: Final = Contract(
         Query(
             "offer",
             (_LOAN, Field("day", U32, "of the disbursement")),
-            Fields((Field("terms_hash", HASH), Field("fee", AMOUNT), Field("rows", _LISTED))),
+            Fields(
+                (
+                    Field("terms_hash", HASH),
+                    Field("fee", AMOUNT),
+                    Field("annual_ppm", Maybe(U32), "of all that it costs a year; checked as it is accepted"),
+                    Field("rows", _LISTED),
+                )
+            ),
             _query_offer,
             "Return the exact terms of an application, and the hash that accepts them on that day.",
         ),

@@ -113,7 +113,8 @@ def load_book(ctx: Context, number: int, loan: Loan) -> tuple[Book, State]:
 
 
 def open_book(view: View, number: int, loan: Loan, product: Product, state: State, day: int) -> Book:
-    """Return the book of a loan up to a day; the state moves with it."""
+    """Return the book of a loan up to a day, at the rate that was fixed for it; the state moves with it."""
+    product = replace(product, rate_ppm=loan.rate_ppm)
     book = Book(product, loan, state, partial(get_instalment, view, number))
     book.settle(day)
     return book

@@ -3,7 +3,7 @@
 Knows no movement: what a loan does over time is `book.py`, what reaches the ledger is `posting.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from protocol.contracts.ledger.accounts import account_key
@@ -89,6 +89,8 @@ LOANS_OPEN_MAX: Final = 16
 RESCHEDULES_MAX: Final = 3
 HELD_DAYS: Final = 90
 """Days after a reschedule in which the class of a loan cannot improve."""
+CUSTOM_ROWS_MAX: Final = 120
+"""Rows whose parts of the principal a product can name."""
 FRESH_DAYS: Final = 30
 """Days after another loan in which what is paid may have been paid with it."""
 REPLAY_EVENTS_MAX: Final = 400
@@ -103,7 +105,8 @@ PRODUCT: Final = Integer("loan product", 1, (1 << 16) - 1)
 LOAN: Final = Integer("loan", 1, (1 << 32) - 1)
 ROW_NUMBER: Final = Integer("row", 0, ROWS_MAX - 1)
 ROW_COUNT: Final = Integer("rows", 0, ROWS_MAX)
-RATE: Final = Integer("rate in ppm a year", 0, 10 * RATE_UNIT)
+RATE_MAX_PPM: Final = 10 * RATE_UNIT
+RATE: Final = Integer("rate in ppm a year", 0, RATE_MAX_PPM)
 BASIS_POINTS: Final = Integer("basis points", 0, WHOLE_BP)
 MANY_BP: Final = Integer("basis points", 0, 1_000 * WHOLE_BP)
 DAYS: Final = Integer("days", 0, DAYS_MAX)
@@ -160,6 +163,10 @@ class Product:
     guarantors_max: int
     coverage_bp: int
     score_min: int
+    by_score: bool
+    is_daily: bool
+    is_smooth: bool
+    custom_bp: tuple[int, ...]
 
 
 PRODUCT_FIELDS: Final = (
@@ -172,8 +179,8 @@ PRODUCT_FIELDS: Final = (
     Field("rate_ppm", RATE),
     Field(
         "method",
-        Integer("method", Method.FLAT, Method.BALLOON),
-        "1 flat, 2 equal instalment, 3 equal principal, 4 bullet, 5 interest then equal, 6 balloon",
+        Integer("method", min(Method), max(Method)),
+        "1 flat, 2 equal instalment, 3 equal principal, 4 bullet, 5 interest then equal, 6 balloon, 7 custom",
     ),
     Field("day_count", Integer("day count", min(DayCount), max(DayCount)), "as of savings"),
     Field("period_unit", Integer("unit", min(PeriodUnit), max(PeriodUnit)), "1 days, 2 weeks, 3 months"),
@@ -217,6 +224,10 @@ PRODUCT_FIELDS: Final = (
     Field("guarantors_max", Integer("guarantors", 0, GUARANTEES_MAX)),
     Field("coverage_bp", MANY_BP, "of the principal, for which guarantees and collateral stand; 0: none"),
     Field("score_min", Integer("score", 0, 1_000), "with which the policy decides; 0: not asked"),
+    Field("by_score", BOOL, "the table of credit adds to the rate, and says what the policy lends"),
+    Field("is_daily", BOOL, "interest follows what is out each day; else it is that of the rows"),
+    Field("is_smooth", BOOL, "what the last level instalment differs by is spread over all"),
+    Field("custom_bp", Many(BASIS_POINTS, CUSTOM_ROWS_MAX), "of custom: parts of the principal, row by row"),
 )
 
 
@@ -240,6 +251,8 @@ class Loan:
     approvals: int
     reschedules: int
     restructured: int
+    rate_ppm: int
+    annual_ppm: int
 
 
 LOAN_FIELDS: Final = (
@@ -263,6 +276,8 @@ LOAN_FIELDS: Final = (
     Field("approvals", U8),
     Field("reschedules", U8),
     Field("restructured", U32, "day until which the class cannot improve; 0: not rescheduled"),
+    Field("rate_ppm", RATE, "of its interest; fixed by the decision"),
+    Field("annual_ppm", U32, "of all that it costs a year, as its borrower accepted; 0: not yet"),
 )
 
 
@@ -499,6 +514,8 @@ DECISION_FIELDS: Final = (
     Field("equity", AMOUNT, "of the co-op; 0 below"),
     Field("cover", AMOUNT, "by guarantees and collateral"),
     Field("score", U32),
+    Field("carried", AMOUNT, "most debt that score and savings carry"),
+    Field("rate_ppm", RATE),
     Field("is_insider", BOOL, "on the board or the committee"),
     Field("is_automatic", BOOL, "no committee was needed"),
 )
@@ -590,6 +607,11 @@ def get_loan(view: View, number: int, *status: int) -> Loan:
     if status and loan.status not in status:
         fail(STATUS, "lending.status", status[0], loan.status)
     return loan
+
+
+def get_terms(view: View, loan: Loan) -> Product:
+    """Return the product of a loan, with the rate that was fixed for it."""
+    return replace(get_product(view, loan.product), rate_ppm=loan.rate_ppm)
 
 
 def put_loan(view: View, number: int, loan: Loan) -> None:

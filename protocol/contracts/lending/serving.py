@@ -42,8 +42,8 @@ from protocol.contracts.lending.records import (
     get_instalment,
     get_loan,
     get_origin,
-    get_product,
     get_state,
+    get_terms,
     ledger_key,
     put_loan,
     put_state,
@@ -165,7 +165,7 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
     if event <= before.sealed or count > REPLAY_EVENTS_MAX:
         fail(NOT_REVERSIBLE, "lending.replay", REPLAY_EVENTS_MAX, count)
     EVENTS.put(view, key, (*row[:5], True))
-    product = get_product(view, loan.product)
+    product = get_terms(view, loan)
     book = _replay(ctx, number, product, loan, before)
     write_rows(ctx, number, book, range(loan.rows))
     if loan.status == CLOSED and not book.is_settled():

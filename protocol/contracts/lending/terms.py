@@ -12,7 +12,7 @@ from protocol import codec, crypto
 from protocol.contracts.lending.book import is_held_back
 from protocol.contracts.lending.records import TERMS, Instalment, Product
 from protocol.elections.decision import WHOLE_BP
-from protocol.finance.annual_rate import Flow, find_effective_rate
+from protocol.finance.annual_rate import Flow, find_effective_rate, is_effective_rate
 from protocol.finance.day_count import DayCount, count_parts
 from protocol.finance.schedule import (
     Method,
@@ -22,10 +22,14 @@ from protocol.finance.schedule import (
     build_schedule,
     compute_interest,
 )
-from protocol.money import Rounding, mul_div
+from protocol.money import Rounding, mul_div, split_by_weight
 from protocol.vm.context import fail
+from protocol.vm.view import View
 
 YEAR_DAYS: Final = 366
+FLOW_GAS: Final = 40
+FRACTION_GAS: Final = 300
+"""Of each flow, and of each part of a year that flows are away from a whole one, in a check of a rate."""
 _PERIODS_A_YEAR: Final = {PeriodUnit.DAYS: 365, PeriodUnit.WEEKS: 52, PeriodUnit.MONTHS: 12}
 
 
@@ -49,6 +53,8 @@ def make_rows(product: Product, principal: int, rows: int, start_day: int) -> tu
         grace_interest=min(product.grace_interest, rows - 1),
         interest_free=min(product.interest_free, rows),
         balloon=mul_div(principal, product.balloon_bp, WHOLE_BP, Rounding.FLOOR),
+        custom=split_by_weight(principal, product.custom_bp) if product.custom_bp else (),
+        is_smooth=product.is_smooth,
     )
     made = build_schedule(terms)
     if product.cap_bp:
@@ -96,12 +102,31 @@ def compute_service(rows: tuple[Instalment, ...], start_day: int) -> int:
 
 def compute_rate(product: Product, principal: int, rows: tuple[Instalment, ...]) -> int | None:
     """Compute what a loan costs a year, fee included, by the formula of the European Union, ppm."""
+    return find_effective_rate(_list_flows(product, principal, rows))
+
+
+def check_rate(
+    view: View, product: Product, principal: int, rows: tuple[Instalment, ...], annual_ppm: int
+) -> None:
+    """Check what a loan is said to cost a year, without finding it; pays for the sums.
+
+    Raises:
+        CallFailed: TERMS when it is off by more than the tolerance.
+    """
+    flows = _list_flows(product, principal, rows)
+    fractions = len(dict.fromkeys([flow.part for flow in flows]))
+    view.charge(FLOW_GAS * len(flows) + FRACTION_GAS * fractions)
+    if not is_effective_rate(flows, annual_ppm):
+        fail(TERMS, "lending.annual_rate", None, annual_ppm)
+
+
+def _list_flows(product: Product, principal: int, rows: tuple[Instalment, ...]) -> list[Flow]:
     a_year = _PERIODS_A_YEAR[PeriodUnit(product.period_unit)]
     flows = [Flow(principal - compute_fee(product, principal), 0)]
     for n, row in enumerate(rows):
         whole, part = divmod((n + 1) * product.every, a_year)
         flows.append(Flow(-row.principal - row.interest, whole, (part, a_year)))
-    return find_effective_rate(flows)
+    return flows
 
 
 def compute_terms_hash(

@@ -26,9 +26,10 @@ steps = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 25_000)), min_size
     st.integers(1, 40_000),
     st.sampled_from(list(FutureRule)),
     st.sampled_from(list(DayCount)),
+    st.booleans(),
 )
 def test_a_reversal_is_the_history_without_the_payment(
-    history: list[tuple[int, int]], at: int, amount: int, rule: FutureRule, convention: DayCount
+    history: list[tuple[int, int]], at: int, amount: int, rule: FutureRule, convention: DayCount, daily: bool
 ) -> None:
     changes: dict[str, Any] = {
         "early_rule": int(rule),
@@ -37,6 +38,7 @@ def test_a_reversal_is_the_history_without_the_payment(
         "penalty_ppm": 900,
         "grace_days": 3,
         "floor_bp": 0,  # the floor follows once a day
+        "is_daily": daily,
     }
     bank, other = Lender(**changes), Lender(**changes)
     loan = bank.borrow(ALICE)

@@ -1,5 +1,6 @@
 """Proposals and votes, delegation, documents: what members decide, and what it rests on."""
 
+import json
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -346,8 +347,8 @@ def spread(proposal: int, /, *credits_of: str, dry_run: bool = False) -> None:
             "cli.usage",
             Exit.USAGE,
         )
-    spread_over = [[options[name], int(amount)] for name, _, amount in wanted]
-    act_and_show([("voting.spread", [str(proposal), str(spread_over)])], dry_run=dry_run)
+    spread_over = [{"option": options[name], "credits": int(amount)} for name, _, amount in wanted]
+    act_and_show([("voting.spread", [str(proposal), json.dumps(spread_over)])], dry_run=dry_run)
 
 
 @vote_app.command(name="object")

@@ -145,7 +145,7 @@ POLICIES: Final[tuple[tuple[str, tuple[int, int, int], tuple[int, int, int, int]
     ("priorities", (1_000, 5_000, 0), (3, 7, 0, 1), ()),
 )
 """The types of contracts.md 5.6, numbered from 1 on, one for signatures, and one for saving and lending."""
-OBJECTIONS_BP: Final = 2_000
+OBJECTIONS_BP: Final = 1_000
 """Of the members: so many stop what holders of shares have decided."""
 SIGNATURES: Final = 3
 """Members who sign a petition before it is discussed."""
@@ -224,10 +224,6 @@ SMALL_LOAN: Final = Product(
     guarantors_max=3,
     coverage_bp=0,
     score_min=400,
-    by_score=False,
-    is_daily=False,
-    is_smooth=False,
-    custom_bp=(),
 )
 """The policy decides by itself when the score is in the band and savings carry the debt."""
 BACKED_LOAN: Final = replace(

@@ -113,6 +113,36 @@ def test_every_type_of_proposal_has_its_policy(state: MemoryState) -> None:
     assert isinstance(bylaw, tuple) and bylaw[4:7] == (3_000, 6_670, 2_500) and bylaw[20] is True
 
 
+DAY = 86_400
+DECIDED: dict[str, tuple[int, ...]] = {
+    # weight, most of one (bp), quorum, yes of yes and no, yes of all (bp), time lock (days), two readings
+    "advisory": (1, 10_000, 0, 5_000, 0, 0, False),
+    "ordinary": (1, 10_000, 1_000, 5_000, 0, 2, False),
+    "budget": (1, 10_000, 1_500, 5_000, 0, 7, False),
+    "bylaw": (1, 10_000, 3_000, 6_670, 2_500, 30, True),
+    "parameter": (1, 10_000, 1_000, 5_000, 0, 2, False),
+    "upgrade": (1, 10_000, 2_000, 6_000, 0, 14, False),
+    "election": (1, 10_000, 1_000, 5_000, 0, 0, False),
+    "recall": (1, 10_000, 2_500, 6_670, 0, 1, False),
+    "shareholders": (2, 1_000, 2_000, 5_000, 0, 14, False),
+    "petition": (1, 10_000, 1_000, 5_000, 0, 2, False),
+    "products": (1, 10_000, 1_000, 5_000, 0, 2, False),
+    "priorities": (1, 10_000, 1_000, 5_000, 0, 0, False),
+}
+
+
+def test_each_type_takes_what_the_specification_says(state: MemoryState) -> None:
+    found = {}
+    for number in range(1, len(POLICIES) + 1):
+        row = ask(state, "voting", "policy", number)
+        assert isinstance(row, tuple)
+        name, weight, _, most, *thresholds = row[:7]
+        found[name] = (weight, most, *thresholds, row[12] // DAY, row[20])  # type: ignore[operator]
+    assert found == DECIDED
+    matter = ask(state, "voting", "policy", 9)
+    assert isinstance(matter, tuple) and (matter[2], matter[21], matter[22]) == (1, "", 1_000)
+
+
 def test_the_village_can_be_founded_on_bft() -> None:
     genesis = SCENARIOS["village"].make_genesis(make_operators(4), TIME_MS, engine=EngineKind.BFT)
     assert genesis.epoch.engine is EngineKind.BFT and genesis.epoch.quorum == 3

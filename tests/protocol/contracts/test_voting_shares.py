@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.codec import Value
 from protocol.contracts.voting import records as v
@@ -154,3 +156,36 @@ def test_no_vote_makes_itself_harder_to_stop(asked: int, code: int) -> None:
     hall.run(seconds=1_000)
     hall.run(seconds=101)
     assert hall.field(number, 18) == code
+
+
+cast = st.lists(st.tuples(st.sampled_from(PEOPLE), st.integers(YES, 3)), max_size=8)
+handed = st.lists(st.tuples(st.sampled_from(PEOPLE), st.sampled_from(PEOPLE)), max_size=4)
+counts = st.lists(st.integers(0, 40), min_size=5, max_size=5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(counts, st.integers(1, 10_000), cast, handed)
+def test_weights_cast_are_each_within_the_cap_and_together_within_the_electorate(
+    shares: list[int], cap_bp: int, votes: list[tuple[Person, int]], to_whom: list[tuple[Person, Person]]
+) -> None:
+    hall = Holders(cap_bp=cap_bp)
+    for who, count in zip(PEOPLE, shares, strict=True):
+        if count:
+            hall.do(who, (SHARES, 3, 0, (who.address, 1, count)))
+    for who, to in to_whom:
+        if who != to:
+            hall.do(who, (VOTING, 11, 0, (who.address, MATTER, to.address)))
+    hall.run()
+    (number,) = hall.do(ALICE, hall.ask_for())
+    assert type(number) is int
+    electorate = hall.field(number, 8)
+    assert electorate == 100 + sum(shares)
+    for who, choice in votes:
+        hall.code(who, vote(who, number, choice))
+    tally = hall.tally(number)
+    assert isinstance(tally, tuple) and sum(tally) <= electorate  # type: ignore[arg-type, operator]
+    cap = max(1, electorate * cap_bp // 10_000)  # type: ignore[operator]
+    ballots = [hall.ask("voting", "ballot", number, hall.numbers[who]) for who in PEOPLE]
+    cast_by = [row for row in ballots if isinstance(row, tuple)]
+    assert all(own <= cap and carried <= 4 * cap for _, own, carried in cast_by)  # type: ignore[operator]
+    assert sum([own + carried for _, own, carried in cast_by]) == sum(tally)  # type: ignore

@@ -35,7 +35,7 @@ SEQUENCE_MAX: Final = (1 << 48) - 1
 
 _U16 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 16) - 1)]
 _U32 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)]
-_Day = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="such as 2026-07-31")]
+Day = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="such as 2026-07-31")]
 
 
 class AccountParams(Params, kw_only=True):
@@ -45,8 +45,8 @@ class AccountParams(Params, kw_only=True):
     account_class: _U16 = MEMBER_FREE
     asset: _U32 = 1
     sub: _U32 = 0
-    from_day: _Day | None = None
-    to_day: _Day | None = None
+    from_day: Day | None = None
+    to_day: Day | None = None
 
 
 class StatementParams(AccountParams, kw_only=True):

@@ -7,7 +7,20 @@ import msgspec
 from node.rpc.dispatch import Method, NoParams
 from node.rpc.events import EVENTS_MAX, EventFilter, parse_cursor, parse_topic, read_events
 from node.rpc.forms import Form
-from node.rpc.methods import books, chain, credit, epochs, evidence, explain, gov, loan, node, tools, tx
+from node.rpc.methods import (
+    books,
+    chain,
+    credit,
+    epochs,
+    evidence,
+    explain,
+    gov,
+    loan,
+    node,
+    savings,
+    tools,
+    tx,
+)
 from node.rpc.methods.contracts import query_methods
 from node.rpc.methods.params import CursorParam, Limit, Params
 from node.rpc.openrpc import describe
@@ -60,6 +73,7 @@ def build_methods(registry: Registry) -> tuple[Method[Any], ...]:
         *books.METHODS,
         *credit.METHODS,
         *loan.METHODS,
+        *savings.METHODS,
         *gov.METHODS,
         *explain.METHODS,
         *tools.METHODS,

@@ -224,6 +224,12 @@ SMALL_LOAN: Final = Product(
     guarantors_max=3,
     coverage_bp=0,
     score_min=400,
+    by_score=False,
+    is_daily=False,
+    is_smooth=False,
+    custom_bp=(),
+    spreads_fee=False,
+    fund=0,
 )
 """The policy decides by itself when the score is in the band and savings carry the debt."""
 BACKED_LOAN: Final = replace(

@@ -5,7 +5,8 @@ is queued: a follower that is slow reads later from the store, so no event is ev
 polling use the same function. It does not know WebSocket or SSE (`subscriptions.py`).
 
 Topics: `blocks` (filter `ids`: with ids of transactions and jobs), `txs` (jobs too; filter `address`,
-`contract`), `account:<address>`, `evidence` (who was convicted, and of what).
+`contract`), `account:<address>`, `evidence` (who was convicted, and of what), `migration` (changes of epoch
+and upgrades of contracts, when they are decided or called off; and every epoch, at the seal before it).
 """
 
 import re
@@ -24,6 +25,7 @@ from node.store.store import Store
 from protocol.addresses import format_address
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.chain.transaction import decode_signed
+from protocol.contracts.registry import records as registry
 from protocol.params import JOB_INDEX_FIRST
 from protocol.types import Address, Height
 
@@ -38,6 +40,15 @@ STEPS_MAX: Final = 1_000
 STRETCH_BLOCKS: Final = 64
 INDEX_MAX: Final = (1 << 32) - 1
 """Behind every transaction and every job of a block."""
+MIGRATION_EVENTS: Final = frozenset(
+    (registry.ID, told.id)
+    for told in (
+        registry.DECIDED,
+        registry.CANCELLED,
+        registry.UPGRADE_DECIDED,
+        registry.UPGRADE_CANCELLED,
+    )
+)
 _CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,10})", re.ASCII)
 
 
@@ -83,7 +94,7 @@ def parse_topic(name: str, wanted: EventFilter, facts: ChainFacts) -> Topic:
         Rejected: BAD_ADDRESS.
     """
     address = read_address(wanted.address, facts.hrp) if wanted.address else None
-    if name in ("blocks", "txs", "evidence"):
+    if name in ("blocks", "txs", "evidence", "migration"):
         return Topic(name, address, wanted)
     kind, _, text = name.partition(":")
     if kind == "account" and text:
@@ -167,6 +178,10 @@ def _block_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, 
             continue
         if topic.name == "evidence":
             yield from _evidence_events(store, after, height)
+        elif topic.name == "migration":
+            yield from _migration_events(store, facts, after, height)
+            if header.is_seal and after < Cursor(height, INDEX_MAX):
+                yield Cursor(height, INDEX_MAX), _epoch_event(store, height)
         else:
             yield from _tx_events(store, facts, topic, after, height)
         yield Cursor(height, INDEX_MAX), None
@@ -191,13 +206,40 @@ def _evidence_events(store: Store, after: Cursor, height: int) -> _Steps:
         yield Cursor(height, index), event
 
 
-def _tx_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, height: int) -> _Steps:
+def _migration_events(store: Store, facts: ChainFacts, after: Cursor, height: int) -> _Steps:
+    for cursor, receipt_bytes in _receipts_behind(store, after, height):
+        receipt = decode_receipt(receipt_bytes)
+        told = [
+            event_form(event, facts)
+            for event in receipt.events
+            if (event.contract, event.event) in MIGRATION_EVENTS
+        ]
+        if told:
+            yield cursor, {"type": "migration", "id": to_hex(receipt.tx_id), "events": told}
+
+
+def _epoch_event(store: Store, seal_height: int) -> dict[str, Any]:
+    record = store.epoch_at(seal_height + 1)
+    return {
+        "type": "epoch",
+        "epoch": record.number,
+        "protocol": record.engine.name.lower(),
+        "sinceHeight": record.first_height,
+        "operators": [validator.operator for validator in record.validators],
+        "decidedBy": to_hex(record.decided_by),
+    }
+
+
+def _receipts_behind(store: Store, after: Cursor, height: int) -> Iterator[tuple[Cursor, bytes]]:
     receipts = [*enumerate(store.receipts(height)), *enumerate(store.run_receipts(height), JOB_INDEX_FIRST)]
     for index, receipt_bytes in receipts:
-        cursor = Cursor(height, index)
-        if cursor <= after:
-            continue
-        place = TxPlace(Height(height), index, decode_receipt(receipt_bytes).tx_id)
+        if after < Cursor(height, index):
+            yield Cursor(height, index), receipt_bytes
+
+
+def _tx_events(store: Store, facts: ChainFacts, topic: Topic, after: Cursor, height: int) -> _Steps:
+    for cursor, receipt_bytes in _receipts_behind(store, after, height):
+        place = TxPlace(Height(height), cursor.index, decode_receipt(receipt_bytes).tx_id)
         event, addresses, contracts = _tx_event(store, facts, place, receipt_bytes)
         is_wanted = (topic.address is None or topic.address in addresses) and (
             not topic.filter.contract or topic.filter.contract in contracts

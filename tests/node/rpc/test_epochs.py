@@ -65,6 +65,40 @@ def test_a_change_is_seen_coming_and_counted_down(spare_gateway: Any) -> None:
     assert gateway.call("node_getInfo")["protocol"] == "bft"
 
 
+def test_who_follows_migrations_hears_of_decisions_and_of_the_seal(spare_gateway: Any) -> None:
+    gateway, chain = spare_gateway, spare_gateway.chain
+
+    def read(cursor: str) -> list[tuple[str, Any]]:
+        page = gateway.call("coop_getEvents", topic="migration", cursor=cursor)
+        assert page["isEnd"]
+        return [(item["cursor"], item["event"]) for item in page["items"]]
+
+    chain.commit(*[chain.say_ready(index) for index in range(4)])
+    assert read("0.0") == [], "to be ready decides nothing"
+    first = chain.commit(decision := chain.decide(EngineKind.BFT, 0, 1, 2, 3))
+    off = chain.commit(chain.sign_as_board((registry.ID, 3, 0, ())))
+    again = chain.commit(chain.pay("ada", "bo", 1), chain.decide(EngineKind.BFT, 0, 1, 2, 3))
+    seal_height = again.height + EPOCH_DELAY_BLOCKS
+    while chain.executor.head.height < seal_height:
+        chain.commit(chain.pay("ada", "bo", 1))
+    chain.commit()
+    (_, decided), (_, cancelled), (place, _), (seal_place, epoch) = told = read("0.0")
+    assert [int(cursor.split(".")[0]) for cursor, _ in told] == [
+        first.height,
+        off.height,
+        again.height,
+        seal_height,
+    ]
+    assert decided["type"] == "migration" and raw(decided["id"]) == decision.id
+    [event] = decided["events"]
+    assert (event["contract"], event["event"]) == ("registry", "epochDecided")
+    assert event["fields"]["sealHeight"] == first.height + EPOCH_DELAY_BLOCKS
+    assert [one["event"] for one in cancelled["events"]] == ["epochCancelled"]
+    assert (epoch["type"], epoch["epoch"], epoch["protocol"]) == ("epoch", 1, "bft")
+    assert epoch["sinceHeight"] == seal_height + 1 and sorted(epoch["operators"]) == ["n1", "n2", "n3", "n4"]
+    assert read(place) == [(seal_place, epoch)] and read(seal_place) == [], "nothing is lost or said twice"
+
+
 def test_an_epoch_that_people_began_is_told_from_one_that_a_quorum_handed_over(spare_gateway: Any) -> None:
     gateway, chain = spare_gateway, spare_gateway.chain
     head = chain.commit()

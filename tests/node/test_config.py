@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import VERSION, Config, Peer, is_loopback, load, render
+from node.config import CONFIG_BYTES_MAX, PEERS_MAX, VERSION, Config, Peer, is_loopback, load, render
 from node.errors import OperationError
 from protocol.crypto import SecretKey
 
@@ -85,3 +85,21 @@ def test_the_version_is_the_one_of_the_project() -> None:
 def test_loopback_is_known_by_its_addresses() -> None:
     assert [is_loopback(h) for h in ("127.0.0.1", "127.8.8.8", "::1", "localhost")] == [True] * 4
     assert [is_loopback(h) for h in ("0.0.0.0", "10.0.0.1", "::", "example.org", "")] == [False] * 5
+
+
+def test_a_file_and_its_peers_at_their_limits_and_one_above(tmp_path: Path) -> None:
+    file = tmp_path / "coopd.toml"
+    for beyond in (0, 1):
+        file.write_text("#".ljust(CONFIG_BYTES_MAX + beyond))
+        if beyond:
+            with pytest.raises(OperationError, match="cannot be read"):
+                load(tmp_path, environ={})
+        else:
+            assert load(tmp_path, environ={}) == Config(tmp_path)
+        peers = tuple(Peer(f"n{n}", KEY, "10.0.0.1", 1) for n in range(PEERS_MAX + beyond))
+        file.write_text(render(Config(tmp_path, peers=peers)))
+        if beyond:
+            with pytest.raises(OperationError, match="peers"):
+                load(tmp_path, environ={})
+        else:
+            assert load(tmp_path, environ={}).peers == peers

@@ -1,12 +1,19 @@
 """Messages: each kind survives its bytes; other bytes are Rejected and nothing else."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node.ipc.frames import FrameReader
 from node.ipc.messages import (
+    DETAIL_BYTES_MAX,
+    PEERS_LISTED_MAX,
+    SAMPLES_MAX,
     SUBMIT_TXS_MAX,
+    WARNINGS_MAX,
     Accuse,
     Admin,
     AskPeers,
@@ -72,6 +79,27 @@ EVERY: list[Message] = [
 
 def unframed(data: bytes) -> bytes:
     return FrameReader().feed(data)[0]
+
+
+PEER = PeerState("n2", bytes(33), "127.0.0.1:9400", True, False, 80, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "make"),
+    [
+        (DETAIL_BYTES_MAX, lambda n: Refused(int(Code.FULL), "x" * n)),
+        (DETAIL_BYTES_MAX, lambda n: Submitted((Verdict(30, "x" * n),))),
+        (DETAIL_BYTES_MAX, lambda n: replace(STATUS, warnings=("x" * n,))),
+        (WARNINGS_MAX, lambda n: replace(STATUS, warnings=("x",) * n)),
+        (SAMPLES_MAX, lambda n: replace(STATUS, samples=STATUS.samples * n)),
+        (PEERS_LISTED_MAX, lambda n: Peers((PEER,) * n)),
+        (PEERS_LISTED_MAX, lambda n: Admin("cut", ("02ab",) * n)),
+    ],
+)
+def test_what_a_message_lists_at_the_limit_and_one_above(limit: int, make: Callable[[int], Message]) -> None:
+    assert decode_message(unframed(encode_message(1, make(limit)))) == (1, make(limit))
+    with pytest.raises(Rejected):
+        decode_message(unframed(encode_message(1, make(limit + 1))))
 
 
 @pytest.mark.parametrize("message", EVERY, ids=lambda m: type(m).__name__)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from node.rpc.dispatch import (
     ANONYMOUS_LIMITS,
+    ID_CHARS_MAX,
     INTEGER_ID_MAX,
+    METHOD_CHARS_MAX,
     TRUSTED_LIMITS,
     Dispatcher,
     Limits,
@@ -124,6 +126,17 @@ def test_params_are_typed_with_the_path_in_the_message() -> None:
     for params in ([1], [1, 2, 3], {"minuend": 1, "subtrahend": 2, "x": 3}, [1.0, 2]):
         said = answer(json.dumps({"jsonrpc": "2.0", "method": "subtract", "params": params, "id": 1}))
         assert said["error"]["code"] == -32602
+
+
+def test_an_id_at_its_limit_is_echoed_and_a_method_no_longer_than_its_own() -> None:
+    def ask(size: int, method: str = "context") -> Any:
+        return answer(json.dumps({"jsonrpc": "2.0", "method": method, "id": "x" * size}))
+
+    assert ask(ID_CHARS_MAX)["id"] == "x" * ID_CHARS_MAX
+    assert ask(ID_CHARS_MAX + 1)["error"]["code"] == -32600 and ask(ID_CHARS_MAX + 1)["id"] is None
+    for size in (METHOD_CHARS_MAX, METHOD_CHARS_MAX + 1):
+        error = ask(1, "m" * size)["error"]
+        assert error["data"]["params"]["method"] == "m" * METHOD_CHARS_MAX
 
 
 def test_a_batch_at_the_limit_is_answered_and_one_above_is_not() -> None:

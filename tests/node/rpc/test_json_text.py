@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.rpc.json_text import INTEGER_CHARS_MAX, JSON_DEPTH_MAX, BadJson, parse_json
+from node.rpc.json_text import INTEGER_CHARS_MAX, JSON_DEPTH_MAX, NUMBER_CHARS_MAX, BadJson, parse_json
 
 CASES = json.loads(
     (Path(__file__).parents[2] / "vectors/json/jsontestsuite_parsing.json").read_text(encoding="utf-8")
@@ -67,6 +67,9 @@ def test_what_two_parsers_could_read_differently_is_refused(text: str) -> None:
 def test_at_the_limits_it_is_still_accepted() -> None:
     assert parse_json(b"9" * INTEGER_CHARS_MAX) == int("9" * INTEGER_CHARS_MAX)
     assert parse_json(b"[" * JSON_DEPTH_MAX + b"]" * JSON_DEPTH_MAX) is not None
+    assert parse_json(b"0." + b"3" * (NUMBER_CHARS_MAX - 2)) == 1 / 3
+    with pytest.raises(BadJson, match=f"more than {NUMBER_CHARS_MAX}"):
+        parse_json(b"0." + b"3" * (NUMBER_CHARS_MAX - 1))
     assert parse_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 

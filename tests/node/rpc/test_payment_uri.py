@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.rpc.payment_uri import BadPaymentUri, PaymentUri, parse_payment_uri
+from node.rpc.payment_uri import (
+    TEXT_CHARS_MAX,
+    URI_CHARS_MAX,
+    BadPaymentUri,
+    PaymentUri,
+    parse_payment_uri,
+)
 from protocol.addresses import format_address
 from protocol.types import Address
 
@@ -36,12 +42,20 @@ def test_unknown_parameters_are_passed_over_unless_they_are_required() -> None:
         "exp=soon",
         "memo=%ff",
         "memo=%0a",
-        "memo=" + "x" * 257,
+        "memo=" + "x" * (TEXT_CHARS_MAX + 1),
     ],
 )
 def test_bad_parameters_are_refused(query: str) -> None:
     with pytest.raises(BadPaymentUri):
         parse_payment_uri(f"coop:{ADDRESS}?{query}")
+
+
+def test_a_text_and_a_whole_request_at_their_limits_and_one_above() -> None:
+    longest = f"coop:{ADDRESS}?memo=" + "%41" * TEXT_CHARS_MAX + "&colour="
+    longest += "x" * (URI_CHARS_MAX - len(longest))
+    assert parse_payment_uri(longest).memo == "A" * TEXT_CHARS_MAX
+    with pytest.raises(BadPaymentUri, match="short"):
+        parse_payment_uri(longest + "x")
 
 
 @given(st.text(max_size=80))

@@ -9,6 +9,8 @@ import pytest
 
 from node.wallet.derivation import (
     HARDENED,
+    SEED_BYTES_MAX,
+    SEED_BYTES_MIN,
     ExtendedKey,
     compute_key_at,
     compute_master_key,
@@ -115,3 +117,10 @@ def test_an_extended_key_does_not_show_its_chain_code() -> None:
     key = compute_master_key(bytes(64))
     assert key.chain_code.hex() not in repr(key) and repr(key.chain_code) not in repr(key)
     assert key.secret.reveal().hex() not in repr(key)
+
+
+@pytest.mark.parametrize(("size", "beyond"), [(SEED_BYTES_MIN, -1), (SEED_BYTES_MAX, 1)])
+def test_a_seed_of_another_size_is_our_own_bug(size: int, beyond: int) -> None:
+    assert compute_master_key(bytes(size))
+    with pytest.raises(AssertionError):
+        compute_master_key(bytes(size + beyond))

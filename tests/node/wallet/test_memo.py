@@ -49,6 +49,7 @@ def test_the_size_at_its_limit_and_one_above(readers: tuple[SecretKey, ...], lim
 
 def test_readers_are_one_to_three_and_each_counts_once() -> None:
     assert len(sealed("hi", ADA, ADA)) == len(sealed("hi", ADA))
+    assert len((ADA, BO, CY)) == m.READERS_MAX
     for readers in ((), (ADA, BO, CY, EVE)):
         with pytest.raises(OperationError, match="readers"):
             sealed("hi", *readers)

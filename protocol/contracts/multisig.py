@@ -553,7 +553,7 @@ CONTRACT: Final = Contract(
             _approve,
             "Approve a program; the approval that meets the policy runs it.",
         ),
-        Method(3, "revoke", (_SIGNER, _NUMBER), OUTCOME, _SIGNS, 800, _revoke, "Take an approval back."),
+        Method(3, "revoke", (_SIGNER, _NUMBER), OUTCOME, _SIGNS, 800, _revoke, "Take an approval back.", 0),
         Method(
             4,
             "cancel",
@@ -563,6 +563,7 @@ CONTRACT: Final = Contract(
             800,
             _cancel,
             "Cancel a program: its proposer, the account itself, or any signer where it allows a veto.",
+            0,
         ),
         Method(
             5,

@@ -233,6 +233,7 @@ _MOVING: Final = (
         20,
         cash.confirm_cash,
         "Confirm cash in as a second cashier, or cash out as the cashier who pays; returns the amount.",
+        PAUSE_EXIT_SECONDS_MAX,
     ),
     Method(
         7,
@@ -382,6 +383,7 @@ _ORDERS: Final = (
         20,
         orders.lift,
         "Free what an order froze, when its time has come or the members say so.",
+        0,
     ),
 )
 

@@ -228,6 +228,7 @@ _DISCIPLINE: Final = (
         40,
         methods.lift_suspension,
         "End a suspension.",
+        0,
     ),
     Method(
         11,
@@ -281,6 +282,7 @@ _LEAVING: Final = (
         40,
         methods.refute_death,
         "Say that a report of one's own death was wrong.",
+        0,
     ),
     Method(
         17,
@@ -323,6 +325,7 @@ _ROLES: Final = (
         20,
         roles.cancel_role,
         "Take back, as guardian, what has not taken effect.",
+        0,
     ),
     Method(
         21,
@@ -333,6 +336,7 @@ _ROLES: Final = (
         20,
         roles.revoke_role,
         "Take an office, as its admin, or lay it down.",
+        0,
     ),
     Method(
         22,

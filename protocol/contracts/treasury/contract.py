@@ -340,6 +340,7 @@ _SPENDING: Final = (
         40,
         spending.reject,
         "Refuse a payment, or take one's own request back; returns the state.",
+        0,
     ),
     Method(
         11,
@@ -387,6 +388,7 @@ _SPENDING: Final = (
         40,
         spending.stop_stream,
         "End a stream and pay it up to now; returns the amount.",
+        0,
     ),
     Method(
         15,

@@ -3,10 +3,14 @@
 import pytest
 
 from protocol.codec import Value
+from protocol.contracts import multisig, recovery
 from protocol.contracts.assets import contract as assets
+from protocol.contracts.members import contract as members
 from protocol.contracts.registry import records as registry
+from protocol.contracts.treasury import contract as treasury
 from protocol.errors import Code, Rejected
 from protocol.params import PAUSE_EXIT_SECONDS_MAX, PAUSE_REST_SECONDS, PAUSE_SECONDS_MAX
+from protocol.vm.contract import Contract
 from tests.protocol.ledger_world import ALICE, ASSETS, AUTH, BOB, CAROL, NONE, World, founding, program
 
 REGISTRY = 4
@@ -57,7 +61,13 @@ def test_only_the_council_pauses_and_resumes() -> None:
 
 
 @pytest.mark.parametrize(
-    "method, limit", [(TRANSFER, PAUSE_SECONDS_MAX), ((ASSETS, 5), PAUSE_EXIT_SECONDS_MAX), ((AUTH, 3), 0)]
+    "method, limit",
+    [
+        (TRANSFER, PAUSE_SECONDS_MAX),
+        ((ASSETS, 5), PAUSE_EXIT_SECONDS_MAX),
+        ((AUTH, 3), 0),
+        ((multisig.ID, 4), 0),
+    ],
 )
 def test_length_at_the_limit_and_one_beyond(method: tuple[int, int], limit: int) -> None:
     world = council_world()
@@ -85,5 +95,30 @@ def test_no_pause_is_prolonged_and_the_next_waits() -> None:
 def test_a_method_that_is_not_there() -> None:
     world = council_world()
     assert world.failed(world.tx(pause(ASSETS, 99), actors=(CAROL,))).code == Code.UNKNOWN_METHOD
-    names = [m.name for m in assets.CONTRACT.methods if m.pause_seconds_max == PAUSE_EXIT_SECONDS_MAX]
-    assert names == ["cash_out"]
+
+
+@pytest.mark.parametrize(
+    ("contract", "names", "limit"),
+    [
+        (assets.CONTRACT, ("cash_out", "confirm_cash"), PAUSE_EXIT_SECONDS_MAX),
+        (assets.CONTRACT, ("attest", "lift_freeze"), 0),
+        (members.CONTRACT, ("lift_suspension", "refute_death", "cancel_role", "revoke_role"), 0),
+        (multisig.CONTRACT, ("revoke", "cancel"), 0),
+        (recovery.CONTRACT, ("cancel",), 0),
+        (treasury.CONTRACT, ("reject", "stop_stream"), 0),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_what_lets_money_out_stops_something_or_gives_it_back(
+    contract: Contract, names: tuple[str, ...], limit: int
+) -> None:
+    """Whoever may pause could else keep a cashier from paying, or a guardian from saying no."""
+    assert tuple([m.name for m in contract.methods if m.pause_seconds_max == limit]) == names
+
+
+def test_cash_that_was_asked_for_is_paid_after_three_days_at_the_latest() -> None:
+    world = council_world()
+    confirm = (ASSETS, 6)
+    refused = world.failed(world.tx(pause(*confirm, PAUSE_EXIT_SECONDS_MAX + 1), actors=(CAROL,)))
+    assert refused.code == registry.PAUSE_TERMS and refused.reason is not None
+    assert refused.reason.limit == PAUSE_EXIT_SECONDS_MAX

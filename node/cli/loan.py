@@ -75,13 +75,16 @@ def quote(product: int, amount: str, rows: int, /, *, income: str = "") -> None:
     kept = ask(client, "lending_product", product=product)
     asset = words.asset(kept["asset"])
     principal = parse_amount(amount, asset.decimals)
-    today = _today(words)
-    found = client.call("lending_quote", product=product, principal=str(principal), rows=rows, day=today)[
-        "value"
-    ]
+    asked: dict[str, Any] = {"product": product, "principal": str(principal), "rows": rows}
+    if income:
+        asked["address"] = format_address(session.me()[1], session.home.chain().hrp)
+        asked["income"] = str(parse_amount(income, asset.decimals))
+    found = client.call("loan_quote", **asked)
+    decision = found["decision"]
+    rate = kept["ratePpm"] if decision is None else decision["ratePpm"]
     cost = int(found["interest"]) + int(found["fee"])
     lines = [
-        f"{kept['name']}   {_money(principal, asset)} in {rows} rows at {_percent(kept['ratePpm'])}",
+        f"{kept['name']}   {_money(principal, asset)} in {rows} rows at {_percent(rate)}",
         f"  interest {_money(found['interest'], asset)}, fee {_money(found['fee'], asset)}, "
         f"in all {_money(cost, asset)}",
     ]
@@ -91,16 +94,7 @@ def quote(product: int, amount: str, rows: int, /, *, income: str = "") -> None:
         f"  {show_date(row['dueDay'])}  {_money(int(row['principal']) + int(row['interest']), asset):>16}"
         for row in found["rows"]
     ]
-    if income:
-        decision = client.call(
-            "loan_quote",
-            product=product,
-            principal=str(principal),
-            rows=rows,
-            address=format_address(session.me()[1], session.home.chain().hrp),
-            income=str(parse_amount(income, asset.decimals)),
-        )["decision"]
-        found = {**found, "decision": decision}
+    if decision is not None:
         lines += _show_decision(decision, asset, words)
     session.terminal.show(found, "\n".join(lines))
 

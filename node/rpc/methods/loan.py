@@ -7,6 +7,7 @@ How late a loan is, is lending's (`contracts/lending/book.py`).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -32,8 +33,10 @@ from protocol.contracts.lending.records import (
     INSTALMENTS,
     LOANS,
     NOT_ELIGIBLE,
+    RATE_MAX_PPM,
     STATES,
     Instalment,
+    Product,
     get_loan,
     get_product,
     get_state,
@@ -162,7 +165,7 @@ class ScheduleForm(Form):
 
 class DecisionForm(Form):
     """What would be decided today: `approved`, `committee` when people would decide, or `refused`; the rule
-    that says so with its limit and what was found; and what score and savings carry."""
+    that says so with its limit and what was found; what score and savings carry, and the rate of interest."""
 
     outcome: str
     rule: str | None
@@ -170,6 +173,7 @@ class DecisionForm(Form):
     actual: int | str | None
     carries: str
     score: int
+    rate_ppm: int
 
 
 class QuoteForm(Form):
@@ -212,14 +216,16 @@ async def quote(call: Call, params: QuoteParams) -> QuoteForm:
     with _open(call, params.at) as (view, height, today):
         product = get_product(view, params.product)
         check_range(product, min(principal, AMOUNT_MAX), params.rows)
+        decision = None if params.address is None else _try(call, view, Height(height), params, product)
+        if decision is not None:
+            product = replace(product, rate_ppm=decision.rate_ppm)
         rows = make_rows(product, principal, params.rows, today)
         rate, fee = compute_rate(product, principal, rows), compute_fee(product, principal)
-        decision = None if params.address is None else _try(call, view, Height(height), params, product.asset)
     interest = sum([row.interest for row in rows])
     return QuoteForm(height, today, str(interest), str(fee), rate, _show_rows(list(rows), today), decision)
 
 
-def _try(call: Call, view: View, height: Height, params: QuoteParams, asset: int) -> DecisionForm:
+def _try(call: Call, view: View, height: Height, params: QuoteParams, product: Product) -> DecisionForm:
     """Ask for a loan in a view that nobody keeps, and let the policy decide."""
     assert params.address is not None
     address = read_address(params.address, call.facts.hrp)
@@ -228,7 +234,8 @@ def _try(call: Call, view: View, height: Height, params: QuoteParams, asset: int
     world = Environment(seconds, today, next_height, 0, bytes(32), (address,), utc_offset_seconds=offset)
     ctx = Context(view, REGISTRY, world, CONTRACT, address)
     member, _ = get_by_account(view, address)
-    offer = limit(ctx, member, asset, AMOUNT_MAX, AMOUNT_MAX, AMOUNT_MAX)
+    offer = limit(ctx, member, product.asset, AMOUNT_MAX, AMOUNT_MAX, AMOUNT_MAX)
+    rate = min(product.rate_ppm + offer.addon_ppm * product.by_score, RATE_MAX_PPM)
     amount, income = int(params.principal), min(int(params.income), AMOUNT_MAX)
     outcome, reason = "approved", None
     try:
@@ -240,9 +247,8 @@ def _try(call: Call, view: View, height: Height, params: QuoteParams, asset: int
             raise
         outcome, reason = "refused" if failed.code == NOT_ELIGIBLE else "committee", failed.reason
     bounds = (None, None) if reason is None else (_bound(reason.limit), _bound(reason.actual))
-    return DecisionForm(
-        outcome, None if reason is None else reason.rule, *bounds, str(offer.amount), offer.score
-    )
+    rule = None if reason is None else reason.rule
+    return DecisionForm(outcome, rule, *bounds, str(offer.amount), offer.score, rate)
 
 
 def _bound(value: int | str | bytes | None) -> int | str | None:

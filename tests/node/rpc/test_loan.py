@@ -138,5 +138,18 @@ def test_a_quote_for_a_member_says_what_would_be_decided() -> None:
     assert lender.state.items() == before, "nothing is kept of the trial"
 
 
+def test_a_quote_for_a_member_is_at_the_rate_that_his_score_gets() -> None:
+    lender = Lender(by_score=True)
+    call: Any = StateOnly(lender)
+    address = format_address(ALICE.address, HRP_TEST)
+    income = "9" * 18
+    plain = asyncio.run(loan.quote(call, loan.QuoteParams(1, "120000", 12)))
+    found = asyncio.run(loan.quote(call, loan.QuoteParams(1, "120000", 12, address=address, income=income)))
+    assert plain.decision is None and found.decision is not None
+    number = lender.ask_for(ALICE)
+    assert found.decision.rate_ppm == lender.loan(number).rate_ppm > 120_000
+    assert int(found.interest) == lender.loan(number).interest > int(plain.interest)
+
+
 def test_every_status_has_a_name() -> None:
     assert len(loan.STATUSES) == l.RECOVERED

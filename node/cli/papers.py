@@ -132,7 +132,9 @@ def erase(member: str, /, *, dry_run: bool = False) -> None:
         act_and_show(calls, dry_run=dry_run)
     for commitment in () if dry_run else mine:
         vault.erase(commitment)
-    session.terminal.note(f"{len(mine)} of {member} {'would be' if dry_run else 'are'} destroyed")
+    session.terminal.note(
+        f"papers of {member} {'that would be' if dry_run else 'that are'} destroyed: {len(mine)}"
+    )
 
 
 @papers_app.command

@@ -18,7 +18,7 @@ from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
 from node.cli.typed import Words
 from node.rpc.values import from_hex
-from node.wallet.vault import NAME_BYTES_MAX, Papers, Vault
+from node.wallet.vault import Papers, Vault, shape_name
 from protocol.errors import Rejected
 from protocol.types import Hash32
 
@@ -55,8 +55,7 @@ def keep(member: str, file: Path, /, *, salt: str, keep_until: str, dry_run: boo
         dry_run: Keep, sign and send nothing; show what would happen.
     """
     words, found = _find_member(member)
-    name = "".join([char for char in file.name if char.isprintable()]).encode()[:NAME_BYTES_MAX]
-    papers = Papers(found["member"], name.decode(errors="ignore"), _read_salt(salt), file.read_bytes())
+    papers = Papers(found["member"], shape_name(file.name), _read_salt(salt), file.read_bytes())
     commitment = papers.compute_commitment()
     if "0x" + commitment.hex() != found["kycCommit"]:
         raise Failure(

@@ -65,6 +65,13 @@ class Papers:
         return compute_commitment(self.salt, self.content)
 
 
+def shape_name(text: str) -> str:
+    """Return the name of a file as a record holds it: what can be shown, composed, of at most 200 bytes."""
+    shown = "".join([char for char in text if char.isprintable()])
+    composed = unicodedata.ucd_3_2_0.normalize("NFC", shown)  # as the codec compares
+    return composed.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+
+
 def compute_commitment(salt: bytes, content: bytes) -> Hash32:
     """Compute the commitment to papers: the digest of salt and content."""
     return Hash32(crypto.sha256(salt + content))

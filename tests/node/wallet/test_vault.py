@@ -83,6 +83,26 @@ def test_records_that_change_places_are_not_read(vault: v.Vault, tmp_path: Path)
     assert slug(vault.open, first) == "papers.damaged"
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("x" * v.NAME_BYTES_MAX, "x" * v.NAME_BYTES_MAX),
+        ("x" * (v.NAME_BYTES_MAX + 1), "x" * v.NAME_BYTES_MAX),
+        ("x" * (v.NAME_BYTES_MAX - 1) + "\u00e9", "x" * (v.NAME_BYTES_MAX - 1)),
+        ("passe\u0301.pdf", "pass\u00e9.pdf"),
+        ("e\n\u0301\udc80\u200d", "\u00e9"),
+    ],
+)
+def test_papers_of_any_name_can_be_opened_again(vault: v.Vault, name: str, kept: str) -> None:
+    papers = v.Papers(1, v.shape_name(name), b"", b"born")
+    assert vault.open(vault.keep(papers)).name == kept
+
+
+def test_a_name_longer_than_a_record_holds_is_damage(vault: v.Vault) -> None:
+    longer = vault.keep(v.Papers(1, "x" * (v.NAME_BYTES_MAX + 1), b"", b"born"))
+    assert slug(vault.open, longer) == "papers.damaged"
+
+
 def test_size_at_the_limit_and_one_above(vault: v.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(v, "PAPERS_BYTES_MAX", 100)
     assert vault.open(vault.keep(v.Papers(1, "a", b"", bytes(100)))).content == bytes(100)

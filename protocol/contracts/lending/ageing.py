@@ -103,7 +103,7 @@ def wake(ctx: Context, number: int) -> None:
         return
     midnight = compute_midnight(ctx.environment.day + 1, ctx.environment.utc_offset_seconds)
     job = sched.schedule(ctx, _make_daily(number), (), midnight + 120, (DAYS, 1), catches_up=False)
-    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], job))
+    TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], job, row[13]))
 
 
 def _sleep(ctx: Context, number: int) -> None:
@@ -111,7 +111,7 @@ def _sleep(ctx: Context, number: int) -> None:
     row = read_total(ctx, number)
     if row[12] and not (row[8] or row[11]):
         sched.cancel(ctx, row[12])
-        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], 0))
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], 0, row[13]))
 
 
 def _look_at(ctx: Context, number: int) -> None:

@@ -75,6 +75,7 @@ from protocol.contracts.members.standing import bind
 from protocol.contracts.savings import records as savings
 from protocol.contracts.savings.exits import compute_budget
 from protocol.contracts.security import doors as security
+from protocol.contracts.treasury.records import get_fund
 from protocol.elections.decision import WHOLE_BP
 from protocol.errors import Reason
 from protocol.finance.allocation import FutureRule, check_order
@@ -141,7 +142,7 @@ def create_product(ctx: Context, *values: Value) -> Value:
     """Create a product; returns its number."""
     view = ctx.view
     product = Product(*values)  # type: ignore[arg-type]
-    _check_product(product)
+    _check_product(view, product)
     _, products, loans = COUNTER.get(view, COUNTER.key()) or (SCHEMA, 0, 0)
     number = products + 1
     COUNTER.put(view, COUNTER.key(), (SCHEMA, number, loans))
@@ -151,7 +152,7 @@ def create_product(ctx: Context, *values: Value) -> Value:
     return number
 
 
-def _check_product(product: Product) -> None:
+def _check_product(view: View, product: Product) -> None:
     rules = (
         ("lending.principal", product.principal_max, product.principal_min),
         ("lending.rows", product.rows_max, product.rows_min),
@@ -179,6 +180,10 @@ def _check_product(product: Product) -> None:
                 fail(TERMS, "lending.custom_rows", limit, actual)
     if sum(product.custom_bp) != (WHOLE_BP if product.method == Method.CUSTOM else 0):
         fail(TERMS, "lending.custom_bp", WHOLE_BP, sum(product.custom_bp))
+    if product.fund:
+        fund = get_fund(view, product.fund)
+        if fund[3] != product.asset:
+            fail(TERMS, "lending.fund_asset", product.asset, fund[3])
     check_order(product.order)
     check_table(list_bands(product))
 
@@ -500,6 +505,7 @@ def _disburse(
     nothing = empty_state(0, ctx.environment.day)
     book = Book(product, loan, empty_state(loan.principal, ctx.environment.day), rows.__getitem__)
     book.begin()
+    book.state.fee_left = fee if product.spreads_fee else 0
     put_state(view, number, loan.product, book.state)
     put_origin(view, number, book.state)
     free = account_key(owner, MEMBER_FREE, product.asset)

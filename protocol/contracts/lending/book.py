@@ -131,6 +131,7 @@ class Book:
         if not state.is_suspended:
             state.accrued += rest
         state.interest_charged += row.interest
+        state.fee_left -= state.fee_left // (self.loan.rows - state.due_n)
         state.due_n += 1
         self._set_slope()
         state.advance -= self._allocate(state.advance)
@@ -347,7 +348,7 @@ class Book:
             is_first = n == numbers[0]
             principal, due = (rest, interest) if is_first else (0, 0)
             self._set(n, replace(self.row(n), principal=principal, interest=due, deferred=0))
-        state.undue = state.slope = 0
+        state.undue = state.slope = state.fee_left = 0
         state.due_n = self.loan.rows
 
     def _remake(self) -> None:
@@ -428,4 +429,5 @@ def empty_state(principal: int, day: int) -> State:
         events=0,
         sealed=0,
         notices=0,
+        fee_left=0,
     )

@@ -47,6 +47,7 @@ from protocol.contracts.savings import records as savings
 from protocol.contracts.savings.exits import count_waiting
 from protocol.contracts.savings.methods import lock, seize
 from protocol.contracts.security import doors as security
+from protocol.contracts.treasury.funds import bear_loss
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -59,13 +60,18 @@ CODE_SURPLUS: Final = 3134
 SAVINGS: Final = 1
 COLLATERAL: Final = 2
 GUARANTORS: Final = 3
+FIRST_LOSS: Final = 4
 
 _OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
 ENFORCED: Final = EventType(
     ID,
     12,
     "enforced",
-    (*_OF_LOAN, Field("step", U8, "1 own savings, 2 collateral, 3 guarantors"), Field("amount", AMOUNT)),
+    (
+        *_OF_LOAN,
+        Field("step", U8, "1 own savings, 2 collateral, 3 guarantors, 4 fund"),
+        Field("amount", AMOUNT),
+    ),
     "What stands for a loan has paid on it.",
 )
 WRITTEN_OFF: Final = EventType(
@@ -160,7 +166,10 @@ def _take(ctx: Context, number: int, step: int, amount: int) -> None:
 
 
 def charge_off(ctx: Context, number: int) -> None:
-    """Take a loan out of the books, against what is set aside for all of it."""
+    """Take a loan out of the books, against what is set aside for all of it.
+
+    *Rule*: the fund of the product bears the loss as far as its lines leave it anything; the loan stays owed.
+    """
     loan = get_loan(ctx.view, number, ACTIVE)
     book, before = load_book(ctx, number, loan)
     owed, state = book.count_payoff(), book.state
@@ -168,10 +177,14 @@ def charge_off(ctx: Context, number: int) -> None:
     save_book(ctx, number, book, before, b"", 0)
     before = replace(state)
     state.principal_out = state.accrued = state.undue = state.slope = state.penalty_booked = 0
+    state.fee_left = 0
     state.allowance, state.next_day, state.is_suspended = 0, DAY_NEVER, True
     put_state(ctx.view, number, loan.product, state)
     aside = ledger_key(ALLOWANCE, book.product, loan.product)
     post_change(ctx, loan.product, book.product, before, state, aside, before.principal_out, number)
+    if book.product.fund:
+        borne = bear_loss(ctx, book.product.fund, before.principal_out)
+        ctx.emit(ENFORCED, number, loan.member, FIRST_LOSS, borne)
     put_loan(ctx.view, number, replace(loan, status=CHARGED_OFF))
     count_loan(ctx, loan.product, -1)
     CLAIMS.put(ctx.view, CLAIMS.key(number), (SCHEMA, owed, 0))

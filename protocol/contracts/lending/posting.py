@@ -11,6 +11,7 @@ meanwhile.
     principal              Dr 1110  Cr 2010        paid   Dr 2010  Cr 1110
     paid before it is due  Dr 2010  Cr 2040        used   Dr 2040  Cr 1110, 1120, 1130
     set aside              Dr 5030  Cr 1190        back   Dr 1190  Cr 5030
+    fee that is spread     Dr 4020  Cr 2080        earned Dr 2080  Cr 4020
 
 *Source*: contracts.md D5, 5.10.
 """
@@ -30,6 +31,7 @@ from protocol.contracts.lending.records import (
     ALLOWANCE,
     CLOSED,
     EVENTS,
+    FEE_INCOME,
     FRESH_DAYS,
     ID,
     INTEREST_INCOME,
@@ -40,6 +42,7 @@ from protocol.contracts.lending.records import (
     PRINCIPAL,
     PROVISIONS,
     TOTALS,
+    UNEARNED,
     EventRow,
     Instalment,
     Loan,
@@ -75,6 +78,8 @@ CODE_MOVED: Final = 3106
 CODE_PENALTY: Final = 3108
 CODE_ALLOWANCE: Final = 3110
 CODE_FLOOR: Final = 3112
+CODE_FEE_LATER: Final = 3114
+CODE_FEE_EARNED: Final = 3116
 
 OWN_CLASSES: Final = (
     PRINCIPAL,
@@ -82,6 +87,7 @@ OWN_CLASSES: Final = (
     PENALTY_RECEIVABLE,
     ALLOWANCE,
     ADVANCES,
+    UNEARNED,
     INTEREST_INCOME,
     PENALTY_INCOME,
     PROVISIONS,
@@ -101,7 +107,7 @@ def open_books(ctx: Context, number: int, product: Product) -> None:
         open_account(ctx.view, ledger_key(account_class, product, number))
     nothing = (0,) * len(product.class_days)
     zero = pack_exact(0)
-    row: TotalRow = (SCHEMA, 0, zero, zero, ctx.environment.day, 0, 0, 0, 0, nothing, nothing, 0, 0)
+    row: TotalRow = (SCHEMA, 0, zero, zero, ctx.environment.day, 0, 0, 0, 0, nothing, nothing, 0, 0, 0)
     TOTALS.put(ctx.view, TOTALS.key(number), row)
 
 
@@ -225,6 +231,7 @@ def post_change(
         (outside, amount),
     )
     _match(ctx, moves, ref)
+    _post_fee(ctx, product, number, after.fee_left - before.fee_left, ref)
     for debit, credit, more, code in arises:
         if more < 0:
             leg(ctx, credit, debit, -more, code, ref)
@@ -233,6 +240,17 @@ def post_change(
         aside += amount  # what is charged off was set aside for it
     _set_aside(ctx, product, number, aside, CODE_ALLOWANCE, ref)
     check_books(ctx, number, product)
+
+
+def _post_fee(ctx: Context, product: Product, number: int, more: int, ref: bytes) -> None:
+    """Post what of the fees is no income yet, or has become it."""
+    income, unearned = ledger_key(FEE_INCOME, product, number), ledger_key(UNEARNED, product, number)
+    if more:
+        open_account(ctx.view, income)
+    if more > 0:
+        leg(ctx, income, unearned, more, CODE_FEE_LATER, ref)
+    elif more < 0:
+        leg(ctx, unearned, income, -more, CODE_FEE_EARNED, ref)
 
 
 def check_books(ctx: Context, number: int, product: Product) -> None:
@@ -248,6 +266,7 @@ def check_books(ctx: Context, number: int, product: Product) -> None:
         (PENALTY_RECEIVABLE, total[6]),
         (ADVANCES, -total[7]),
         (ALLOWANCE, -sum(total[10]) - total[11]),
+        (UNEARNED, -total[13]),
     )
     for account_class, expected in sums:
         row = get_account(ctx.view, ledger_key(account_class, product, number))
@@ -296,7 +315,8 @@ def _change_total(ctx: Context, number: int, product: Product, before: State, af
         loans,
         tuple(classes),
         tuple(aside),
-        *total[11:],
+        *total[11:13],
+        total[13] + after.fee_left - before.fee_left,
     )
     TOTALS.put(ctx.view, TOTALS.key(number), row)
     return earned
@@ -323,7 +343,7 @@ def settle_floor(ctx: Context, number: int, product: Product) -> None:
     row = read_total(ctx, number)
     target = compute_top_up(row[9], sum(row[10]), list_bands(product), product.floor_bp)
     if target != row[11]:
-        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:11], target, row[12]))
+        TOTALS.put(ctx.view, TOTALS.key(number), (*row[:11], target, *row[12:]))
         _set_aside(ctx, product, number, target - row[11], CODE_FLOOR, b"")
 
 

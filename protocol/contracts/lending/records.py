@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from protocol.contracts.ledger.accounts import account_key
 from protocol.contracts.members.records import MEMBER
 from protocol.contracts.security.records import GUARANTEES_MAX
+from protocol.contracts.treasury.records import FUND
 from protocol.elections.decision import WHOLE_BP
 from protocol.finance.allocation import Bucket, FutureRule
 from protocol.finance.day_count import RATE_UNIT, DayCount
@@ -48,6 +49,7 @@ INTEREST_RECEIVABLE: Final = 1120
 PENALTY_RECEIVABLE: Final = 1130
 ALLOWANCE: Final = 1190
 ADVANCES: Final = 2040
+UNEARNED: Final = 2080
 INTEREST_INCOME: Final = 4010
 FEE_INCOME: Final = 4020
 PENALTY_INCOME: Final = 4030
@@ -167,6 +169,8 @@ class Product:
     is_daily: bool
     is_smooth: bool
     custom_bp: tuple[int, ...]
+    spreads_fee: bool
+    fund: int
 
 
 PRODUCT_FIELDS: Final = (
@@ -228,6 +232,8 @@ PRODUCT_FIELDS: Final = (
     Field("is_daily", BOOL, "interest follows what is out each day; else it is that of the rows"),
     Field("is_smooth", BOOL, "what the last level instalment differs by is spread over all"),
     Field("custom_bp", Many(BASIS_POINTS, CUSTOM_ROWS_MAX), "of custom: parts of the principal, row by row"),
+    Field("spreads_fee", BOOL, "the fee is income as rows fall due; else at once"),
+    Field("fund", FUND, "of the treasury, that bears what is lost first; 0: none"),
 )
 
 
@@ -317,6 +323,7 @@ class State:
     events: int
     sealed: int
     notices: int
+    fee_left: int
 
 
 STATE_FIELDS: Final = (
@@ -343,6 +350,7 @@ STATE_FIELDS: Final = (
     Field("events", U32, "so far"),
     Field("sealed", U32, "events that can no longer be reversed"),
     Field("notices", U8, "sent about what is late"),
+    Field("fee_left", AMOUNT, "of the fee, that is no income yet, in class 2080"),
 )
 _PACKED: Final = ("accrued", "undue", "slope", "penalty_exact")
 
@@ -467,10 +475,10 @@ EVENTS: Final[Table[EventRow]] = Table(
 )
 
 TotalRow: TypeAlias = tuple[
-    int, int, bytes, bytes, int, int, int, int, int, tuple[int, ...], tuple[int, ...], int, int
+    int, int, bytes, bytes, int, int, int, int, int, tuple[int, ...], tuple[int, ...], int, int, int
 ]
 """(schema, principal, exact, slope, as of, booked, penalties, advances, loans, principal of each class,
-allowance of each class, allowance by the floor, daily job)"""
+allowance of each class, allowance by the floor, daily job, fees that are no income yet)"""
 TOTALS: Final[Table[TotalRow]] = Table(
     ID,
     10,
@@ -489,6 +497,7 @@ TOTALS: Final[Table[TotalRow]] = Table(
         Field("class_allowance", Many(AMOUNT, CLASSES_MAX, 1)),
         Field("floor_allowance", AMOUNT, "set aside above that of the loans"),
         Field("job", U48, "that looks at the loans every day; 0: there is none to look at"),
+        Field("fees", AMOUNT, "that are no income yet, in class 2080"),
     ),
     doc="Sums over the loans of a product.",
 )

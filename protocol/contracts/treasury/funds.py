@@ -49,6 +49,7 @@ CODE_APPROPRIATE: Final = 2002
 CODE_GIFT: Final = 2004
 CODE_TRANSFER: Final = 2006
 CODE_CLOSE: Final = 2008
+CODE_LOSS: Final = 2014
 
 FUND_CREATED: Final = EventType(ID, 1, "fund_created", (Field("fund", FUND),), "A fund exists from now on.")
 FUNDED: Final = EventType(
@@ -109,6 +110,18 @@ def transfer(ctx: Context, source: int, target: int, amount: int) -> Value:
     _check_allotted(view, source, giver, False)
     ctx.emit(FUNDED, target, amount)
     return amount
+
+
+def bear_loss(ctx: Context, number: int, amount: int) -> int:
+    """Let a fund bear a loss that is booked as cost, with what its lines leave it; returns how much it bore.
+
+    A door for lending: the reserve is freed for the surplus that the loss has lowered, as a payment frees it.
+    """
+    fund = get_fund(ctx.view, number)
+    part = min(amount, max(fund_balance(ctx.view, number, fund) - fund[5], 0))
+    if part:
+        leg(ctx.enter(ID), reserve_key(number, fund[3]), surplus_key(fund[3]), part, CODE_LOSS)
+    return part
 
 
 def allot(

@@ -75,6 +75,8 @@ PRODUCT: dict[str, Any] = {
     "is_daily": False,
     "is_smooth": False,
     "custom_bp": (),
+    "spreads_fee": False,
+    "fund": 0,
 }
 
 
@@ -183,7 +185,7 @@ def check_sums(world: World, number: int = 1) -> None:
     kept = l.get_product(view, number)
     total = l.TOTALS.get(view, l.TOTALS.key(number))
     assert total is not None
-    exact = slope = principal = penalties = advances = allowances = count = 0
+    exact = slope = principal = penalties = advances = fees = allowances = count = 0
     for key, _ in l.LOANS.scan(view):
         loan = l.get_loan(view, int(str(l.LOANS.parts(key)[0])))
         if loan.product != number or loan.status not in (l.ACTIVE, l.CLOSED, l.CHARGED_OFF):
@@ -196,6 +198,7 @@ def check_sums(world: World, number: int = 1) -> None:
         principal += state.principal_out
         penalties += state.penalty_booked
         advances += state.advance
+        fees += state.fee_left
         allowances += state.allowance
         count += loan.status == l.ACTIVE
         rows = [l.Instalment(*r[1:]) for _, r in l.INSTALMENTS.scan(view, int(str(l.LOANS.parts(key)[0])))]  # type: ignore[arg-type]
@@ -212,6 +215,7 @@ def check_sums(world: World, number: int = 1) -> None:
     assert find_balance(world, l.INTEREST_RECEIVABLE, number) == total[5] == max(exact // ACCRUAL_UNIT, 0)
     assert find_balance(world, l.PENALTY_RECEIVABLE, number) == penalties
     assert find_balance(world, l.ADVANCES, number) == -advances
+    assert find_balance(world, l.UNEARNED, number) == -total[13] == -fees
     assert find_balance(world, l.ALLOWANCE, number) == -allowances - total[11]
 
 
@@ -554,14 +558,14 @@ def test_a_day_without_due_rows_asks_for_no_loan() -> None:
 
 def test_a_product_without_loans_runs_no_job() -> None:
     bank = Lender()
-    assert bank.ask("lending", "total", 1)[-1] == 0  # type: ignore[index]
+    assert bank.ask("lending", "total", 1)[11] == 0  # type: ignore[index]
     loan = bank.borrow(ALICE)
-    assert bank.ask("lending", "total", 1)[-1]  # type: ignore[index]
+    assert bank.ask("lending", "total", 1)[11]  # type: ignore[index]
     bank.pay(ALICE, loan, 125_000)
     bank.days(2)
-    assert bank.ask("lending", "total", 1)[-1] == 0  # type: ignore[index]
+    assert bank.ask("lending", "total", 1)[11] == 0  # type: ignore[index]
     bank.do(OFFICER, call(14, loan, 1))
-    assert bank.ask("lending", "total", 1)[-1]  # type: ignore[index]
+    assert bank.ask("lending", "total", 1)[11]  # type: ignore[index]
     check_lending(bank)
 
 

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from protocol.codec import Value
+from protocol.contracts.ledger.books import find_balance as find_books
+from protocol.contracts.ledger.books import list_balances
 from protocol.contracts.lending import records as l
 from protocol.contracts.lending.applying import Findings, find_referral
+from protocol.contracts.treasury import records as t
 from protocol.errors import Rejected
 from protocol.finance.allocation import FutureRule
 from protocol.finance.annual_rate import TOLERANCE_PPM
@@ -15,9 +18,17 @@ from protocol.finance.day_count import DayCount
 from protocol.finance.schedule import Method
 from protocol.vm.program import literal
 from protocol.vm.view import View
-from tests.protocol.contracts.test_lending import OFFICER, Lender, call, check_lending, product
+from tests.protocol.contracts.coop_world import BOARD1, DAY, TREASURY
+from tests.protocol.contracts.test_lending import (
+    COMMITTEE1,
+    OFFICER,
+    Lender,
+    call,
+    check_lending,
+    product,
+)
 from tests.protocol.contracts.test_lending_enforcement import Strict
-from tests.protocol.ledger_world import ALICE, BOB, COOP, NONE, Person
+from tests.protocol.ledger_world import ALICE, ASSETS, BOB, COOP, NONE, Person
 
 CREDIT = 32
 
@@ -150,6 +161,78 @@ def test_a_daily_loan_is_the_same_whoever_looks_and_after_a_reversal() -> None:
         return bank.rows_of(loan), bank.now(loan)[:9]
 
     assert live(reverses=True) == live(reverses=False)
+
+
+# --- fees and funds
+
+
+def test_a_fee_that_is_spread_is_income_row_after_row() -> None:
+    bank = Lender(fee_flat=1_000, spreads_fee=True)
+    loan = bank.borrow(ALICE, rows=3)
+    assert (bank.balance(l.FEE_INCOME), bank.balance(l.UNEARNED)) == (0, -1_000)
+    left = []
+    for due_day, *_ in bank.rows_of(loan):
+        bank.days(due_day - bank.day)
+        bank.run(seconds=DAY // 2)
+        left.append(-bank.balance(l.UNEARNED))
+        check_lending(bank)
+    assert left == [667, 334, 0] and bank.balance(l.FEE_INCOME) == -1_000
+
+
+@pytest.mark.parametrize("ends", ["paid off", "charged off", "rescheduled"])
+def test_what_is_left_of_a_fee_is_income_as_the_loan_ends(ends: str) -> None:
+    bank = Strict(fee_flat=1_000, spreads_fee=True, enforce_days=0)
+    loan = bank.borrow(ALICE)
+    if ends == "paid off":
+        bank.pay(ALICE, loan, bank.now(loan)[2])
+        assert bank.balance(l.FEE_INCOME) == -1_000
+        bank.do(OFFICER, call(14, loan, 1))
+        assert (bank.balance(l.FEE_INCOME), bank.balance(l.UNEARNED)) == (0, -1_000), "as if not paid"
+    elif ends == "charged off":
+        bank.wait_late(loan, 120)
+        assert bank.loan(loan).status == l.CHARGED_OFF
+        assert (bank.balance(l.FEE_INCOME), bank.balance(l.UNEARNED)) == (-1_000, 0)
+    else:
+        bank.wait_late(loan, 1)
+        bank.do(ALICE, call(17, ALICE.address, loan, 4))
+        bank.do(COMMITTEE1, call(18, loan))
+        assert bank.balance(l.UNEARNED) == -917 == -bank.stored(loan).fee_left
+        bank.days(bank.rows_of(loan)[0][0] + 1 - bank.day)
+        assert bank.balance(l.UNEARNED) == -(917 - 917 // 4)
+    check_lending(bank)
+
+
+@pytest.mark.parametrize(("given", "borne"), [(119_999, 119_999), (120_000, 120_000), (120_001, 120_000)])
+def test_a_fund_bears_what_is_lost_as_far_as_it_reaches(given: int, borne: int) -> None:
+    bank = Strict(enforce_days=0)
+    bank.do(BOARD1, (TREASURY, 1, 0, ("Losses", "", COOP, True)))
+    bank.gov(product(enforce_days=0, charge_off_days=120, fund=1))
+    bank.do(BOB, (TREASURY, 3, 0, (BOB.address, 1, given)))
+    loan = bank.borrow(ALICE, number=2)
+    surplus = find_books(list_balances(View(bank.state), COOP), 3050)
+    bank.wait_late(loan, 120)
+    assert bank.loan(loan).status == l.CHARGED_OFF and bank.balance(l.PROVISIONS, 2) == 120_000
+    balances = list_balances(View(bank.state), COOP)
+    assert find_books(balances, 3030) == given - borne
+    assert find_books(balances, 3050) == surplus + borne
+    assert bank.lost(loan) >= 120_000, "it stays owed"
+    check_lending(bank, 2)
+
+
+def test_a_fund_is_of_the_asset_of_its_product_and_keeps_what_its_lines_need() -> None:
+    bank = Strict(enforce_days=0)
+    assert bank.gov_outcome(product(fund=1)).code == t.UNKNOWN_FUND
+    bank.gov((ASSETS, 1, NONE, ("GOLD", "", 2, 2, 1_000_000)))
+    for name, asset in (("Other", COOP + 1), ("Losses", COOP)):
+        bank.do(BOARD1, (TREASURY, 1, 0, (name, "", asset, True)))
+    assert bank.gov_outcome(product(fund=1)).code == l.TERMS
+    bank.gov(product(charge_off_days=120, fund=2))
+    bank.do(BOB, (TREASURY, 3, 0, (BOB.address, 2, 1_000)))
+    bank.do(BOARD1, (TREASURY, 5, 0, (2, "Courses", 400, 2026, False, "", False)))
+    loan = bank.borrow(ALICE, number=2)
+    bank.wait_late(loan, 120)
+    assert find_books(list_balances(View(bank.state), COOP), 3030) == 400
+    check_lending(bank, 2)
 
 
 # --- rows

@@ -39,6 +39,8 @@ def test_a_reversal_is_the_history_without_the_payment(
         "grace_days": 3,
         "floor_bp": 0,  # the floor follows once a day
         "is_daily": daily,
+        "fee_bp": 700,
+        "spreads_fee": True,
     }
     bank, other = Lender(**changes), Lender(**changes)
     loan = bank.borrow(ALICE)

@@ -1,6 +1,6 @@
 """The pages of the walks through the village show the same in both languages: commands and outputs, in order.
 
-Their runs are tests/cluster/test_walkthrough.py and test_bank.py. WRITE_WALKTHROUGH=1 updates a translation.
+Their runs are tests/cluster/test_walkthrough.py, test_bank.py and test_voting_walkthrough.py. WRITE_WALKTHROUGH=1 updates a translation.
 """
 
 import os
@@ -10,7 +10,10 @@ import pytest
 from tests.cluster.walkthrough import ROOT, copy_blocks, read_blocks
 
 
-@pytest.mark.parametrize("name", ["walkthrough", "walkthrough-2", "bank-walkthrough", "bank-walkthrough-2"])
+PAGES = ("walkthrough", "walkthrough-2", "bank-walkthrough", "bank-walkthrough-2", "voting-walkthrough")
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_a_translation_has_the_commands_and_outputs_of_its_page(name: str) -> None:
     page, translation = (ROOT / "docs" / f"{name}{ending}" for ending in (".md", ".zh.md"))
     english, chinese = page.read_text(encoding="utf-8"), translation.read_text(encoding="utf-8")

@@ -50,7 +50,7 @@ petition_app = App(name="petition", help="Gather signatures for what members sha
 
 STATES: Final = {
     1: "draft", 2: "open", 3: "passed, waits", 4: "rejected", 5: "no quorum", 6: "vetoed", 7: "executed",
-    8: "lapsed", 9: "withdrawn",
+    8: "lapsed", 9: "withdrawn", 10: "counting",
 }  # fmt: skip
 WHY_NOT: Final = {
     "voting.member": "is no member.",

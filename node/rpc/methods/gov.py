@@ -27,6 +27,7 @@ from protocol.vm.view import View
 STATES: Final = {
     v.DRAFT: "draft", v.OPEN: "open", v.PASSED: "passed", v.REJECTED: "rejected", v.NO_QUORUM: "no_quorum",
     v.VETOED: "vetoed", v.EXECUTED: "executed", v.LAPSED: "lapsed", v.WITHDRAWN: "withdrawn",
+    v.COUNTING: "counting",
 }  # fmt: skip
 CHOICES: Final = {v.YES: "yes", v.NO: "no", v.ABSTAIN: "abstain"}
 KINDS: Final = {v.PROGRAM_KIND: "program", v.ELECTION_KIND: "election", v.PRIORITIES_KIND: "priorities"}

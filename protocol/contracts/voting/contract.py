@@ -7,6 +7,7 @@ from protocol.contracts.members.records import MEMBER
 from protocol.contracts.stored import PROGRAM, load_program
 from protocol.contracts.voting import (
     ballots,
+    counting,
     deadlines,
     elections,
     leaving,
@@ -158,7 +159,7 @@ def _query_candidates(query: QueryContext, number: int) -> Value:
 def _query_count(query: QueryContext, number: int) -> Value:
     if elections.find_election(query.view, number) is None:
         return None
-    elected, counted = elections.count(query.view, number)
+    elected, counted = counting.count(query.view, number)
     stages = () if counted is None else counted.stages
     shown = tuple((int(s.action), s.candidate, s.votes, s.non_transferable, s.lost) for s in stages)
     return (0 if counted is None else counted.quota, elected, shown)
@@ -396,14 +397,15 @@ _ELECTING: Final = (
         0,
     ),
     Method(
-        17,
+        deadlines.COUNTBACK_METHOD,
         "countback",
         (_PROPOSAL, _CANDIDATE),
-        elections.CANDIDATE,
+        Maybe(elections.CANDIDATE),
         (Signed(),),
         200,
         proposals.countback,
-        "Fill the seat of an elected candidate who has left the office; returns the successor. For anybody.",
+        "Fill the seat of an elected candidate who has left the office; returns the successor, nil while it "
+        "is counted. For anybody.",
     ),
 )
 _RANKING: Final = (
@@ -510,6 +512,9 @@ CONTRACT: Final = Contract(
         shapes.REFUSED,
         vetoes.OBJECTIONS,
         vetoes.OBJECTION_COUNTS,
+        counting.COUNTS,
+        counting.STAGES,
+        counting.PAGES,
     ),
     methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING, _CALENDAR),
     queries=(

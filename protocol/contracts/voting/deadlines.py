@@ -19,6 +19,7 @@ from protocol.vm.tables import SCHEMA, Table
 
 CLOSE_METHOD: Final = 7
 EXECUTE_METHOD: Final = 9
+COUNTBACK_METHOD: Final = 17
 HOLIDAYS_MAX: Final = 64
 """Days that a calendar names beside weekdays; those that are over are left out of the next one."""
 WEEKDAYS_MAX: Final = 6
@@ -56,7 +57,7 @@ def find_end(ctx: Context, end: int) -> int:
     return end + (moved - day) * SECONDS_PER_DAY
 
 
-def call_later(ctx: Context, number: int, method: int, due: int) -> None:
+def call_later(ctx: Context, number: int, method: int, due: int, *more: Value) -> None:
     """Let the chain take a step by itself; a proposal that is due at once is for whoever calls."""
     if due > ctx.environment.time:
-        sched.schedule(ctx, ((), ((ID, method, 0, (number,)),)), (), due)
+        sched.schedule(ctx, ((), ((ID, method, 0, (number, *more)),)), (), due)

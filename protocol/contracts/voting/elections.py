@@ -6,7 +6,7 @@ what members said, not how many they are. The result is a program that gives the
 like any other that has passed. A seat that falls vacant is filled by a countback of the same papers.
 
 Nobody casts another's paper: delegates vote on proposals only. The lot for ties comes from the papers
-themselves, so no proposer of a block can grind it.
+themselves, so no proposer of a block can grind it. How they are counted is `counting.py`.
 
 *Source*: contracts.md D18, 3.3, 5.6.
 """
@@ -15,16 +15,13 @@ from typing import Final, TypeAlias
 
 from protocol import codec, crypto
 from protocol.codec import Value
-from protocol.contracts.auth import holds_role
 from protocol.contracts.members.records import (
     ACTIVE,
     MEMBER,
     ROLE,
     ROLE_TERM_SECONDS_MAX,
     get_by_account,
-    get_member,
 )
-from protocol.contracts.members.records import ID as MEMBERS_ID
 from protocol.contracts.voting.ballots import find_open, take_part
 from protocol.contracts.voting.records import (
     ID,
@@ -34,14 +31,12 @@ from protocol.contracts.voting.records import (
     STATE,
     get_proposal,
 )
-from protocol.elections.approval import elect_by_approval
-from protocol.elections.stv import CANDIDATES_MAX, Ballots, Count, count_votes
+from protocol.elections.stv import CANDIDATES_MAX
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
 from protocol.vm.keys import data_key, uint_key
 from protocol.vm.kinds import BOOL, SECONDS, U8, U63, Field, Integer, Many
-from protocol.vm.program import NO_ACTOR
 from protocol.vm.tables import SCHEMA, Table
 from protocol.vm.view import View
 
@@ -57,10 +52,6 @@ SEATS_MAX: Final = 32
 PREFERENCES_MAX: Final = 32
 """Candidates that one paper names."""
 GRANT_ROLE_METHOD: Final = 19
-BUNDLE_GAS: Final = 40
-"""For each different paper: it goes into the lot, and moves from hand to hand."""
-PREFERENCE_GAS: Final = 2
-"""For each name on it: a count looks at it once at most."""
 
 SEAT_COUNT: Final = Integer("seats", 1, SEATS_MAX)
 METHOD_OF_COUNT: Final = Integer("method", STV, APPROVAL)
@@ -229,88 +220,3 @@ def _find_candidate(view: View, number: int, member: int) -> int | None:
             assert type(candidate) is int
             return candidate
     return None
-
-
-# --- the count
-
-
-def count(view: View, number: int) -> tuple[tuple[int, ...], Count | None]:
-    """Count an election as it stands; returns the elected, and the stages where there are any.
-
-    Cost: 2 us for each different paper and 0.1 us for each name on it, in gas too.
-    """
-    row = get_election(view, number)
-    gone = frozenset(n for n, (_, candidate) in enumerate(CANDIDATES.scan(view, number)) if candidate[2])
-    bundles: list[Ballots] = []
-    papers = crypto.sha256(codec.encode(("lot", number)))
-    for key, (_, amount, ranking) in BUNDLES.scan(view, number):
-        bundles.append(Ballots(amount, ranking))
-        papers = crypto.sha256(papers + key + amount.to_bytes(8, "big"))
-    names = sum([len(bundle.ranking) for bundle in bundles])
-    view.charge(BUNDLE_GAS * len(bundles) + PREFERENCE_GAS * names)
-    if len(gone) == row[5]:
-        return (), None
-    lot = sorted(range(row[5]), key=lambda c: crypto.sha256(papers + c.to_bytes(1, "big")))
-    if row[4] == APPROVAL:
-        approvals = [0] * row[5]
-        for bundle in bundles:
-            for candidate in bundle.ranking:
-                approvals[candidate] += 0 if candidate in gone else bundle.count
-        return elect_by_approval(approvals, row[2], lot), None
-    counted = count_votes(bundles, row[5], row[2], lot, gone)
-    return counted.elected, counted
-
-
-def make_result(ctx: Context, number: int) -> bytes:
-    """Count an election and keep who is elected; returns the program that gives them the office.
-
-    Returns: empty when nobody stood.
-    """
-    view = ctx.view
-    row = get_election(view, number)
-    elected, _ = count(view, number)
-    term_end = int(ctx.environment.time) + row[3]
-    ELECTIONS.put(view, ELECTIONS.key(number), (*row[:6], elected, term_end))
-    ctx.emit(ELECTED, number, tuple(_member_of(view, number, candidate) for candidate in elected))
-    return _make_program(ctx, number, elected, row[1], row[3])
-
-
-def make_successor(ctx: Context, number: int, leaver: int) -> tuple[bytes, int]:
-    """Fill the seat of an elected candidate who has left the office, by counting the same papers again.
-
-    Returns: the program that gives the office for the rest of the term, and the successor.
-
-    Raises:
-        CallFailed: NO_ELECTION, IN_OFFICE (still there, or was never elected), CANDIDACY (nobody is left).
-    """
-    view, now = ctx.view, int(ctx.environment.time)
-    row = get_election(view, number)
-    if leaver not in row[6] or now >= row[7]:
-        fail(IN_OFFICE, "voting.elected", None, leaver)
-    member = _member_of(view, number, leaver)
-    if holds_role(view, get_member(view, member).account, row[1]):
-        fail(IN_OFFICE, "voting.in_office", None, leaver)
-    CANDIDATES.put(view, CANDIDATES.key(number, leaver), (SCHEMA, member, True))
-    elected, _ = count(view, number)
-    fresh = [candidate for candidate in elected if candidate not in row[6]]
-    if not fresh:
-        fail(CANDIDACY, "voting.countback", 1, 0)
-    seated = tuple(fresh[0] if candidate == leaver else candidate for candidate in row[6])
-    ELECTIONS.put(view, ELECTIONS.key(number), (*row[:6], seated, row[7]))
-    ctx.emit(ELECTED, number, (_member_of(view, number, fresh[0]),))
-    return _make_program(ctx, number, (fresh[0],), row[1], row[7] - now), fresh[0]
-
-
-def _make_program(ctx: Context, number: int, elected: tuple[int, ...], role: str, term: int) -> bytes:
-    if not elected:
-        return b""
-    view, version = ctx.view, ctx.registry.by_id[MEMBERS_ID].version
-    accounts = [get_member(view, _member_of(view, number, candidate)).account for candidate in elected]
-    calls = tuple((MEMBERS_ID, GRANT_ROLE_METHOD, NO_ACTOR, (account, role, term)) for account in accounts)
-    return codec.encode((((MEMBERS_ID, version),), calls))
-
-
-def _member_of(view: View, number: int, candidate: int) -> int:
-    row = CANDIDATES.get(view, CANDIDATES.key(number, candidate))
-    assert row is not None, "papers name candidates"
-    return row[1]

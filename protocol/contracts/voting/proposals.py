@@ -16,13 +16,15 @@ from protocol.contracts.members.records import ID as MEMBERS_ID
 from protocol.contracts.shares.records import CLASS
 from protocol.contracts.stored import delete_program, load_program, read_template, save_program
 from protocol.contracts.voting.ballots import closing_time
-from protocol.contracts.voting.deadlines import CLOSE_METHOD, EXECUTE_METHOD, call_later, find_end
-from protocol.contracts.voting.elections import (
-    GRANT_ROLE_METHOD,
-    make_result,
-    make_successor,
-    open_election,
+from protocol.contracts.voting.counting import is_counting, make_result, make_successor
+from protocol.contracts.voting.deadlines import (
+    CLOSE_METHOD,
+    COUNTBACK_METHOD,
+    EXECUTE_METHOD,
+    call_later,
+    find_end,
 )
+from protocol.contracts.voting.elections import GRANT_ROLE_METHOD, open_election
 from protocol.contracts.voting.leaving import (
     begin_leaving,
     carry_terms,
@@ -36,6 +38,7 @@ from protocol.contracts.voting.records import (
     BY_PROPOSER,
     BY_SHARES,
     COUNTER,
+    COUNTING,
     DEPOSITS,
     DRAFT,
     ELECTION_KIND,
@@ -191,8 +194,16 @@ def call_priorities(
 
 
 def countback(ctx: Context, number: int, leaver: int) -> Value:
-    """Fill the seat of an elected candidate who has left the office; returns the successor. For anybody."""
-    raw, successor = make_successor(ctx, number, leaver)
+    """Fill the seat of an elected candidate who has left the office; returns the successor. For anybody.
+
+    Returns: None while it is counted; the chain goes on with it.
+    """
+    is_begun = is_counting(ctx.view, number)
+    found = make_successor(ctx, number, leaver)
+    if found is None:
+        _count_later(ctx, number, COUNTBACK_METHOD, leaver, is_begun=is_begun)
+        return None
+    raw, successor = found
     outcome = _run_as_coop(ctx, number, raw)
     if outcome.code != Code.OK:
         fail(outcome.code, "voting.countback", None, successor)
@@ -429,9 +440,9 @@ def execute(ctx: Context, number: int) -> Value:
     """Run what has passed, when its time has come; returns the state. For anybody."""
     proposal, policy = get_proposal(ctx.view, number), get_frozen(ctx.view, number)
     now = ctx.environment.time
-    if proposal.state != PASSED or now < proposal.ready:
+    if proposal.state not in (PASSED, COUNTING) or now < proposal.ready:
         return _wait(ctx, number, proposal, EXECUTE_METHOD, proposal.ready)
-    if now > proposal.expires:
+    if now > proposal.expires and proposal.state == PASSED:
         return _end(ctx, number, proposal, LAPSED)
     return _run(ctx, number, proposal, policy)
 
@@ -441,12 +452,15 @@ def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
     view, outer = ctx.view, ctx.environment
     if policy.two_readings and proposal.reading == 1:
         return _read_again(ctx, number, proposal, policy)
-    put_proposal(view, number, replace(proposal, state=EXECUTED))
     if proposal.kind == ELECTION_KIND:
-        raw = make_result(ctx, number)
+        counted = make_result(ctx, number)
+        if counted is None:
+            return _count_on(ctx, number, proposal)
+        raw = counted
     else:
         raw = load_program(view, PROGRAMS, number)
         assert not raw or crypto.sha256(raw) == proposal.program_hash, "it runs what was voted on"
+    put_proposal(view, number, replace(proposal, state=EXECUTED))
     if not raw:
         ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
         return EXECUTED
@@ -457,13 +471,29 @@ def _run(ctx: Context, number: int, proposal: Proposal, policy: Policy) -> int:
         ctx.emit(STATE_CHANGED, number, EXECUTED, 0)
         return EXECUTED
     tries = min(proposal.tries + 1, 255)
-    put_proposal(view, number, replace(proposal, tries=tries, code=outcome.code))
+    put_proposal(view, number, replace(proposal, state=PASSED, tries=tries, code=outcome.code))
     ctx.emit(RUN_FAILED, number, outcome.code, tries)
     again = int(outer.time) + RETRY_SECONDS
     may_schedule = outer.job is None or not outer.job.has_scheduled
     if tries < TRIES_MAX and again <= proposal.expires and may_schedule:
         call_later(ctx, number, EXECUTE_METHOD, again)
     return PASSED
+
+
+def _count_on(ctx: Context, number: int, proposal: Proposal) -> int:
+    """Say that an election is counted, over several runs; what was begun in its window comes to its end."""
+    is_begun = proposal.state == COUNTING
+    if not is_begun:
+        put_proposal(ctx.view, number, replace(proposal, state=COUNTING))
+        ctx.emit(STATE_CHANGED, number, COUNTING, ctx.environment.time + 1)
+    _count_later(ctx, number, EXECUTE_METHOD, is_begun=is_begun)
+    return COUNTING
+
+
+def _count_later(ctx: Context, number: int, method: int, *more: int, is_begun: bool) -> None:
+    """Let a count go on a second later; who helps one that goes on already brings no job of his own."""
+    if ctx.environment.job is not None or not is_begun:
+        call_later(ctx, number, method, int(ctx.environment.time) + 1, *more)
 
 
 def _run_as_coop(ctx: Context, number: int, raw: bytes) -> Outcome:

@@ -69,6 +69,8 @@ VETOED: Final = 6
 EXECUTED: Final = 7
 LAPSED: Final = 8
 WITHDRAWN: Final = 9
+COUNTING: Final = 10
+"""Its time has come; the papers of an election are counted, over several runs."""
 
 PROGRAM_KIND: Final = 1
 ELECTION_KIND: Final = 2
@@ -217,7 +219,8 @@ FROZEN: Final[Table[Row]] = Table(
 PROPOSAL_STATE: Final = Field(
     "state",
     U8,
-    "1 draft, 2 open, 3 passed, 4 rejected, 5 no quorum, 6 vetoed, 7 executed, 8 lapsed, 9 withdrawn",
+    "1 draft, 2 open, 3 passed, 4 rejected, 5 no quorum, 6 vetoed, 7 executed, 8 lapsed, 9 withdrawn, "
+    "10 counting",
 )
 PROPOSAL_FIELDS: Final = (
     Field("type", TYPE),

@@ -179,7 +179,7 @@ def accept(loan: int, /, *, dry_run: bool = False) -> None:
     for row in offer["rows"]:
         amount = int(row["principal"]) + int(row["interest"])
         session.terminal.note(f"  {show_date(row['dueDay'])}  {_money(amount, asset):>16}")
-    session.terminal.note(f"  fee {_money(offer['fee'], asset)}, terms {offer['termsHash'][:18]}...")
+    session.terminal.note(f"  fee {_money(offer['fee'], asset)}, terms {offer['termsHash'][:10]}...")
     annual = offer["annualPpm"] or 0
     session.terminal.note(f"  {_percent(annual)} a year, all that it costs included")
     act_and_show([("lending.accept", [str(loan), offer["termsHash"], str(annual)])], dry_run=dry_run)

@@ -1,6 +1,6 @@
 """Plant one bug at a time in a copy of the project and run the check that must see it.
 
-The bugs are `planted.py`. Several are tried at once, each job in a copy of its own.
+The bugs are `planted*.py`. Several are tried at once, each job in a copy of its own.
 """
 
 import argparse
@@ -15,10 +15,13 @@ from queue import SimpleQueue
 
 from tests.simulation.planted import MUTANTS, Mutant
 from tests.simulation.planted_ahead import AHEAD
+from tests.simulation.planted_around import AROUND
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
+    "node",
     "protocol",
+    "tests/node",
     "tests/protocol",
     "tests/simulation",
     "tests/vectors/consensus",
@@ -87,9 +90,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of names; all when none is given")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once; one a core if unset")
     options = parser.parse_args()
-    chosen = [
-        m for m in (*MUTANTS, *AHEAD) if not options.names or any(name in m.name for name in options.names)
-    ]
+    planted = (*MUTANTS, *AHEAD, *AROUND)
+    chosen = [m for m in planted if not options.names or any(name in m.name for name in options.names)]
     survivors = 0
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(options.jobs) as pool:
         folders: SimpleQueue[Path] = SimpleQueue()

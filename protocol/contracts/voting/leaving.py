@@ -27,6 +27,7 @@ from protocol.contracts.voting.records import (
     ID,
     NOT_ELIGIBLE,
     PASSED,
+    POLICY,
     PROPOSAL,
     STATE,
     WEAKENS_ITSELF,
@@ -81,9 +82,11 @@ LEFT: Final = EventType(
 
 
 def set_retention(ctx: Context, proposal_type: int, retention_bp: int) -> Value:
-    """Set how many may leave over a type; a vote of this very type never makes that more, or nobody."""
+    """Set how many may leave over a type that waits; its own vote never makes that more, or nobody."""
     view = ctx.view
-    get_policy(view, proposal_type)
+    policy = get_policy(view, proposal_type)
+    if retention_bp and not policy.timelock:
+        fail(POLICY, "voting.retention_timelock", 1, 0)
     key = RETENTIONS.key(proposal_type)
     old, counter = RETENTIONS.get(view, key), COUNTER.get(view, COUNTER.key())
     is_own = counter is not None and counter[2] and get_proposal(view, counter[2]).type == proposal_type

@@ -138,3 +138,9 @@ def test_a_vote_never_lets_more_leave_before_it_fails(asked: int, code: int) -> 
     hall.run(seconds=101)
     assert hall.field(number, 18) == code
     assert (hall.state_of(number) == v.EXECUTED) == (code == Code.OK)
+
+
+def test_nobody_leaves_over_what_does_not_wait() -> None:
+    hall = Hall(timelock=0)
+    assert hall.gov_outcome(set_retention(4_000)).code == v.POLICY
+    assert hall.gov_outcome(set_retention(0)).code == Code.OK

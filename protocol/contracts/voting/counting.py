@@ -105,7 +105,7 @@ PageRow: TypeAlias = tuple[int, tuple[Paper, ...]]
 
 COUNTS: Final[Table[CountRow]] = Table(
     ID,
-    29,
+    30,
     "count",
     (uint_key("proposal", 32),),
     (
@@ -129,7 +129,7 @@ COUNTS: Final[Table[CountRow]] = Table(
 )
 STAGES: Final[Table[StageRow]] = Table(
     ID,
-    30,
+    31,
     "stage",
     (uint_key("proposal", 32), uint_key("stage", 8)),
     (
@@ -143,7 +143,7 @@ STAGES: Final[Table[StageRow]] = Table(
 )
 PAGES: Final[Table[PageRow]] = Table(
     ID,
-    31,
+    32,
     "page",
     (uint_key("proposal", 32), uint_key("candidate", 8), uint_key("page", 32)),
     (Field("papers", Many(_PAPER, PAGE_PAPERS)),),

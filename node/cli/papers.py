@@ -55,7 +55,13 @@ def keep(member: str, file: Path, /, *, salt: str, keep_until: str, dry_run: boo
         dry_run: Keep, sign and send nothing; show what would happen.
     """
     words, found = _find_member(member)
-    papers = Papers(found["member"], shape_name(file.name), _read_salt(salt), file.read_bytes())
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Failure(
+            "The papers were not kept.", f"{file}: {error.strerror}.", "check the path", "papers.file"
+        ) from None
+    papers = Papers(found["member"], shape_name(file.name), _read_salt(salt), content)
     commitment = papers.compute_commitment()
     if "0x" + commitment.hex() != found["kycCommit"]:
         raise Failure(
@@ -80,8 +86,16 @@ def show(member: str, file: Path, /) -> None:
     """
     _, found = _find_member(member)
     papers = open_vault().open(from_hex(found["kycCommit"]))
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-        target.write(papers.content)
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+            target.write(papers.content)
+    except OSError as error:
+        raise Failure(
+            "The papers were not written.",
+            f"{file}: {error.strerror}.",
+            "name a file that does not exist, in a folder that does",
+            "papers.file",
+        ) from None
     shown = {"member": papers.member, "name": papers.name, "bytes": len(papers.content), "file": str(file)}
     session.terminal.show(shown, f"{papers.name}, {len(papers.content):,} bytes, is in {file}")
 

@@ -67,9 +67,10 @@ LIFTED: Final = EventType(
     (Field("operator", OPERATOR),),
     "An operator may be in the next epochs again.",
 )
-CONVICTION: Final = Fields(
-    (Field("consensus_key", PUBLIC_KEY), Field("epoch", U32), Field("kind", KIND, _KIND_DOC), *_FIELDS)
+OF_CONVICTION: Final = Fields(
+    (Field("consensus_key", PUBLIC_KEY), Field("epoch", U32), Field("kind", KIND, _KIND_DOC))
 )
+CONVICTION: Final = Fields((*OF_CONVICTION.fields, *_FIELDS))
 
 
 # --- kernel: evidence of a block
@@ -129,13 +130,10 @@ def lift(ctx: Context, operator: str) -> Value:
     return len(standing)
 
 
-def list_convictions(query: QueryContext) -> Value:
-    """List what validators are convicted of."""
-    found: list[Value] = []
-    for key, row in CONVICTIONS.scan(query.view):
-        if len(found) < QUERY_ITEMS_MAX:
-            found.append((*CONVICTIONS.parts(key), *row[1:]))
-    return tuple(found)
+def list_convictions(query: QueryContext, after: tuple[bytes, int, int] | None) -> Value:
+    """List what validators are convicted of, after one of these."""
+    rows = CONVICTIONS.page_rows(query.view, after=after or ())
+    return tuple([(*key, *row[1:]) for key, row in rows])
 
 
 LIST: Final = Many(CONVICTION, QUERY_ITEMS_MAX)

@@ -46,11 +46,11 @@ from protocol.contracts.ledger.accounts import (
     CASHIER_FLOAT,
     COMPLIANCE,
     MEMBER_FREE,
+    AccountRow,
     account_key,
-    read_account_key,
 )
 from protocol.contracts.ledger.contract import STATEMENT_ROW, query_statement
-from protocol.params import ARGUMENT_LIST_ITEMS_MAX, PAUSE_EXIT_SECONDS_MAX, QUERY_ITEMS_MAX
+from protocol.params import ARGUMENT_LIST_ITEMS_MAX, PAUSE_EXIT_SECONDS_MAX, QUERY_ITEMS_MAX, UINT32_MAX
 from protocol.types import Address
 from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Contract, ErrorType, Method, Owner, Query, Role, Signed, System
@@ -97,21 +97,18 @@ def _query_balance(query: QueryContext, address: Address, asset: int) -> Value:
 
 def _read_balance(view: View, claim: bytes) -> tuple[int, int, int, int]:
     row = ACCOUNT.get(view, ACCOUNT.prefix + claim)
-    if row is None:
-        return (0, 0, 0, 0)
+    return (0, 0, 0, 0) if row is None else _show_balance(row)
+
+
+def _show_balance(row: AccountRow) -> tuple[int, int, int, int]:
     _, _, dp, d, cp, c, _, _ = row
     return (c - d, c - d - dp, dp, cp)
 
 
-def _query_balances(query: QueryContext, address: Address) -> Value:
-    found: list[Value] = []
-    free = MEMBER_FREE.to_bytes(2, "big")
-    for key, _ in query.view.scan(ACCOUNT.prefix + address + free):
-        name = key[3:]
-        found.append((read_account_key(name)[2], *_read_balance(query.view, name)))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+def _query_balances(query: QueryContext, address: Address, after: int | None) -> Value:
+    behind = () if after is None else (after, UINT32_MAX)
+    rows = ACCOUNT.page_rows(query.view, address, MEMBER_FREE, after=behind)
+    return tuple([(key[2], *_show_balance(row)) for key, row in rows])
 
 
 def _query_cashier(query: QueryContext, cashier: Address, asset: int) -> Value:
@@ -420,7 +417,7 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "balances",
-            (_ADDRESS,),
+            (_ADDRESS, Field("after", Maybe(ASSET), "the last of the page before")),
             Many(Fields((_ASSET, *_BALANCE_FIELDS)), QUERY_ITEMS_MAX),
             _query_balances,
             "List the free balances of an account.",

@@ -182,14 +182,14 @@ QUERIES: Final = (
     ),
     Query(
         "ready",
-        (),
+        (Field("after", Maybe(PUBLIC_KEY), "the last of the page before"),),
         Many(Fields((Field("consensus_key", PUBLIC_KEY), *READY_FIELDS)), QUERY_ITEMS_MAX),
         epochs.query_ready,
         "List who could take part in a next epoch.",
     ),
     Query(
         "paused",
-        (),
+        (Field("after", Maybe(Fields(OF_METHOD)), "the last of the page before"),),
         Many(Fields((*OF_METHOD, Field("until", SECONDS))), QUERY_ITEMS_MAX),
         pauses.query_paused,
         "List the methods that are paused.",
@@ -240,7 +240,7 @@ QUERIES: Final = (
     ),
     Query(
         "convictions",
-        (),
+        (Field("after", Maybe(conduct.OF_CONVICTION), "the last of the page before"),),
         conduct.LIST,
         conduct.list_convictions,
         "List what validators are convicted of by evidence in blocks.",

@@ -37,7 +37,6 @@ from protocol.params import (
     BFT_VALIDATORS_MIN,
     EPOCH_AHEAD_BLOCKS_MAX,
     EPOCH_AHEAD_SECONDS_MAX,
-    QUERY_ITEMS_MAX,
 )
 from protocol.types import Address, EpochNumber, Hash32, Height, PublicKey, Seconds
 from protocol.vm.context import Context, QueryContext, fail
@@ -205,11 +204,7 @@ def query_pending(query: QueryContext) -> Value:
     return (*pending[1:], validators)
 
 
-def query_ready(query: QueryContext) -> Value:
-    """List who said that it is ready."""
-    found: list[Value] = []
-    for key, row in READY.scan(query.view):
-        found.append((_key_of(READY, key), *row[1:]))
-        if len(found) == QUERY_ITEMS_MAX:
-            break
-    return tuple(found)
+def query_ready(query: QueryContext, after: bytes | None) -> Value:
+    """List who said that it is ready, after one of them."""
+    rows = READY.page_rows(query.view, after=() if after is None else (after,))
+    return tuple([(*key, *row[1:]) for key, row in rows])

@@ -1,6 +1,7 @@
 """Pauses of one method: set, ended before their time, asked for by the kernel before each call."""
 
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from protocol.codec import Value
@@ -57,10 +58,9 @@ def _pause_key(contract: int, method: int) -> bytes:
     return PAUSES.key(contract, method)
 
 
-def query_paused(query: QueryContext) -> Value:
-    """List the methods that are paused."""
-    found: list[Value] = []
-    for key, row in PAUSES.scan(query.view):
-        if row[1] > query.time and len(found) < QUERY_ITEMS_MAX:
-            found.append((*PAUSES.parts(key), row[1]))
-    return tuple(found)
+def query_paused(query: QueryContext, after: tuple[int, int] | None) -> Value:
+    """List the methods that are paused, after one of them."""
+    start = None if after is None else PAUSES.key(*after) + b"\x00"
+    rows = PAUSES.scan(query.view, start=start)
+    paused = ((*PAUSES.parts(key), row[1]) for key, row in rows if row[1] > query.time)
+    return tuple(islice(paused, QUERY_ITEMS_MAX))

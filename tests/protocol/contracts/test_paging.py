@@ -6,8 +6,10 @@ import pytest
 
 from protocol.codec import Value
 from protocol.contracts import BUILTINS, auth, grants, multisig, sched
-from protocol.contracts.ledger.accounts import ACCOUNT, TOTAL
+from protocol.contracts.conduct import CONVICTIONS
+from protocol.contracts.ledger.accounts import ACCOUNT, MEMBER_FREE, TOTAL
 from protocol.contracts.members.records import OFFICES, TIES
+from protocol.contracts.registry.records import PAUSES, READY
 from protocol.contracts.shares.records import CLASSES
 from protocol.params import QUERY_ITEMS_MAX
 from protocol.types import Seconds
@@ -95,3 +97,36 @@ def test_records_are_listed_in_pages(
         rest = ask(contract, name, view, *first, after)
         assert (len(page), len(rest)) == (QUERY_ITEMS_MAX, count - QUERY_ITEMS_MAX)
         assert len(set(page + rest)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "rest", "key_fields"),
+    [("ready", READY, (), 1), ("paused", PAUSES, (1,), 2), ("convictions", CONVICTIONS, (1, 1), 3)],
+)
+def test_the_registry_is_listed_in_pages(
+    name: str, table: Table[Any], rest: tuple[int, ...], key_fields: int
+) -> None:
+    (contract,) = [one for one in BUILTINS if one.name == "registry"]
+    for count in (QUERY_ITEMS_MAX, QUERY_ITEMS_MAX + 1):
+        view = View(MemoryState())
+        for n in range(1, count + 1):
+            first = n if table is PAUSES else n.to_bytes(33, "big")
+            view.put(table.key(first, *rest), (1, *[1] * len(table.fields)))
+        page = ask(contract, name, view, None)
+        last = page[-1][0] if key_fields == 1 else page[-1][:key_fields]
+        more = ask(contract, name, view, last)
+        assert (len(page), len(more)) == (QUERY_ITEMS_MAX, count - QUERY_ITEMS_MAX)
+        assert [row[:key_fields] for row in page + more] == sorted({row[:key_fields] for row in page + more})
+
+
+def test_the_balances_of_an_account_are_listed_in_pages() -> None:
+    (contract,) = [one for one in BUILTINS if one.name == "assets"]
+    for count in (QUERY_ITEMS_MAX, QUERY_ITEMS_MAX + 1):
+        view = View(MemoryState())
+        for asset in range(1, count + 1):
+            view.put(ACCOUNT.key(OWNER, MEMBER_FREE, asset, 0), (1, 0, 0, 0, 0, asset, 1, b""))
+            view.put(ACCOUNT.key(OWNER, MEMBER_FREE + 1, asset, 0), (1, 0, 0, 0, 0, 9, 1, b""))
+        page = ask(contract, "balances", view, OWNER, None)
+        more = ask(contract, "balances", view, OWNER, page[-1][0])
+        assert len(page) == QUERY_ITEMS_MAX
+        assert page + more == tuple((asset, asset, asset, 0, 0) for asset in range(1, count + 1))

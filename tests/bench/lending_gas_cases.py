@@ -3,10 +3,13 @@
 Alice has applied twice, Bob is approved, Carol pays a loan with an instalment a day and has paid ahead once.
 """
 
+from dataclasses import replace
+
 from protocol.codec import Value
 from protocol.contracts.lending import records as l
 from protocol.contracts.lending.enforcing import charge_off
 from protocol.contracts.security import doors
+from protocol.contracts.security.records import get_case, put_case
 from protocol.vm.tables import SCHEMA
 from protocol.vm.view import View
 from tests.bench.gas_cases import Case
@@ -45,6 +48,7 @@ def found_lending(hall: Assembly) -> None:
         hall.do(who, call(4, loan))
     hall.do(CAROL, accept(hall, CAROL, FIRST + 3))
     _found_losses(hall)
+    _found_short(hall)
     hall.do(CAROL, call(10, CAROL.address, FIRST + 3, 20), call(17, CAROL.address, FIRST + 3, 24))
 
 
@@ -61,6 +65,18 @@ def _found_losses(hall: Assembly) -> None:
         charge_off(ctx, loss)
         doors.mark_late(ctx, loss, False)  # she stands for others in the cases of security
     hall.do(BOB, secure(12, BOB, loss, 1, 500))
+
+
+def _found_short(hall: Assembly) -> None:
+    """Carol's third loan has too little behind it, and nobody has added to it."""
+    short = FIRST + 5
+    hall.do(CAROL, ask_for(CAROL))
+    hall.do(CAROL, secure(8, CAROL, short, HASH), call(4, short))
+    hall.do(BOARD2, worth(short, 1, 100))
+    hall.do(CAROL, accept(hall, CAROL, short))
+    view = View(hall.state)
+    put_case(view, short, replace(get_case(view, short), margin_day=1))
+    hall.write(view.collect_writes())
 
 
 def accept(hall: Assembly, who: Person, loan: int) -> Value:
@@ -92,5 +108,6 @@ def lending_cases(hall: Assembly) -> Cases:
         16: by(CAROL, 16, FIRST + 4),
         17: by(CAROL, 17, CAROL.address, paid, 20),
         18: by(COMMITTEE1, 18, paid),
+        19: by(OFFICER, 19, FIRST + 5),
         30: Case(((LENDING, 30, NONE, (1,)),), (), "sched:lending", 2 * DAY),
     }

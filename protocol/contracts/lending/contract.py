@@ -386,6 +386,16 @@ _SERVING: Final = (
         "Grant as one of the committee what the borrower has asked for; returns the rows.",
     ),
     Method(
+        19,
+        "call_in",
+        (_LOAN,),
+        AMOUNT,
+        _OFFICER,
+        300,
+        enforcing.call_in,
+        "Call in a loan whose margin call was not met, and sell its collateral; returns what is due now.",
+    ),
+    Method(
         ageing.DAILY_METHOD,
         "run_day",
         (_PRODUCT,),
@@ -530,6 +540,7 @@ CONTRACT: Final = Contract(
         rescheduling.RESCHEDULED,
         ageing.PUT_OFF,
         enforcing.PAID_BACK,
+        enforcing.CALLED_IN,
     ),
     errors=(
         ErrorType(NO_PRODUCT, "NO_PRODUCT", "There is no such loan product, or it is closed."),

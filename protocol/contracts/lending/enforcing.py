@@ -81,6 +81,9 @@ CAME_BACK: Final = EventType(
     ID, 14, "came_back", (*_OF_LOAN, Field("amount", AMOUNT)), "Something was paid on a loan charged off."
 )
 
+CALLED_IN: Final = EventType(
+    ID, 18, "called_in", (*_OF_LOAN, Field("amount", AMOUNT, "due now")), "All of a loan is due at once."
+)
 PAID_BACK: Final = EventType(
     ID, 17, "paid_back", (*_OF_LOAN, Field("amount", AMOUNT)), "Guarantors got back what they had paid."
 )
@@ -117,6 +120,23 @@ def enforce_all(ctx: Context, number: int) -> None:
     book, _ = load_book(ctx, number, get_loan(ctx.view, number))
     security.auction(ctx, number, book.count_due())
     _take(ctx, number, GUARANTORS, security.call(ctx, number, book.count_due(), target))
+
+
+def call_in(ctx: Context, number: int) -> Value:
+    """Call in a loan whose margin call was not met in time, and sell its collateral; returns what is due now.
+
+    *Rule*: what a sale leaves is collected as of any loan that is late, from the day of the call on.
+    """
+    loan = get_loan(ctx.view, number, ACTIVE)
+    if not security.is_short(ctx, number):
+        fail(NOTHING, "lending.margin", None, number)
+    book, before = load_book(ctx, number, loan)
+    book.call_in()
+    save_book(ctx, number, book, before, b"", 0)
+    due = book.count_due()
+    security.auction(ctx, number, due)
+    ctx.emit(CALLED_IN, number, loan.member, due)
+    return due
 
 
 def _begin(ctx: Context, number: int) -> bytes:

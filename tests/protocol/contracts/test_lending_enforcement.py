@@ -8,12 +8,13 @@ from protocol.contracts.lending import records as l
 from protocol.contracts.members import records as m
 from protocol.contracts.savings import records as s
 from protocol.contracts.security import doors
+from protocol.contracts.security import records as r
 from protocol.contracts.security.records import PAPER, VALUER
 from protocol.types import Height
 from protocol.vm.context import Context, Environment
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH, MEMBERS, check_books
-from tests.protocol.contracts.test_lending import Lender, call, check_lending
+from tests.protocol.contracts.test_lending import OFFICER, Lender, call, check_lending
 from tests.protocol.contracts.test_savings import product as savings_product
 from tests.protocol.contracts.test_security import SECURITY, offer, worth
 from tests.protocol.contracts.test_security import call as secure
@@ -258,7 +259,7 @@ def test_a_loan_is_called_in_before_it_is_charged_off_and_all_who_promised_pay()
     assert bank.loan(loan).status == l.CHARGED_OFF
     assert 0 <= bank.lost(loan) - (payoff - sum(paid.values())) < 50, "a day of interest"
     assert bank.balance(l.PRINCIPAL) == bank.balance(l.ADVANCES) == 0
-    rows = [l.Instalment(*row) for row in bank.rows_of(loan)]
+    rows = [l.Instalment(*row) for row in bank.rows_of(loan)]  # type: ignore[arg-type]
     assert sum(row.principal for row in rows) == 120_000
     assert rows[-1].principal == rows[-1].interest == 0
     check_lending(bank)
@@ -279,4 +280,30 @@ def test_without_security_in_the_product_nothing_is_used_as_it_is_charged_off() 
     loan = bank.borrow_with((BOB, 60_000))
     bank.wait_late(loan, 120)
     assert bank.loan(loan).status == l.CHARGED_OFF and bank.saved(BOB) == 200_000
+    check_lending(bank)
+
+
+def test_a_loan_whose_margin_call_is_not_met_is_called_in_and_its_collateral_sold() -> None:
+    bank = Strict(coverage_bp=4_000)
+    loan = bank.ask_for(ALICE)
+    bank.do(ALICE, secure(8, ALICE, loan, HASH))
+    bank.do(BOARD2, worth(loan, 1, 60_000))
+    bank.do(ALICE, call(4, loan))
+    bank.accept(ALICE, loan)
+    bank.days(10)
+    bank.do(BOARD2, worth(loan, 1, 20_000))
+    case = r.get_case(View(bank.state), loan)
+    assert case.margin_day == bank.day + r.MARGIN_DAYS
+    bank.days(r.MARGIN_DAYS)
+    assert bank.code(OFFICER, call(19, loan)) == l.NOTHING
+    bank.days(1)
+    owed = bank.now(loan)[2]
+    assert bank.do(OFFICER, call(19, loan)) == (owed,)
+    assert bank.now(loan)[1:3] == (owed, owed) and bank.rows_of(loan)[0][0] == bank.day
+    assert r.get_collateral(View(bank.state), loan, 1).state == r.FOR_SALE
+    check_lending(bank)
+    assert bank.code(OFFICER, call(19, loan)) == 0, "nothing more becomes due by it"
+    assert bank.now(loan)[1] == owed
+    bank.pay(BOB, loan, owed)
+    assert bank.loan(loan).status == l.CLOSED
     check_lending(bank)

@@ -75,6 +75,7 @@ LIMITS: tuple[tuple[int, str, str, Make], ...] = (
     (credit.BANDS_MAX, "credit.set_table", "bands", many((0, 0, 0))),
     (credit.ADDON_PPM_MAX, "credit.set_table", "bands", lambda size: ((0, 0, size),)),
     (lending.DAYS_MAX, "lending.create_product", "grace_days", number),
+    (lending.RATE_MAX_PPM, "lending.create_product", "rate_ppm", number),
     (lending.LOANS_OPEN_MAX, "lending.create_product", "loans_max", number),
     (lending.APPROVALS_MAX, "lending.create_product", "approvals", number),
     (CLASSES_MAX, "lending.create_product", "class_days", many(0)),

@@ -25,10 +25,12 @@ from protocol.chain.restart import is_restart
 from protocol.chain.validators import EPOCH_BYTES_MAX, EngineKind, EpochRecord, read_epoch
 from protocol.errors import Code, Rejected
 from protocol.light import Trust, cross_epoch, trust_genesis, verify_header
-from protocol.types import Hash32
+from protocol.types import Hash32, Height
 
 EPOCHS_MAX: Final = 10_000
 HASH_BYTES: Final = 32
+HEADERS_KEPT_MAX: Final = 32
+"""The last headers that were proved are remembered: another final one of such a height is a fork."""
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -40,12 +42,14 @@ class Seal(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True, rename="camel"):
-    """What a member's folder remembers of a chain: its seals, the newest header, what the owner accepted."""
+    """What a member's folder remembers of a chain: its seals, the newest header and the last ones that were
+    proved, what the owner accepted."""
 
     seals: list[Seal]
     newest: tuple[str, str] | None = None
     accepted_raft: list[int] = []
     accepted_restarts: list[str] = []
+    headers: list[tuple[str, str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,13 @@ class Fork(Failure):
 class EpochChain:
     """Follow the epochs of one chain from genesis on."""
 
-    __slots__ = ("_accepted", "_ends", "_newest", "_newest_text", "_restarts", "_seals", "_trusts")
+    __slots__ = ("_accepted", "_ends", "_kept", "_newest", "_newest_text", "_restarts", "_seals", "_trusts")
 
     def __init__(self, genesis: Genesis) -> None:
         self._trusts = [trust_genesis(genesis)]
         self._seals: list[Seal] = []
         self._ends: list[Proof] = []
+        self._kept: dict[Height, Proof] = {}
         self._newest: Proof | None = None
         self._newest_text: tuple[str, str] | None = None
         self._accepted: set[int] = set()
@@ -99,6 +104,8 @@ class EpochChain:
         for record_hash in seen.accepted_restarts:
             chain.accept_restart(record_hash)
         chain.follow(seen.seals)
+        for header, certificate in seen.headers:
+            chain.check(read_proof(header, certificate))
         if seen.newest is not None:
             chain.see_newest(*seen.newest)
         return chain
@@ -110,6 +117,7 @@ class EpochChain:
             self._newest_text,
             sorted(self._accepted),
             ["0x" + one.hex() for one in self._restarts],
+            [_write_proof(proof) for proof in self._kept.values()],
         )
 
     @property
@@ -178,9 +186,9 @@ class EpochChain:
     def check(self, proof: Proof) -> Trust:
         """Check that a header is final and in no conflict with what is known; return what it stands on.
 
-        *Rules*: 1. its epoch is proved and has not ended below it (M4). 2. at the height of a seal, or of the
-        newest header known, it is that header. 3. no step from BFT to Raft on the way that the owner has not
-        accepted.
+        *Rules*: 1. its epoch is proved and has not ended below it (M4). 2. at the height of a seal, or of a
+        header that is remembered, it is that header. 3. no step from BFT to Raft on the way that the owner
+        has not accepted.
 
         Raises:
             Rejected: BAD_PROOF.
@@ -198,12 +206,20 @@ class EpochChain:
             is_same = header.compute_id() == end.header.compute_id()
             if header.height > end.header.height or (header.height == end.header.height and not is_same):
                 raise self._fork(end, proof)
-        newest = self._newest
-        is_at_newest = newest is not None and newest.header.height == header.height
-        if newest is not None and is_at_newest and newest.header.compute_id() != header.compute_id():
-            raise self._fork(newest, proof)
+        for known in (self._newest, self._kept.get(header.height)):
+            is_there = known is not None and known.header.height == header.height
+            if known is not None and is_there and known.header.compute_id() != header.compute_id():
+                raise self._fork(known, proof)
         self._check_engines(header.epoch)
+        self._keep(proof)
         return trust
+
+    def _keep(self, proof: Proof) -> None:
+        """Remember a header; the one that was proved longest ago makes room."""
+        self._kept.pop(proof.header.height, None)
+        self._kept[proof.header.height] = proof
+        if len(self._kept) > HEADERS_KEPT_MAX:
+            del self._kept[next(iter(self._kept))]
 
     def see_newest(self, header: str, certificate: str) -> Proof:
         """Take the newest header of a node.
@@ -288,6 +304,10 @@ class EpochChain:
 def _name(header: Header) -> str:
     block = f"block {header.height:,} {header.compute_id().hex()[:16]}... of epoch {header.epoch}"
     return block + (", its seal" if header.is_seal else "")
+
+
+def _write_proof(proof: Proof) -> tuple[str, str]:
+    return "0x" + proof.header.encode().hex(), "0x" + proof.certificate.encode().hex()
 
 
 def read_proof(header: str, certificate: str) -> Proof:

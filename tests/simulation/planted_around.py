@@ -126,9 +126,16 @@ AROUND = (
     Mutant(
         "light-client-blind-to-a-fork",
         EPOCH_CHAIN,
-        "        if newest is not None and is_at_newest and ",
-        "        if newest is not None and False and ",
+        "            if known is not None and is_there and ",
+        "            if known is not None and False and ",
         T_EPOCH_CHAIN + "test_two_final_headers_of_one_height_are_evidence_and_an_old_state_is_refused",
+    ),
+    Mutant(
+        "light-client-forgets-what-it-proved",
+        EPOCH_CHAIN,
+        "        for known in (self._newest, self._kept.get(header.height)):",
+        "        for known in (self._newest,):",
+        T_EPOCH_CHAIN + "test_a_header_below_the_newest_is_remembered",
     ),
     Mutant(
         "light-client-shown-an-old-state",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.epoch_chain import EpochChain, Fork, Proof, Seal, Seen
+from node.cli.epoch_chain import HEADERS_KEPT_MAX, EpochChain, Fork, Proof, Seal, Seen, read_proof
 from node.cli.member_home import Connection, MemberHome
 from node.cli.receipts import Bundle, make_bundle, verify_bundle
 from node.cli.terminal import Failure
@@ -163,6 +163,35 @@ def test_two_final_headers_of_one_height_are_evidence_and_an_old_state_is_refuse
     assert evidence.accused == both.consensus_key
     chain.executor.check_accusation(evidence)
     assert chain.commit(evidence=(evidence,)).evidence == fork.evidence, "the chain takes it"
+
+
+def twin_of(chain: SmallChain, proof: Proof) -> tuple[str, str]:
+    """Certify another header at the height of one, by two of three."""
+    twin = replace(proof.header, time_ms=TimeMs(proof.header.time_ms + 1))
+    certificate = chain.certify_by(twin.height, twin.compute_id(), (1, 2))
+    return hex_of(twin.encode()), hex_of(certificate.encode())
+
+
+@pytest.mark.parametrize("between", [HEADERS_KEPT_MAX - 1, HEADERS_KEPT_MAX])
+def test_a_header_below_the_newest_is_remembered(chain: SmallChain, between: int) -> None:
+    chain.commit()
+    epochs = EpochChain(chain.genesis)
+    paid = epochs.see_newest(*newest(chain))
+    for _ in range(between):
+        chain.commit()
+        epochs.see_newest(*newest(chain))
+    epochs = EpochChain.restore(chain.genesis, epochs.remember())
+    shown = read_proof(*twin_of(chain, paid))
+    if between == HEADERS_KEPT_MAX:
+        assert epochs.check(shown), "it was proved too long ago"
+        return
+    epochs.check(paid)
+    with pytest.raises(Fork) as forked:
+        epochs.check(shown)
+    [evidence] = forked.value.evidence
+    assert evidence.accused == chain.executor.record.validators[1].consensus_key
+    assert evidence.height == paid.header.height < chain.executor.head.height
+    chain.executor.check_accusation(evidence)
 
 
 def test_evidence_of_a_fork_is_kept_once(chain: SmallChain, tmp_path: Path) -> None:

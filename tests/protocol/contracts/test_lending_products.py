@@ -287,3 +287,11 @@ def test_so_many_rows_can_be_custom_and_no_more() -> None:
 )
 def test_products_that_contradict_themselves(changes: dict[str, Any]) -> None:
     assert Lender().gov_outcome(product(**changes)).code == l.TERMS
+
+
+def test_a_rate_is_at_most_a_thousand_percent_a_year_the_score_included() -> None:
+    bank = Strict(by_score=True, rate_ppm=l.RATE_MAX_PPM)
+    bank.gov(set_table((0, 100_000, 50_000)))
+    assert bank.loan(bank.ask_for(ALICE, 12_000)).rate_ppm == l.RATE_MAX_PPM
+    with pytest.raises(Rejected, match="TYPE"):
+        bank.gov(product(rate_ppm=l.RATE_MAX_PPM + 1))

@@ -55,8 +55,8 @@ from protocol.vm.program import NO_ACTOR
 from protocol.vm.tables import SCHEMA, Table
 from protocol.vm.view import View
 
-RUN_GAS: Final = 800_000
-"""After this a run stops; the rest of a job's gas saves the count, or gives the offices."""
+RUN_GAS: Final = 600_000
+"""After this a run stops; the rest of a job's gas saves the count, or gives all seats their office."""
 PAGE_PAPERS: Final = 64
 """Different papers on a page of a pile; a step receives or moves so many."""
 RECEIVE_GAS: Final = 40

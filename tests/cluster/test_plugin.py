@@ -72,6 +72,19 @@ def versions(net: LocalNet) -> list[list[int]]:
     return [[one["contract"], one["version"]] for one in found]
 
 
+def decided(net: LocalNet) -> list[tuple[str, Any, Any]]:
+    """Return what whoever follows migrations has heard of contracts since genesis."""
+    client, cursor, told = RpcClient(net.node("n1").url), "0.0", []
+    while True:
+        page = client.call("coop_getEvents", topic="migration", cursor=cursor)
+        told += [one for item in page["items"] for one in item["event"].get("events", [])]
+        if page["isEnd"]:
+            break
+        cursor = page["cursor"]
+    client.close()
+    return [(one["event"], one["fields"]["contract"], one["fields"]["version"]) for one in told]
+
+
 def test_add_use_upgrade_and_take_out(plugin_net: LocalNet) -> None:
     net = plugin_net
     members = [address_of_key(load_key(n).public_key) for n in (0, 1)]
@@ -86,6 +99,7 @@ def test_add_use_upgrade_and_take_out(plugin_net: LocalNet) -> None:
     activate(net, 2)
     assert call(net, 0, 5, members[0], 1)["ok"], "a seat of version 1 is given back by version 2"
     activate(net, 0)
+    assert decided(net) == [("upgradeDecided", ROSCA, version) for version in (1, 2, 0)]
     wait_until(lambda: net.node("n3").status(0.5) is not None, "the others go on")
     spare = net.node("n4")
     config = Path(spare.home) / "coopd.toml"

@@ -256,6 +256,7 @@ _MAKING: Final = (
         40,
         proposals.withdraw,
         "Take a proposal back before the vote starts.",
+        0,
     ),
 )
 _DECIDING: Final = (
@@ -322,6 +323,7 @@ _DECIDING: Final = (
         100,
         proposals.veto,
         "Object to what has passed before it runs, by an office or as a member; tells whether it is stopped.",
+        0,
     ),
 )
 _DELEGATING: Final = (
@@ -344,6 +346,7 @@ _DELEGATING: Final = (
         40,
         weights.undelegate,
         "Vote oneself again on proposals that are made from now on.",
+        0,
     ),
 )
 
@@ -384,6 +387,7 @@ _ELECTING: Final = (
         40,
         elections.stand_down,
         "Stand for election no more.",
+        0,
     ),
     Method(
         16,

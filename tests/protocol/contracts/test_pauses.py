@@ -8,6 +8,7 @@ from protocol.contracts.assets import contract as assets
 from protocol.contracts.members import contract as members
 from protocol.contracts.registry import records as registry
 from protocol.contracts.treasury import contract as treasury
+from protocol.contracts.voting import contract as voting
 from protocol.errors import Code, Rejected
 from protocol.params import PAUSE_EXIT_SECONDS_MAX, PAUSE_REST_SECONDS, PAUSE_SECONDS_MAX
 from protocol.vm.contract import Contract
@@ -106,6 +107,12 @@ def test_a_method_that_is_not_there() -> None:
         (multisig.CONTRACT, ("revoke", "cancel"), 0),
         (recovery.CONTRACT, ("cancel",), 0),
         (treasury.CONTRACT, ("reject", "stop_stream"), 0),
+        (
+            voting.CONTRACT,
+            ("set_policy", "withdraw", "vote", "commit", "close", "reveal", "veto", "undelegate")
+            + ("stand_down", "rank", "spread", "set_retention"),
+            0,
+        ),
     ],
     ids=lambda value: getattr(value, "name", None),
 )

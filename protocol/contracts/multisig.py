@@ -562,8 +562,8 @@ CONTRACT: Final = Contract(
             _SIGNS,
             800,
             _cancel,
-            "Cancel a program: its proposer, the account itself, the guardian of an office that it waits for, "
-            "or any signer where the account allows a veto.",
+            "Cancel a program: its proposer, the account itself, the guardian of an office that it waits "
+            "for, or any signer where the account allows a veto.",
             0,
         ),
         Method(

@@ -1,6 +1,7 @@
 """The pages of the walks through the village show the same in both languages: commands and outputs, in order.
 
-Their runs are tests/cluster/test_walkthrough.py, test_bank.py and test_voting_walkthrough.py. WRITE_WALKTHROUGH=1 updates a translation.
+Their runs are tests/cluster/test_walkthrough.py, test_bank.py and test_voting_walkthrough.py.
+WRITE_WALKTHROUGH=1 updates a translation.
 """
 
 import os
@@ -8,7 +9,6 @@ import os
 import pytest
 
 from tests.cluster.walkthrough import ROOT, copy_blocks, read_blocks
-
 
 PAGES = ("walkthrough", "walkthrough-2", "bank-walkthrough", "bank-walkthrough-2", "voting-walkthrough")
 

@@ -7,8 +7,8 @@ credited. What all accounts of a product have earned is kept as one more exact i
 balance bands, so the books know what is owed every day without a walk over accounts, and both agree to the
 last part.
 
-Interest on the way is Dr 5010, Cr 2060; crediting is Dr 2060, Cr the account, less tax to 2090. It counts from
-the first day of a period on, whichever day has a block to do it.
+Interest on the way is Dr 5010, Cr 2060; crediting is Dr 2060, Cr the account, less tax to 2090. It counts
+from the first day of a period on, whichever day has a block to do it.
 
 When too little is liquid, withdrawals wait in a queue that is paid by the day in equal parts of what was
 asked, not to whoever comes first.

@@ -109,8 +109,10 @@ def test_a_method_that_is_not_there() -> None:
         (treasury.CONTRACT, ("reject", "stop_stream"), 0),
         (
             voting.CONTRACT,
-            ("set_policy", "withdraw", "vote", "commit", "close", "reveal", "veto", "undelegate")
-            + ("stand_down", "rank", "spread", "set_retention"),
+            (
+                *("set_policy", "withdraw", "vote", "commit", "close", "reveal"),
+                *("veto", "undelegate", "stand_down", "rank", "spread", "set_retention"),
+            ),
             0,
         ),
     ],

@@ -38,7 +38,7 @@ DAILY_METHOD: Final = 30
 RUN_LOANS_MAX: Final = 200
 RUN_GAS: Final = 500_000
 """A run looks at no more loans once it has looked at so many, or used so much; the rest waits a second."""
-LOAN_GAS_MAX: Final = 450_000
+LOAN_GAS_MAX: Final = 480_000
 """Most that one loan may use in a run, so that a run that has begun with it ends within its gas: a quarter to
 look at it, the rest to use all that stands for it, with as many rows and guarantors as a loan can have."""
 

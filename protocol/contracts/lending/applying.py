@@ -67,7 +67,7 @@ from protocol.contracts.lending.terms import (
     compute_fee,
     compute_service,
     compute_terms_hash,
-    make_rows,
+    pay_rows,
 )
 from protocol.contracts.members.records import ACTIVE as ACTIVE_MEMBER
 from protocol.contracts.members.records import MEMBER, Member, get_by_account, get_member
@@ -234,7 +234,8 @@ def _price(ctx: Context, product: Product, loan: Loan) -> Loan:
     if product.by_score:
         addition = _ask_credit(ctx, product, loan.member).addon_ppm
     rate = min(product.rate_ppm + addition, RATE_MAX_PPM)
-    made = make_rows(replace(product, rate_ppm=rate), loan.principal, loan.rows, today)
+    rated = replace(product, rate_ppm=rate)
+    made = pay_rows(ctx.view, rated, loan.principal, loan.rows, today)
     interest = check_amount(sum([row.interest for row in made]))
     return replace(loan, rate_ppm=rate, interest=interest, service=check_amount(compute_service(made, today)))
 
@@ -474,7 +475,7 @@ def accept(ctx: Context, owner: Address, number: int, terms_hash: bytes, annual_
     if today > loan.decided + OFFER_DAYS:
         fail(STATUS, "lending.offer_days", OFFER_DAYS, today - loan.decided)
     _check_eligible(ctx, number, product, loan, get_member(view, loan.member))
-    rows = make_rows(product, loan.principal, loan.rows, today)
+    rows = pay_rows(view, product, loan.principal, loan.rows, today)
     if compute_terms_hash(number, product, loan.principal, today, rows) != terms_hash:
         fail(TERMS_CHANGED, "lending.terms_hash", None, terms_hash)
     check_rate(view, product, loan.principal, rows, annual_ppm)

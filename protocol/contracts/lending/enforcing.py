@@ -60,6 +60,8 @@ CODE_SURPLUS: Final = 3134
 SAVINGS: Final = 1
 COLLATERAL: Final = 2
 GUARANTORS: Final = 3
+CALL_IN_GAS: Final = 60
+"""Of each row of a loan that is called in."""
 FIRST_LOSS: Final = 4
 
 _OF_LOAN: Final = (Field("loan", LOAN), Field("member", MEMBER))
@@ -111,9 +113,7 @@ def enforce_all(ctx: Context, number: int) -> None:
     *Rule*: guarantors wait for no sale any more; what it brings later is the co-op's first, then theirs.
     """
     target = _begin(ctx, number)
-    book, before = load_book(ctx, number, get_loan(ctx.view, number, ACTIVE))
-    book.call_in()
-    save_book(ctx, number, book, before, b"", 0)
+    _call_in(ctx, number, get_loan(ctx.view, number, ACTIVE))
     _use_own(ctx, number, target)
     if get_loan(ctx.view, number).status != ACTIVE:
         return
@@ -130,13 +130,19 @@ def call_in(ctx: Context, number: int) -> Value:
     loan = get_loan(ctx.view, number, ACTIVE)
     if not security.is_short(ctx, number):
         fail(NOTHING, "lending.margin", None, number)
-    book, before = load_book(ctx, number, loan)
-    book.call_in()
-    save_book(ctx, number, book, before, b"", 0)
-    due = book.count_due()
+    due = _call_in(ctx, number, loan)
     security.auction(ctx, number, due)
     ctx.emit(CALLED_IN, number, loan.member, due)
     return due
+
+
+def _call_in(ctx: Context, number: int, loan: Loan) -> int:
+    """Let all of a loan fall due today; returns what is due."""
+    ctx.view.charge(CALL_IN_GAS * loan.rows)
+    book, before = load_book(ctx, number, loan)
+    book.call_in()
+    save_book(ctx, number, book, before, b"", 0)
+    return book.count_due()
 
 
 def _begin(ctx: Context, number: int) -> bytes:

@@ -81,6 +81,10 @@ CODE_FLOOR: Final = 3112
 CODE_FEE_LATER: Final = 3114
 CODE_FEE_EARNED: Final = 3116
 
+BOOK_GAS: Final = 250
+FALL_GAS: Final = 350
+"""Of a book that is brought up to today, and of each row that falls due on the way."""
+
 OWN_CLASSES: Final = (
     PRINCIPAL,
     INTEREST_RECEIVABLE,
@@ -115,7 +119,9 @@ def load_book(ctx: Context, number: int, loan: Loan) -> tuple[Book, State]:
     """Return the book of a loan up to today, and how it stood when it was last written."""
     state, product = get_state(ctx.view, number), get_product(ctx.view, loan.product)
     before = replace(state)
-    return open_book(ctx.view, number, loan, product, state, ctx.environment.day), before
+    book = open_book(ctx.view, number, loan, product, state, ctx.environment.day)
+    ctx.view.charge(BOOK_GAS + FALL_GAS * (state.due_n - before.due_n))
+    return book, before
 
 
 def open_book(view: View, number: int, loan: Loan, product: Product, state: State, day: int) -> Book:

@@ -35,7 +35,7 @@ from protocol.contracts.lending.records import (
     put_state,
 )
 from protocol.contracts.lending.telling import tell
-from protocol.contracts.lending.terms import make_rows
+from protocol.contracts.lending.terms import pay_rows
 from protocol.contracts.members.records import MEMBER, get_member
 from protocol.finance.day_count import ACCRUAL_UNIT
 from protocol.money import Rounding, check_amount, mul_div
@@ -85,7 +85,7 @@ def reschedule(ctx: Context, number: int) -> Value:
     state.undue += unpaid * ACCRUAL_UNIT
     state.interest_charged -= unpaid
     carried = mul_div(state.undue, 1, ACCRUAL_UNIT, Rounding.HALF_EVEN)
-    made = make_rows(product, state.principal_out, plan[1], today)
+    made = pay_rows(ctx.view, product, state.principal_out, plan[1], today)
     first = len([n for n in range(plan[1]) if is_held_back(product, n, plan[1])])
     rows = [_carry(row, carried, n == first) if n <= first else row for n, row in enumerate(made)]
     write_rows(ctx, number, book, sorted(book.changed))

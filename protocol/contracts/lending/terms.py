@@ -27,10 +27,20 @@ from protocol.vm.context import fail
 from protocol.vm.view import View
 
 YEAR_DAYS: Final = 366
+ROW_GAS: Final = 100
+"""Of each row that is computed."""
 FLOW_GAS: Final = 40
 FRACTION_GAS: Final = 300
 """Of each flow, and of each part of a year that flows are away from a whole one, in a check of a rate."""
 _PERIODS_A_YEAR: Final = {PeriodUnit.DAYS: 365, PeriodUnit.WEEKS: 52, PeriodUnit.MONTHS: 12}
+
+
+def pay_rows(
+    view: View, product: Product, principal: int, rows: int, start_day: int
+) -> tuple[Instalment, ...]:
+    """Pay for the rows of a loan and make them, as `make_rows` does."""
+    view.charge(ROW_GAS * rows)
+    return make_rows(product, principal, rows, start_day)
 
 
 def make_rows(product: Product, principal: int, rows: int, start_day: int) -> tuple[Instalment, ...]:

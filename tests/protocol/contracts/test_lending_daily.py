@@ -141,7 +141,7 @@ def test_a_run_ends_with_its_gas_and_a_loan_with_its_own(monkeypatch: pytest.Mon
     loan = bank.borrow(ALICE)
     multiply(bank, loan, 4)
     bank.days(bank.rows_of(loan)[0][0] - bank.day - 1)
-    monkeypatch.setattr(ageing, "RUN_GAS", 3_400)
+    monkeypatch.setattr(ageing, "RUN_GAS", 5_600)
     sizes = [sum(event.event == ageing.FELL_DUE.id for event in run_day(bank))]
     while sizes[-1]:
         (receipt,) = bank.run(seconds=2).job_receipts or (None,)

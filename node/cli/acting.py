@@ -77,6 +77,23 @@ def open_words(client: RpcClient, genesis: Genesis) -> Words:
     return Words(client, session.home, read_time(client, genesis), genesis.utc_offset_seconds)
 
 
+def number_of_member(words: Words, who: str) -> int:
+    """Read the number of a member, by number or name.
+
+    Raises:
+        Failure: whoever it is has not applied.
+    """
+    try:
+        return words.member(who)
+    except ValueError:
+        raise Failure(
+            "There is no such member.",
+            f"{who[:40]} has not applied.",
+            "apply with: coop apply",
+            "cli.nothing",
+        ) from None
+
+
 def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dict[str, Any]:
     """Run a program of one actor; returns the receipt as JSON-RPC writes it, with `proven` and its file.
 

@@ -7,11 +7,10 @@ from typing import Literal
 
 from cyclopts import App
 
-from node.cli.acting import act_and_show, ask, ask_all, open_actor, open_words
+from node.cli.acting import act_and_show, ask, ask_all, number_of_member, open_actor, open_words
 from node.cli.member_session import session
 from node.cli.papers import open_vault, read_secret
-from node.cli.terminal import Failure
-from node.cli.typed import NOTHING, Words
+from node.cli.typed import NOTHING
 from node.rpc.amounts import format_amount
 from protocol import crypto
 from protocol.addresses import format_address
@@ -102,7 +101,7 @@ def show_member(who: str = "", /) -> None:
     """
     client, chain = session.client(), session.home.chain()
     words = open_words(client, chain.genesis)
-    number = _number_of(words, who or session.me()[0])
+    number = number_of_member(words, who or session.me()[0])
     member = ask(client, "members_member", member=number)
     holdings = ask_all(client, "shares_holdings", "class", member=number)
     offices = ask_all(client, "members_offices", "role", holder=member["account"])
@@ -117,18 +116,6 @@ def show_member(who: str = "", /) -> None:
     lines += [f"  office   {o['role']}{'' if o['inEffect'] else ' (not in effect yet)'}" for o in offices]
     value = {"member": member, "holdings": holdings, "offices": offices}
     session.terminal.show(value, "\n".join(lines))
-
-
-def _number_of(words: Words, who: str) -> int:
-    try:
-        return words.member(who)
-    except ValueError:
-        raise Failure(
-            "There is no such member.",
-            f"{who[:40]} has not applied.",
-            "apply with: coop apply",
-            "cli.nothing",
-        ) from None
 
 
 @shares_app.command

@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclopts import App
 
-from node.cli.acting import act_and_show, ask, open_words
+from node.cli.acting import act_and_show, ask, number_of_member, open_words
 from node.cli.member_session import session
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Failure
@@ -180,16 +180,7 @@ def pepper(*, take: bool = False) -> None:
 def _find_member(who: str) -> tuple[Words, dict[str, Any]]:
     client, chain = session.client(), session.home.chain()
     words = open_words(client, chain.genesis)
-    try:
-        number = words.member(who)
-    except ValueError:
-        raise Failure(
-            "There is no such member.",
-            f"{who[:40]} has not applied.",
-            "apply with: coop apply",
-            "cli.nothing",
-        ) from None
-    found: dict[str, Any] = ask(client, "members_member", member=number)
+    found: dict[str, Any] = ask(client, "members_member", member=number_of_member(words, who))
     return words, found
 
 

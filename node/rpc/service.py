@@ -14,15 +14,17 @@ from typing import Final
 from node.ipc.client import DaemonClient, DaemonUnreachable
 from node.ipc.messages import Admin, Answer, Request, Verdict
 from node.rpc.failure import RpcFailure
+from node.rpc.values import read_address
 from node.store.sound import RowDamaged, SoundReader
 from node.store.store import Store
 from protocol.addresses import HRP_MAIN, HRP_TEST
 from protocol.chain.genesis import Genesis
 from protocol.chain.receipt import Receipt, decode_receipt
+from protocol.contracts.members.records import find_by_account
 from protocol.errors import Rejected
 from protocol.types import Hash32, Height, TimeMs, TxId
 from protocol.vm.contract import Registry
-from protocol.vm.view import StateReader
+from protocol.vm.view import StateReader, View
 
 SUBMITTED_KEPT_MAX: Final = 20_000
 """Transactions remembered by the gateway through which they came, so that `tx_get` can say `pending`."""
@@ -241,6 +243,18 @@ class Call:
             if state is None:
                 raise RpcFailure("chain.pruned", asked=height, oldest=self.store.oldest_state())
             yield state
+
+    def member_of(self, view: View, address: str) -> int:
+        """Return the number of the member who has an account.
+
+        Raises:
+            RpcFailure: members.unknown_member.
+            Rejected: it is no address of this chain.
+        """
+        member = find_by_account(view, read_address(address, self.facts.hrp))
+        if member is None:
+            raise RpcFailure("members.unknown_member", rule="members.account", limit="-", actual=address)
+        return member
 
     def time_ms_of(self, height: Height) -> TimeMs:
         """Return the time of a block at or below the head."""

@@ -7,14 +7,11 @@ What the numbers mean in words is the client's (`node/cli/credit.py`); how they 
 from typing import Any
 
 from node.rpc.dispatch import Method
-from node.rpc.failure import RpcFailure
 from node.rpc.forms import Form
 from node.rpc.methods.params import AddressParam, At, Params
 from node.rpc.service import Call
-from node.rpc.values import read_address
 from protocol.contracts.credit.doors import collect_facts
 from protocol.contracts.credit.parts import compute_parts, compute_score, count_facts
-from protocol.contracts.members.records import find_by_account
 from protocol.money import compute_day
 from protocol.types import Seconds
 from protocol.vm.view import View
@@ -60,11 +57,7 @@ async def get_credit(call: Call, params: CreditParams) -> MemberCredit:
     today = compute_day(seconds, call.facts.genesis.utc_offset_seconds)
     with call.state(height) as state:
         view = View(state)
-        member = find_by_account(view, read_address(params.address, call.facts.hrp))
-        if member is None:
-            raise RpcFailure(
-                "members.unknown_member", rule="members.account", limit="-", actual=params.address
-            )
+        member = call.member_of(view, params.address)
         facts = collect_facts(view, member, today)
     parts = compute_parts(facts)
     shown = [

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from node.rpc.dispatch import Method
-from node.rpc.failure import RpcFailure
 from node.rpc.forms import Form
 from node.rpc.methods.params import AddressParam, At, Params
 from node.rpc.service import Call
@@ -42,7 +41,7 @@ from protocol.contracts.lending.records import (
     get_state,
 )
 from protocol.contracts.lending.terms import compute_fee, compute_rate, make_rows
-from protocol.contracts.members.records import find_by_account, get_by_account, get_member
+from protocol.contracts.members.records import get_by_account, get_member
 from protocol.elections.decision import WHOLE_BP
 from protocol.errors import CallFailed, Rejected
 from protocol.finance.schedule import ROWS_MAX
@@ -272,9 +271,7 @@ def _list_numbers(call: Call, view: View, params: LoansParams) -> list[int]:
     if params.address is None:
         walk = LOANS.scan(view, start=LOANS.key(params.after) + b"\x00")
         return [int(str(LOANS.parts(key)[0])) for key, _ in islice(walk, params.limit + 1)]
-    member = find_by_account(view, read_address(params.address, call.facts.hrp))
-    if member is None:
-        raise RpcFailure("members.unknown_member", rule="members.account", limit="-", actual=params.address)
+    member = call.member_of(view, params.address)
     found = [int(str(number)) for _, number in LOANS.scan_index(view, BY_MEMBER, member)]
     return [number for number in found if number > params.after]
 

@@ -7,14 +7,11 @@ from typing import Annotated, Any
 import msgspec
 
 from node.rpc.dispatch import Method
-from node.rpc.failure import RpcFailure
 from node.rpc.forms import Form
 from node.rpc.methods.books import Day, StatementForm, StatementParams, get_statement
 from node.rpc.methods.params import AddressParam, At, Limit, Params
 from node.rpc.service import Call
-from node.rpc.values import read_address
 from protocol.addresses import format_address
-from protocol.contracts.members.records import find_by_account
 from protocol.contracts.savings.records import (
     ACCOUNTS,
     ADDRESS_OF,
@@ -84,11 +81,7 @@ async def get_savings_of(call: Call, params: SavingsParams) -> SavingsRead:
     seconds, offset = Seconds(call.time_ms_of(height) // 1_000), call.facts.genesis.utc_offset_seconds
     with call.state(height) as state:
         view = View(state)
-        member = find_by_account(view, read_address(params.address, call.facts.hrp))
-        if member is None:
-            raise RpcFailure(
-                "members.unknown_member", rule="members.account", limit="-", actual=params.address
-            )
+        member = call.member_of(view, params.address)
         rows = answer_query(state, seconds, "savings", "accounts", (member,), None, offset)
         assert type(rows) is tuple, "it is a list"
         shown = [_show(view, row) for row in rows]

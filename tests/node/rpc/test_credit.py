@@ -14,6 +14,7 @@ from node.cli.credit import PARTS, explain_part
 from node.cli.member_session import session
 from node.cluster.founding import demo_address
 from node.rpc.methods import credit
+from node.rpc.service import Call
 from protocol.addresses import HRP_TEST, format_address
 from protocol.contracts.credit.records import PART_POINTS
 from protocol.contracts.members.records import UNKNOWN_MEMBER
@@ -44,6 +45,8 @@ def test_who_is_no_member_has_no_score(gateway: Caller) -> None:
 
 class StateOnly:
     """As much of a call as the method asks for, over a state in memory."""
+
+    member_of = Call.member_of
 
     def __init__(self, bureau: Coop) -> None:
         self.bureau = bureau

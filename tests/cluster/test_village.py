@@ -53,4 +53,5 @@ def test_all_nodes_agree_what_time_it_is(village: LocalNet) -> None:
     advance(net, compute_now_ms(net) + 45 * DAY_MS, lambda: find_due(client), 1)
     saved = client.call("savings_account", account=1)["value"]
     assert int(saved["balance"]) > 1_000_000, "what the job of the day left for the next second is done"
+    wait_equal(village)
     assert_same_chain(village, {})

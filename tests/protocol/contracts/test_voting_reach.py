@@ -126,6 +126,7 @@ OUTCOMES: dict[str, int] = {
     "credit.set_table": 3205,
     "lending.create_product": 3103, "lending.close_product": 3101, "lending.waive": 3102,
     "lending.reverse": 3102,
+    "lending.call_in": 3102,
 }  # fmt: skip
 """All that a passed proposal may call: 0 where the sample below ran, else which own rule refused it."""
 

@@ -4,12 +4,15 @@ from typing import Any
 
 from protocol.contracts import REGISTRY
 from protocol.contracts.credit import doors as credit
+from protocol.contracts.lending import ageing
 from protocol.contracts.lending import records as l
+from protocol.contracts.lending.ageing import LOAN_GAS_MAX
 from protocol.contracts.members import records as m
 from protocol.contracts.savings import records as s
 from protocol.contracts.security import doors
 from protocol.contracts.security import records as r
-from protocol.contracts.security.records import PAPER, VALUER
+from protocol.contracts.security.records import GUARANTEES_MAX, PAPER, VALUER
+from protocol.finance.schedule import ROWS_MAX
 from protocol.types import Height
 from protocol.vm.context import Context, Environment
 from protocol.vm.view import View
@@ -18,7 +21,7 @@ from tests.protocol.contracts.test_lending import OFFICER, Lender, call, check_l
 from tests.protocol.contracts.test_savings import product as savings_product
 from tests.protocol.contracts.test_security import SECURITY, offer, worth
 from tests.protocol.contracts.test_security import call as secure
-from tests.protocol.ledger_world import ALICE, BOB, CAROL, NONE, Person
+from tests.protocol.ledger_world import ALICE, BOB, CAROL, NONE, Person, person
 
 
 class Strict(Lender):
@@ -306,4 +309,32 @@ def test_a_loan_whose_margin_call_is_not_met_is_called_in_and_its_collateral_sol
     assert bank.now(loan)[1] == owed
     bank.pay(BOB, loan, owed)
     assert bank.loan(loan).status == l.CLOSED
+    check_lending(bank)
+
+
+def test_the_largest_loan_is_charged_off_within_its_gas() -> None:
+    bank = Strict(
+        rows_max=ROWS_MAX,
+        guarantors_max=GUARANTEES_MAX,
+        enforce_days=120,
+        auto_max=1_000_000,
+        rate_ppm=20_000,
+    )
+    loan = bank.ask_for(ALICE, 900_000, ROWS_MAX)
+    for number in range(GUARANTEES_MAX):
+        who = person(f"guarantor {number}")
+        bank.join(who, 200_000)
+        (account,) = bank.do(who, (30, 3, 0, (who.address, 1, 100_000)))
+        assert type(account) is int
+        bank.do(who, offer(who, account, 50_000, loan))
+    bank.do(ALICE, call(4, loan))
+    bank.accept(ALICE, loan)
+    bank.days(bank.rows_of(loan)[0][0] + 119 - bank.day, 10)
+    most = 0
+    while bank.loan(loan).status == l.ACTIVE:
+        for run in bank.run(seconds=DAY).job_receipts:
+            assert all(event.event != ageing.PUT_OFF.id for event in run.events if event.contract == l.ID)
+            most = max(most, run.gas)
+    assert bank.loan(loan).status == l.CHARGED_OFF
+    assert 300_000 < most < LOAN_GAS_MAX * 3 // 4, "it is near, so a dearer loan would be put off for ever"
     check_lending(bank)

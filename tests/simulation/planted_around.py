@@ -167,10 +167,10 @@ AROUND = (
         T_STORE + "test_the_safety_record_is_replaced_and_ends_with_its_epoch",
     ),
     Mutant(
-        "sent-before-it-is-durable",
+        "sent-though-it-is-not-durable",
         DRIVER,
         '                await self._write("persist", lambda: self._store.save_safety(data))\n',
-        '                nursery.start_soon(self._write, "persist", lambda: self._store.save_safety(data))\n',
+        "                await trio.lowlevel.checkpoint()\n",
         "tests/node/test_driver.py::test_a_follower_promises_on_disk_before_it_speaks",
     ),
     Mutant(

@@ -20,15 +20,10 @@ from node.wire import (
     encode_get_txs,
 )
 from protocol import codec
-from protocol.errors import Code, Rejected
+from protocol.errors import Code
 from protocol.params import BLOCK_TXS_MAX
 from protocol.types import BlockId
-
-
-def refuse(call: Callable[[], object]) -> Code:
-    with pytest.raises(Rejected) as refused:
-        call()
-    return Code(refused.value.code)
+from tests.protocol.chain.test_limits import refuse
 
 
 @pytest.mark.parametrize(

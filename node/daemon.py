@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import trio
 
@@ -24,7 +24,7 @@ from node.crossing import Crossing, begin_epoch, find_restart
 from node.driver import Driver
 from node.errors import OperationError
 from node.evidence import EvidencePool
-from node.executor import Executor
+from node.executor import Executor, explain_missing
 from node.foresight import Foresight
 from node.handlers import NodeHandlers, Parts
 from node.intake import Intake
@@ -60,11 +60,13 @@ from protocol.consensus.inputs import HandOverAsked, Released, Start
 from protocol.consensus.safety import SAFETY_VERSION, SafetyRecord, decode_safety, find_version
 from protocol.consensus.timeouts import LOCAL, WAN
 from protocol.crypto import SecretKey
-from protocol.errors import Code, Rejected
+from protocol.errors import Code, Rejected, VersionsMissing
 from protocol.params import BLOCK_INTERVAL_MS_MIN
 from protocol.sync.snapshot import Anchor, Manifest
 from protocol.transition import Admission, check_admission
 from protocol.types import PublicKey, Seconds
+
+E = TypeVar("E", bound=Exception)
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a busy thread keeps the interpreter. The default of 5 ms makes a commit of 1,000 keys in a worker
@@ -448,6 +450,10 @@ async def _run_daemon(
             nursery.cancel_scope.cancel()
     except* OperationError as group:
         failure = _first_of(group)
+    except* VersionsMissing as group:
+        # A thread that only reads met the written block before the executor stopped at it.
+        with store.view() as state:
+            failure = explain_missing(state, _first_of(group).versions)
     except* Exception as group:
         _leave_trace(config.home / "crash.txt", daemon, group)
         raise
@@ -485,8 +491,8 @@ async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
             daemon.stop()
 
 
-def _first_of(group: BaseExceptionGroup[OperationError]) -> OperationError:
-    failure: OperationError | BaseExceptionGroup[OperationError] = group
+def _first_of(group: BaseExceptionGroup[E]) -> E:
+    failure: E | BaseExceptionGroup[E] = group
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return failure

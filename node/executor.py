@@ -47,6 +47,7 @@ from protocol.transition import (
     rules_of,
 )
 from protocol.types import BlockId, Height, PublicKey, Seconds, TimeMs, TxId, View
+from protocol.vm.contract import Versions
 from protocol.vm.view import StateReader
 
 CACHED_PROPOSALS_MAX = 8
@@ -369,13 +370,18 @@ def require_versions(state: StateReader) -> None:
     """
     missing = list_missing_versions(state)
     if missing:
-        names = ", ".join(_name_version(state, number, version) for number, version in missing)
-        raise OperationError(
-            "upgrade.missing",
-            "Node stopped: the next block needs another version of a contract.",
-            f"the co-operative decided contract {names}; this node, {VERSION}, does not have just that.",
-            "install it (a plugin must also stand in the setting plugins), then start the node: it goes on",
-        )
+        raise explain_missing(state, missing)
+
+
+def explain_missing(state: StateReader, missing: Versions) -> OperationError:
+    """Return `upgrade.missing`, with the packages by which what a state runs and we lack comes."""
+    names = ", ".join(_name_version(state, number, version) for number, version in missing)
+    return OperationError(
+        "upgrade.missing",
+        "Node stopped: the next block needs another version of a contract.",
+        f"the co-operative decided contract {names}; this node, {VERSION}, does not have just that.",
+        "install it (a plugin must also stand in the setting plugins), then start the node: it goes on",
+    )
 
 
 def _name_version(state: StateReader, contract: int, version: int) -> str:

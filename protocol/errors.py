@@ -109,6 +109,18 @@ class CallFailed(Exception):
         self.reason = reason
 
 
+class VersionsMissing(Exception):
+    """A state runs contracts that this software does not have: nothing is to be computed on it here.
+
+    Args:
+        versions: the (contract, version) that are missing.
+    """
+
+    def __init__(self, versions: tuple[tuple[int, int], ...]) -> None:
+        super().__init__(", ".join(f"{contract} in version {version}" for contract, version in versions))
+        self.versions = versions
+
+
 def _name_of(code: int) -> str:
     return Code(code).name if code in _KERNEL_CODES else str(code)
 

@@ -33,7 +33,7 @@ from protocol.contracts.members.standing import settle_due
 from protocol.contracts.parameters import BLOCK_GAS, JOBS_GAS, get_value, settle_values
 from protocol.contracts.registry.epochs import find_seal_time, take_seal
 from protocol.contracts.registry.upgrades import get_running, get_versions, settle_upgrades
-from protocol.errors import CallFailed, Code, Reason, Rejected
+from protocol.errors import CallFailed, Code, Reason, Rejected, VersionsMissing
 from protocol.merkle.proof import list_root
 from protocol.money import compute_day
 from protocol.params import (
@@ -241,6 +241,7 @@ def check_admission(state: StateReader, rules: ChainRules, time: Seconds, tx: Si
 
     Raises:
         Rejected: with the code of the first rule that is broken; NONCE_GAP can be tried again.
+        VersionsMissing: a version that runs is not installed here.
 
     Cost: about 8 us.
     """
@@ -339,10 +340,16 @@ def find_package(state: StateReader, contract: int) -> str:
 
 
 def _registry_of(view: View) -> Registry:
-    """Return the contracts in the versions that a state names."""
+    """Return the contracts in the versions that a state names.
+
+    Raises:
+        VersionsMissing: what is written can be read before its node has stopped.
+    """
     versions = get_versions(view)
     found = REGISTRY.at(versions)
-    assert found is not None, f"not installed is one of {versions}; the node had to stop before"
+    if found is None:
+        running = [pair for pair in versions if pair[1] != RETIRED]
+        raise VersionsMissing(tuple([pair for pair in running if REGISTRY.find(*pair) is None]))
     return found
 
 
@@ -365,6 +372,7 @@ def answer_query(
 
     Raises:
         Rejected: UNKNOWN_METHOD, or TYPE when an argument is not what the schema says.
+        VersionsMissing: a version that runs is not installed here.
     """
     view = View(state)
     found = _registry_of(view).find_query(contract, query)

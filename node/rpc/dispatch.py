@@ -18,7 +18,7 @@ import msgspec
 
 from node.rpc.failure import RpcFailure, error_object, failure_of
 from node.rpc.json_text import BadJson, parse_json
-from protocol.errors import Rejected
+from protocol.errors import Rejected, VersionsMissing
 
 ID_CHARS_MAX: Final = 128
 METHOD_CHARS_MAX: Final = 64
@@ -132,6 +132,8 @@ class Dispatcher(Generic[C]):
             failure = refusal
         except Rejected as rejected:
             failure = failure_of(rejected)
+        except VersionsMissing as missing:
+            failure = RpcFailure("chain.upgrade_missing", detail=f"it runs contract {missing}")
         except Exception as bug:
             self._on_bug(name, bug)
             failure = RpcFailure("rpc.internal", detail=type(bug).__name__)

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_runs_and_failures_are_counted_since_the_process_began(chain: SmallChain
     assert Backlog(chain.store, chain.executor).runs == 0
 
 
-def test_a_job_in_quarantine_is_told_once(chain: SmallChain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_in_quarantine_is_told_once(chain: SmallChain, logged: list[Any]) -> None:
     chain.commit(allow_self(chain, "ada"))
     chain.commit(order(chain, "ada", "cy", 1 << 50, 2))
     backlog = Backlog(chain.store, chain.executor)
@@ -40,8 +41,7 @@ def test_a_job_in_quarantine_is_told_once(chain: SmallChain, capsys: pytest.Capt
         chain.commit_later(seconds)
         backlog.look()
     assert backlog.quarantined == 1 and backlog.failed == len(JOB_RETRY_SECONDS) + 1
-    said = capsys.readouterr().out
-    assert said.count("job.quarantined") == 1
+    assert [one["event"] for one in logged] == ["job.quarantined"]
 
 
 @pytest.mark.parametrize("seconds", [LATE_SECONDS - 1, LATE_SECONDS])

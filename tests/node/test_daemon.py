@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -44,7 +45,7 @@ from protocol.contracts.policies import address_of_key
 from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.contracts.registry.records import COUNCIL
 from protocol.crypto import SecretKey
-from protocol.errors import Code
+from protocol.errors import Code, VersionsMissing
 from protocol.transition import answer_query
 from protocol.types import Address, EpochNumber, Gas, Height, Seconds, TimeMs, TxId, View
 
@@ -303,7 +304,7 @@ time.sleep(600)
 
 
 async def test_what_a_killed_gateway_held_is_freed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[Any]
 ) -> None:
     """`Daemon._tidy_readers`: a reader that is gone must not keep old pages for ever."""
     monkeypatch.setattr(daemon_module, "TIDY_SECONDS", 0.05)
@@ -315,10 +316,12 @@ async def test_what_a_killed_gateway_held_is_freed(
         with trio.fail_after(PATIENCE_SECONDS):
             assert b"held" in await gateway.stdout.receive_some()
             await trio.sleep(0.2)
-            assert "readers.freed" not in capsys.readouterr().out, "one that lives keeps its slot"
+            assert not [one for one in logged if one["event"] == "readers.freed"], (
+                "one that lives keeps its slot"
+            )
             gateway.kill()
             await gateway.wait()
-            while "readers.freed" not in capsys.readouterr().out:
+            while all(one["event"] != "readers.freed" for one in logged):
                 await trio.sleep(0.02)
         assert net.nodes[0].store.environment.release_dead_readers() == 0
 
@@ -533,6 +536,20 @@ async def test_a_bug_of_ours_leaves_a_trace_and_ends_the_node(
     assert is_free(config)
     trace = (tmp_path / "crash.txt").read_text()
     assert type(bug).__name__ in trace and "Start(" in trace and "BlockBuilt(" in trace
+
+
+async def test_a_thread_that_meets_a_missing_version_first_ends_the_node_as_the_executor_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_: object) -> None:
+        raise VersionsMissing(((1_048, 2),))
+
+    monkeypatch.setattr("node.foresight.Foresight.look", look)
+    config = lone_node(tmp_path)
+    with trio.fail_after(PATIENCE_SECONDS), pytest.raises(OperationError) as caught:
+        await run_node(config)
+    assert caught.value.slug == "upgrade.missing" and "1048 in version 2" in caught.value.why
+    assert is_free(config) and not (tmp_path / "crash.txt").exists()
 
 
 class Flood:

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def upgrade(chain: SmallChain, version: int) -> None:
 
 
 def test_a_version_that_is_missing_is_named_before_it_begins(
-    chain: SmallChain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chain: SmallChain, tmp_path: Path, logged: list[Any]
 ) -> None:
     foresight = foresight_of(chain, tmp_path / "home")
     foresight.look()
@@ -48,20 +49,20 @@ def test_a_version_that_is_missing_is_named_before_it_begins(
     [warning] = foresight.warnings
     first = chain.executor.head.height + UPGRADE_DELAY_BLOCKS
     assert f"contract {ASSETS} runs in version 9 (package coop-assets==9) from block {first:,}" in warning
-    assert capsys.readouterr().out.count("not_ready") == 1
+    assert [one["event"] for one in logged] == ["not_ready"]
     chain.commit(chain.sign_as_board((registry.CONTRACT.id, METHODS["cancel_upgrade"], 0, (ASSETS,))))
     foresight.look()
-    assert foresight.warnings == () and "upgrade.cancelled" in capsys.readouterr().out
+    assert foresight.warnings == () and logged[-1]["event"] == "upgrade.cancelled"
 
 
 def test_an_upgrade_that_lapses_and_one_that_begins_are_logged(
-    chain: SmallChain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chain: SmallChain, tmp_path: Path, logged: list[Any]
 ) -> None:
     foresight = foresight_of(chain, tmp_path / "home")
     upgrade(chain, 9)
     foresight.look()
     foresight._note_ended((), ((ASSETS, 9),))
-    assert "upgrade.activated" in capsys.readouterr().out
+    assert logged[-1]["event"] == "upgrade.activated"
     for _ in range(UPGRADE_DELAY_BLOCKS + UPGRADE_RETRIES_MAX + 1):
         later = chain.executor.head.time_ms + UPGRADE_RETRY_SECONDS * 1_000
         block = chain.build(time_ms=later)
@@ -70,7 +71,7 @@ def test_an_upgrade_that_lapses_and_one_that_begins_are_logged(
         chain.executor.write([(prepared, chain.certify(block))])
         chain.executor.advance(prepared)
         foresight.look()
-    assert foresight.warnings == () and "upgrade.lapsed" in capsys.readouterr().out
+    assert foresight.warnings == () and logged[-1]["event"] == "upgrade.lapsed"
 
 
 def test_a_key_that_is_not_here_is_missed_in_this_epoch_and_in_the_next(

@@ -10,13 +10,12 @@ import msgspec
 
 from node.queries import StoredJournal
 from node.rpc.dispatch import Method
-from node.rpc.failure import RpcFailure
 from node.rpc.methods.params import At, Read
 from node.rpc.service import Call
 from node.rpc.values import camel, kind_json, kind_value
 from protocol.codec import Value
 from protocol.contracts.registry.upgrades import get_versions
-from protocol.errors import CallFailed, Rejected
+from protocol.errors import CallFailed, Rejected, VersionsMissing
 from protocol.transition import answer_query, list_missing_versions
 from protocol.types import Seconds
 from protocol.vm.contract import Contract, Query, Registry
@@ -79,8 +78,7 @@ def _ask(
 ) -> Value:
     missing = list_missing_versions(state)
     if missing:
-        named = ", ".join(f"{number} in version {version}" for number, version in missing)
-        raise RpcFailure("chain.upgrade_missing", detail=f"it runs contract {named}")
+        raise VersionsMissing(missing)
     try:
         journal = StoredJournal(call.store)
         offset = call.facts.genesis.utc_offset_seconds

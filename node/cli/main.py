@@ -303,7 +303,7 @@ def launch(
     """A node of a financial co-operative's ledger.
 
     Args:
-        home: Data folder; COOPD_HOME without it.
+        home: Data folder; without it COOPD_HOME, of a local cluster COOPD_LOCALNET.
         json: Print results as JSON, one object a line.
         lang: en or zh.
         quiet: Print results only.

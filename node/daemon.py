@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from node.backlog import Backlog
 from node.builder import Builder, Pace
 from node.clock import Clock, SystemClock
 from node.config import NODE_KEY, Config
@@ -25,7 +24,6 @@ from node.driver import Driver
 from node.errors import OperationError
 from node.evidence import EvidencePool
 from node.executor import Executor, explain_missing
-from node.foresight import Foresight
 from node.handlers import NodeHandlers, Parts
 from node.intake import Intake
 from node.ipc.server import IpcServer
@@ -39,8 +37,6 @@ from node.net.offences import BAN_SECONDS, OVER_RATE_POINTS, WRONG_POINTS, Offen
 from node.net.spread import Spread
 from node.net.transport import Address, Channel, Frame, PeerDown, PeerEntry, PeerId, PeerUp
 from node.plugin.loading import install_plugins
-from node.retirement import Retirement
-from node.scrubber import Scrubber
 from node.signer import Signer
 from node.snapshot.folder import SnapshotFolder
 from node.snapshot.joining import Joining
@@ -50,6 +46,11 @@ from node.store.store import Store
 from node.sync import BlockSync
 from node.vigil import Vigil
 from node.wallet.keyring import Keyring
+from node.watch.backlog import Backlog
+from node.watch.foresight import Foresight
+from node.watch.retirement import Retirement
+from node.watch.rounds import look_after_blocks
+from node.watch.scrubber import Scrubber
 from node.wire import BATCH_BYTES_MAX, FrameKind, decode_batch, split
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate
@@ -156,7 +157,7 @@ class Daemon:
         self.scrubber = Scrubber(store, self.executor, config.scrub_share_pct)
         self.retirement = Retirement(own_keys, store, self.executor)
         self.backlog = Backlog(store, self.executor)
-        self.foresight = Foresight(store, self.executor, own_keys, lambda: PublicKey(self.links.me))
+        self.foresight = Foresight(self.executor, own_keys, lambda: PublicKey(self.links.me))
         self.crossing = Crossing(config.restarts, self.executor, self.network, self.stop)
         self.sync = self._block_sync()
         self.vigil = self._vigil()
@@ -179,9 +180,7 @@ class Daemon:
             nursery.start_soon(self.intake.run)
             nursery.start_soon(self.sync.run)
             nursery.start_soon(self.scrubber.run)
-            nursery.start_soon(self.retirement.run)
-            nursery.start_soon(self.foresight.run)
-            nursery.start_soon(self.backlog.run)
+            nursery.start_soon(self._watch)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.spread.run)
             nursery.start_soon(self._tidy_readers)
@@ -388,6 +387,11 @@ class Daemon:
             self.intake.batches.put(None, decode_batch(split(data)[1]))
         except Rejected as refusal:
             self.log.debug("gossip.refused", why=str(refusal))
+
+    async def _watch(self) -> None:
+        """Look after each block what it means for this node."""
+        looks = (self.retirement.look, self.foresight.look, self.backlog.look)
+        await look_after_blocks(lambda: self.executor.head.height, looks)
 
     async def _tidy_readers(self) -> None:
         """Free what gateways that were killed still hold of the database."""

@@ -9,6 +9,7 @@ Nothing of it is on disk before `commit`. This file does not know who proposed, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from node.config import VERSION
 from node.errors import OperationError
@@ -36,6 +37,7 @@ from protocol.params import BLOCK_BYTES_MAX, BLOCK_GAS_MAX
 from protocol.transition import (
     BlockContext,
     Execution,
+    answer_query,
     build_block,
     check_accusation,
     check_admission,
@@ -261,6 +263,12 @@ class Executor:
         """Return the earliest time at which the chain has work of its own, or None."""
         with self._store.view() as state:
             return next_due_time(state)
+
+    def ask_registry(self, *queries: str) -> tuple[Any, ...]:
+        """Return the answers of the registry to queries without arguments, all on one state."""
+        now = Seconds(self.head.time_ms // 1_000)
+        with self._store.view() as state:
+            return tuple([answer_query(state, now, "registry", query, (), None) for query in queries])
 
     def is_epoch_ending(self) -> bool:
         """Tell whether the end of the epoch is decided."""

@@ -10,14 +10,12 @@ from typing import Final
 
 import trio
 
-from node.backlog import Backlog
 from node.builder import Builder
 from node.clock import Clock, SystemClock
 from node.config import VERSION, Config
 from node.crossing import Crossing
 from node.driver import Driver
 from node.executor import Executor
-from node.foresight import Foresight
 from node.intake import Intake
 from node.ipc.messages import Peers, PeerState, Proved, Sample, Status, Verdict
 from node.log import LEVELS, set_level
@@ -25,11 +23,13 @@ from node.mempool import Mempool
 from node.net.cuts import CuttableTransport
 from node.net.links import Links
 from node.net.transport import PEER_ID_BYTES, PeerId
-from node.scrubber import Scrubber
 from node.snapshot.joining import Joining
 from node.store.store import Store
 from node.sync import BlockSync
 from node.vigil import Vigil
+from node.watch.backlog import Backlog
+from node.watch.foresight import Foresight
+from node.watch.scrubber import Scrubber
 from protocol.chain.evidence import decode_evidence
 from protocol.chain.validators import EngineKind
 from protocol.consensus.inputs import HandOverAsked

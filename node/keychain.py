@@ -1,7 +1,7 @@
 """The consensus keys of this node: where they lie, which one stands in an epoch, and how one is destroyed.
 
 A node may hold several consensus keys: the one of the epoch that runs, a fresh one that waits for an epoch,
-and old ones until their time is over (`retirement.py`). Which one signs in an epoch follows from the epoch's
+and old ones until their time is over (`watch/retirement.py`). Which one signs in an epoch follows from its
 record alone, so a restart finds the same one, and no two of them sign for one epoch.
 
 The key that a node was set up with lies in `keys/` beside the node key, its guard in `sign_state`. All that

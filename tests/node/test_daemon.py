@@ -544,7 +544,7 @@ async def test_a_thread_that_meets_a_missing_version_first_ends_the_node_as_the_
     def look(_: object) -> None:
         raise VersionsMissing(((1_048, 2),))
 
-    monkeypatch.setattr("node.foresight.Foresight.look", look)
+    monkeypatch.setattr("node.watch.foresight.Foresight.look", look)
     config = lone_node(tmp_path)
     with trio.fail_after(PATIENCE_SECONDS), pytest.raises(OperationError) as caught:
         await run_node(config)

@@ -10,8 +10,8 @@ import trio
 from node.clock import Clock, FakeClock, SystemClock
 from node.handlers import NodeHandlers
 from node.ipc.messages import Proved, Verdict
-from node.scrubber import Scrubber
 from node.store.tables import BLOCKS
+from node.watch.scrubber import Scrubber
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import verify_state
 from tests.node.small_chain import SmallChain

@@ -11,7 +11,7 @@ BLOCKS = "node/store/blocks.py"
 DRIVER = "node/driver.py"
 SIGNER = "node/signer.py"
 VIGIL = "node/vigil.py"
-RETIREMENT = "node/retirement.py"
+RETIREMENT = "node/watch/retirement.py"
 HELD = "node/held.py"
 
 T_REGISTRY = "tests/protocol/contracts/test_registry.py::"
@@ -209,7 +209,7 @@ AROUND = (
         RETIREMENT,
         "now_ms >= seal[1] + KEY_GRACE_SECONDS * 1_000",
         "now_ms >= seal[1]",
-        "tests/node/test_retirement.py::test_a_key_goes_when_the_grace_is_over_and_not_before",
+        "tests/node/watch/test_retirement.py::test_a_key_goes_when_the_grace_is_over_and_not_before",
     ),
     Mutant(
         "next-epoch-held-without-bound",

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from node.config import CONSENSUS_KEY, Config
-from node.foresight import Foresight
 from node.keychain import OwnKeys
 from node.wallet.keyring import Keyring
+from node.watch.foresight import Foresight
 from protocol.chain.validators import EngineKind
 from protocol.contracts.registry import contract as registry
 from protocol.params import UPGRADE_DELAY_BLOCKS, UPGRADE_RETRIES_MAX, UPGRADE_RETRY_SECONDS
@@ -29,7 +29,7 @@ def foresight_of(chain: SmallChain, folder: Path, index: int = 0, *, with_key: b
     if with_key:
         Keyring(config.keys_path).save(CONSENSUS_KEY, operator.consensus_key, None)
     keys = OwnKeys(config, lambda: None)
-    return Foresight(chain.store, chain.executor, keys, lambda: operator.node_key.public_key)
+    return Foresight(chain.executor, keys, lambda: operator.node_key.public_key)
 
 
 def upgrade(chain: SmallChain, version: int) -> None:

@@ -10,10 +10,6 @@ counts. 3. a node whose last key goes gets a fresh one first, so that it can be 
 *Source*: consensus.md 1.3 (M10, M12).
 """
 
-from typing import Final
-
-import trio
-
 from node.errors import OperationError
 from node.executor import Executor
 from node.keychain import OwnKey, OwnKeys
@@ -21,10 +17,7 @@ from node.log import get_logger
 from node.store.store import Store
 from protocol.contracts.parameters import READY_BLOCKS
 from protocol.params import KEY_GRACE_SECONDS
-from protocol.transition import answer_query
-from protocol.types import EpochNumber, Height, PublicKey, Seconds, TimeMs
-
-LOOK_SECONDS: Final = 1.0
+from protocol.types import EpochNumber, Height, PublicKey, TimeMs
 
 
 class Retirement:
@@ -40,21 +33,14 @@ class Retirement:
         self._scanned = -1
         self._log = get_logger("retirement")
 
-    async def run(self) -> None:
-        """Look again and again; a look costs a few small files."""
-        while True:
-            try:
-                await trio.to_thread.run_sync(self.look)
-            except OperationError as failure:
-                self._log.error("key.not_destroyed", slug=failure.slug, why=failure.why, do=failure.do)
-            await trio.sleep(LOOK_SECONDS)
-
     def look(self) -> None:
-        """Destroy the keys whose time is over.
+        """Destroy the keys whose time is over; what does not go now is tried again at the next look."""
+        try:
+            self._destroy_due()
+        except OperationError as failure:
+            self._log.error("key.not_destroyed", slug=failure.slug, why=failure.why, do=failure.do)
 
-        Raises:
-            OperationError: those of `OwnKeys`.
-        """
+    def _destroy_due(self) -> None:
         now_ms, keys = self._executor.head.time_ms, self._keys.list()
         due = []
         for key in keys:
@@ -87,16 +73,9 @@ class Retirement:
 
     def _is_wanted(self, public_key: PublicKey, seal: Height) -> bool:
         """Tell whether a key may be of an epoch to come."""
-        head = self._executor.head
-        with self._store.view() as state:
-
-            def ask(query: str) -> object:
-                return answer_query(state, Seconds(head.time_ms // 1_000), "registry", query, (), None)
-
-            pending, ready, values = ask("pending"), ask("ready"), ask("parameters")
-        assert isinstance(ready, tuple) and isinstance(values, tuple)
-        if isinstance(pending, tuple) and any(one[1] == public_key for one in pending[4]):
+        pending, ready, values = self._executor.ask_registry("pending", "ready", "parameters")
+        if pending is not None and any(one[1] == public_key for one in pending[4]):
             return True
         counts = next(row[2] for row in values if row[0] == READY_BLOCKS.name)
         said = next((row[5] for row in ready if row[0] == public_key), 0)
-        return bool(said >= seal and said + counts >= head.height)
+        return bool(said >= seal and said + counts >= self._executor.head.height)

@@ -9,22 +9,16 @@ It changes nothing, and does not know who asks. *Source*: consensus.md 1.3 (M2, 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
-
-import trio
+from typing import Any
 
 from node.errors import OperationError
 from node.executor import Executor
 from node.keychain import OwnKeys
 from node.log import get_logger
-from node.store.store import Store
 from protocol.contracts import REGISTRY
 from protocol.params import UPGRADE_RETRIES_MAX
-from protocol.transition import answer_query
-from protocol.types import PublicKey, Seconds
+from protocol.types import PublicKey
 from protocol.vm.contract import RETIRED
-
-LOOK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +40,20 @@ class Foresight:
         node_key: who we are among validators.
     """
 
-    __slots__ = ("_executor", "_keys", "_log", "_looked_at", "_node_key", "_pending", "_store", "warnings")
+    __slots__ = ("_executor", "_keys", "_log", "_node_key", "_pending", "warnings")
 
-    def __init__(
-        self, store: Store, executor: Executor, keys: OwnKeys, node_key: Callable[[], PublicKey]
-    ) -> None:
-        self._store = store
+    def __init__(self, executor: Executor, keys: OwnKeys, node_key: Callable[[], PublicKey]) -> None:
         self._executor = executor
         self._keys = keys
         self._node_key = node_key
-        self._looked_at = -1
         self._pending: tuple[_Upgrade, ...] = ()
         self._log = get_logger("foresight")
         self.warnings: tuple[str, ...] = ()
 
-    async def run(self) -> None:
-        """Look after each block, at most once a second; a look costs a few rows and small files."""
-        while True:
-            if self._executor.head.height != self._looked_at:
-                await trio.to_thread.run_sync(self.look)
-            await trio.sleep(LOOK_SECONDS)
-
     def look(self) -> None:
         """See what is decided now; log what is new."""
-        head, record = self._executor.head, self._executor.record
-        with self._store.view() as state:
-
-            def ask(query: str) -> Any:
-                return answer_query(state, Seconds(head.time_ms // 1_000), "registry", query, (), None)
-
-            upgrades, versions, next_epoch = ask("upgrades"), ask("versions"), ask("pending")
-        self._looked_at = head.height
+        record = self._executor.record
+        upgrades, versions, next_epoch = self._executor.ask_registry("upgrades", "versions", "pending")
         pending = tuple([_read_upgrade(row) for row in upgrades])
         self._note_ended(pending, versions)
         self._pending = pending

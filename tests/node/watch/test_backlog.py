@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.backlog import LATE_SECONDS, Backlog
+from node.watch.backlog import LATE_SECONDS, Backlog
 from protocol.params import JOB_RETRY_SECONDS
 from protocol.types import TimeMs
 from tests.node.job_chain import allow_self, order
@@ -58,6 +58,6 @@ def test_what_is_late_is_warned_of_at_the_limit_and_not_below(
     assert backlog.late == 2 and len(backlog.warnings) == (seconds == LATE_SECONDS)
     for warning in backlog.warnings:
         assert warning.startswith(f"2 jobs of the chain are late, the oldest by {seconds} s")
-    monkeypatch.setattr("node.backlog.JOBS_PER_BLOCK_MAX", 2)
+    monkeypatch.setattr("node.watch.backlog.JOBS_PER_BLOCK_MAX", 2)
     backlog.look()
     assert all("2 or more jobs" in warning for warning in backlog.warnings)

@@ -2,14 +2,15 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node.config import CONSENSUS_KEY, Config
 from node.keychain import OwnKeys
-from node.retirement import Retirement
 from node.signer import Signer
 from node.wallet.keyring import Keyring
+from node.watch.retirement import Retirement
 from protocol.chain.validators import EngineKind
 from protocol.crypto import public_key_of
 from protocol.params import KEY_GRACE_SECONDS
@@ -100,3 +101,16 @@ def test_a_restart_counts_from_the_same_seal(leaver: Town) -> None:
     assert found is not None and found[1] == TimeMs(seal_ms)
     leaver.pass_until(seal_ms + GRACE_MS)
     assert leaver.first not in leaver.held
+
+
+def test_a_key_that_does_not_go_is_told_and_tried_again(leaver: Town, logged: list[Any]) -> None:
+    leaver.keys.create()
+    seal_ms = leaver.leave()
+    strange = leaver.config.consensus_path / "strange.json"
+    strange.write_text("no key")
+    leaver.pass_until(seal_ms + GRACE_MS)
+    assert [one["event"] for one in logged] == ["key.not_destroyed"]
+    strange.unlink()
+    assert leaver.first in leaver.held
+    leaver.retirement.look()
+    assert leaver.first not in leaver.held and logged[-1]["event"] == "key.destroyed"

@@ -9,7 +9,6 @@ from trio.testing import MockClock
 
 from node.errors import OperationError
 from node.executor import Executor
-from node.scrubber import REST_SECONDS_MIN, Scrubber
 from node.store.check import check_store
 from node.store.tables import (
     ACCOUNT_RUNS,
@@ -25,6 +24,7 @@ from node.store.tables import (
     TX_IDS,
     TX_RUNS,
 )
+from node.watch.scrubber import REST_SECONDS_MIN, Scrubber
 from protocol.types import Height
 from tests.node.job_chain import make_job_chain
 from tests.node.small_chain import SmallChain

@@ -9,8 +9,6 @@ told here: by the log, `coopd status` and /metrics. It changes nothing, and does
 
 from typing import Final
 
-import trio
-
 from node.executor import Executor
 from node.log import get_logger
 from node.store.store import Store
@@ -20,7 +18,6 @@ from protocol.params import JOBS_PER_BLOCK_MAX
 from protocol.types import Seconds
 from protocol.vm.view import View
 
-LOOK_SECONDS: Final = 1.0
 LOOK_BLOCKS_MAX: Final = 1_000
 """Blocks whose runs one look reads; what lies further back was seen by others."""
 LATE_SECONDS: Final = 60
@@ -57,13 +54,6 @@ class Backlog:
         self.failed = 0
         self.quarantined = 0
         self.warnings: tuple[str, ...] = ()
-
-    async def run(self) -> None:
-        """Look after each block, at most once a second."""
-        while True:
-            if self._executor.head.height != self._looked_at:
-                await trio.to_thread.run_sync(self.look)
-            await trio.sleep(LOOK_SECONDS)
 
     def look(self) -> None:
         """See what is late now, and what ran since the last look."""

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import trio
 
@@ -21,7 +21,7 @@ from node.clock import Clock, SystemClock
 from node.config import NODE_KEY, Config
 from node.crossing import Crossing, begin_epoch, find_restart
 from node.driver import Driver
-from node.errors import OperationError
+from node.errors import OperationError, first_of
 from node.evidence import EvidencePool
 from node.executor import Executor, explain_missing
 from node.handlers import NodeHandlers, Parts
@@ -66,8 +66,6 @@ from protocol.params import BLOCK_INTERVAL_MS_MIN
 from protocol.sync.snapshot import Anchor, Manifest
 from protocol.transition import Admission, check_admission
 from protocol.types import PublicKey, Seconds
-
-E = TypeVar("E", bound=Exception)
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a busy thread keeps the interpreter. The default of 5 ms makes a commit of 1,000 keys in a worker
@@ -453,11 +451,11 @@ async def _run_daemon(
             await daemon.run()
             nursery.cancel_scope.cancel()
     except* OperationError as group:
-        failure = _first_of(group)
+        failure = first_of(group)
     except* VersionsMissing as group:
         # A thread that only reads met the written block before the executor stopped at it.
         with store.view() as state:
-            failure = explain_missing(state, _first_of(group).versions)
+            failure = explain_missing(state, first_of(group).versions)
     except* Exception as group:
         _leave_trace(config.home / "crash.txt", daemon, group)
         raise
@@ -493,13 +491,6 @@ async def _stop_on_signal(daemon: Daemon, scope: trio.CancelScope) -> None:
             if daemon.stopping.is_set():
                 scope.cancel()
             daemon.stop()
-
-
-def _first_of(group: BaseExceptionGroup[E]) -> E:
-    failure: E | BaseExceptionGroup[E] = group
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
 
 
 def _leave_trace(path: Path, daemon: Daemon, failure: BaseException) -> None:

@@ -17,13 +17,13 @@ It does not know what convicts (`protocol/chain/conviction.py`) or what follows 
 *Source*: consensus.md 2.8.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import trio
 
+from node.files import write_whole
 from node.log import get_logger
 from node.net.transport import PeerId
 from node.wire import FrameKind, frame
@@ -169,13 +169,8 @@ class EvidencePool:
     def _save(self) -> None:
         """Write what waits: a few milliseconds, a few times in the life of a co-op."""
         data = codec.encode(tuple([evidence.to_value() for evidence in self._waiting.values()]))
-        draft = self._path.with_suffix(".new")
         try:
-            with open(draft, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            write_whole(self._path, data)
         except OSError as failure:
             self._log.warning("evidence.not_saved", file=str(self._path), why=str(failure))
 

@@ -31,6 +31,7 @@ from typing import Final
 import trio
 
 from node.errors import OperationError
+from node.files import write_new
 from protocol import crypto
 from protocol.chain.certificate import Vote, VoteKind
 from protocol.consensus.messages import Grant, Message, Proposal, VoteRequest
@@ -160,17 +161,8 @@ class Signer:
         """
         state = _State(0, public_key, after_height, (None,) * _LASTS)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(path.name + ".draft")
-        with suppress(FileNotFoundError):
-            draft.unlink()
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(file, state.encode() * 2)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        try:
-            os.link(draft, path)
+            write_new(path, state.encode() * 2)
         except FileExistsError:
             raise OperationError(
                 "sign_state.exists",
@@ -178,15 +170,8 @@ class Signer:
                 "beginning a new one would forget what this key has signed.",
                 "use the one that is there.",
             ) from None
-        finally:
-            draft.unlink()
         if not after_height:
             _write_lease(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     @classmethod
     def open(cls, path: Path, secret: SecretKey) -> "Signer":

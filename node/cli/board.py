@@ -11,6 +11,7 @@ from node.cli.calls import show_answer
 from node.cli.council import Account
 from node.cli.member_session import session
 from node.cli.typed import NOTHING, Words
+from node.files import write_whole
 from node.rpc.amounts import format_amount
 from protocol import crypto
 from protocol.addresses import format_address
@@ -123,7 +124,7 @@ def new_account(name: str, threshold: int, /, *keys: str) -> None:
     address = format_address(compute_address(_policy_of(threshold, publics)), session.home.chain().hrp)
     session.home.save_contacts({**session.home.contacts(), name: address})
     account = {"threshold": threshold, "keys": publics}
-    _account_file(name).write_bytes(msgspec.json.encode(account))
+    write_whole(_account_file(name), msgspec.json.encode(account))
     session.terminal.show(
         {"name": name, "address": address, **account}, f"{name}   {address}   {threshold} of {len(keys)} keys"
     )

@@ -391,10 +391,8 @@ def _fork_gateway(config: Config) -> int:
 def _new_token(config: Config) -> Path:
     import secrets
 
+    from node.files import write_whole
+
     config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = config.token_path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
-    temporary.replace(config.token_path)
+    write_whole(config.token_path, secrets.token_urlsafe(32).encode() + b"\n")
     return config.token_path

@@ -16,6 +16,7 @@ import msgspec
 from node.cli.epoch_chain import EpochChain, Seen
 from node.cli.receipts import Bundle
 from node.cli.terminal import Exit, Failure
+from node.files import write_whole
 from node.wallet.keyring import Keyring
 from protocol.addresses import HRP_MAIN, HRP_TEST, format_address, parse_address
 from protocol.chain.evidence import Evidence
@@ -81,8 +82,8 @@ class MemberHome:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if file.exists() and file.read_bytes() != document:
             (self.path / "epochs.json").unlink(missing_ok=True)
-        _write(file, document)
-        _write(self.path / "connection.json", msgspec.json.encode(connection))
+        write_whole(file, document)
+        write_whole(self.path / "connection.json", msgspec.json.encode(connection))
 
     def connection(self) -> Connection:
         """Return where the node is.
@@ -127,7 +128,9 @@ class MemberHome:
 
     def save_epochs(self, epochs: EpochChain) -> None:
         """Remember what is proved of the chain's epochs."""
-        _write(self.path / "epochs.json", msgspec.json.format(msgspec.json.encode(epochs.remember())) + b"\n")
+        write_whole(
+            self.path / "epochs.json", msgspec.json.format(msgspec.json.encode(epochs.remember())) + b"\n"
+        )
 
     def evidence(self) -> list[str]:
         """Return the evidence of a fork that was seen, as 0x-hex."""
@@ -139,7 +142,7 @@ class MemberHome:
     def save_evidence(self, evidence: Sequence[Evidence]) -> None:
         """Keep evidence of a fork beside what was kept before."""
         kept = dict.fromkeys([*self.evidence(), *["0x" + one.encode().hex() for one in evidence]])
-        _write(self.path / "evidence.json", msgspec.json.encode(list(kept)) + b"\n")
+        write_whole(self.path / "evidence.json", msgspec.json.encode(list(kept)) + b"\n")
 
     def contacts(self) -> dict[str, str]:
         """Return names and addresses."""
@@ -151,7 +154,7 @@ class MemberHome:
     def save_contacts(self, contacts: dict[str, str]) -> None:
         """Replace names and addresses."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(self.path / "contacts.json", msgspec.json.format(msgspec.json.encode(contacts)))
+        write_whole(self.path / "contacts.json", msgspec.json.format(msgspec.json.encode(contacts)))
 
     def find_address(self, who: str) -> Address:
         """Return the address of a contact, of a key of this folder, or that is typed out.
@@ -229,7 +232,7 @@ class MemberHome:
         folder = self.path / "receipts"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = folder / f"{tx_id.hex()}.json"
-        _write(file, msgspec.json.format(msgspec.json.encode(bundle)) + b"\n")
+        write_whole(file, msgspec.json.format(msgspec.json.encode(bundle)) + b"\n")
         return file
 
     def newest_receipt(self) -> Path:
@@ -245,13 +248,6 @@ class MemberHome:
 def shorten(address: str) -> str:
     """Shorten an address for people: its beginning and its last four characters."""
     return f"{address[:11]}...{address[-4:]}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    # Two commands may run in one home.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def _not_connected(path: Path) -> Failure:

@@ -11,6 +11,7 @@ from node.cli.acting import act_and_show, ask, ask_all, number_of_member, open_a
 from node.cli.member_session import session
 from node.cli.papers import open_vault, read_secret
 from node.cli.typed import NOTHING
+from node.files import write_whole
 from node.rpc.amounts import format_amount
 from protocol import crypto
 from protocol.addresses import format_address
@@ -50,9 +51,7 @@ def apply_for_membership(
     if receipt["proven"]:
         name, _ = session.me()
         kept = {"salt": salt.hex(), "papers": "" if papers is None else str(papers.absolute())}
-        path = session.home.path / f"papers-{name}.json"
-        path.touch(0o600)
-        path.write_text(json.dumps(kept), encoding="utf-8")
+        write_whole(session.home.path / f"papers-{name}.json", json.dumps(kept).encode())
 
 
 def attest_member(

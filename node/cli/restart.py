@@ -14,6 +14,7 @@ from cyclopts import App, Parameter
 
 from node.cli.session import session
 from node.errors import OperationError
+from node.files import write_whole
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -98,9 +99,7 @@ def sign(file: Path, /, *, board: Path) -> None:
         )
         signed[secret.public_key] = crypto.sign(secret, restart.compute_digest())
     restart = replace(restart, signatures=tuple(sorted(signed.items())))
-    draft = file.with_name(file.name + ".draft")
-    draft.write_bytes(restart.encode())
-    draft.replace(file)
+    write_whole(file, restart.encode())
     _show(restart, "Signed. Once it is ratified, publish file and hash to all members and operators.")
 
 

@@ -22,6 +22,7 @@ from node.cli.rpc_client import RpcClient
 from node.cli.statements import check_record_proof
 from node.cli.terminal import Exit, Failure, failure_of_rejection
 from node.cli.typed import NOTHING, Words, find_method, read_digest
+from node.files import write_whole
 from protocol import codec, crypto
 from protocol.addresses import format_address
 from protocol.contracts.voting.ballots import compute_commitment
@@ -269,7 +270,7 @@ def seal(proposal: int, choice: str, /, *, dry_run: bool = False) -> None:
     salt = secrets.token_bytes(32)
     commitment = compute_commitment(proposal, actor.words.member(actor.name), number, salt)
     if not dry_run:
-        _ballot_file(actor, proposal).write_text(f"{choice} {salt.hex()}", encoding="ascii")
+        write_whole(_ballot_file(actor, proposal), f"{choice} {salt.hex()}".encode())
     act_and_show([("voting.commit", [str(proposal), "0x" + commitment.hex()])], dry_run=dry_run)
 
 
@@ -409,7 +410,7 @@ def register(file: Path, kind: str, /, *, keep_until: str = "0", plain: bool = F
     commitment = crypto.sha256(salt + file.read_bytes())
     receipt = act_and_show([("docs.register", ["0x" + commitment.hex(), kind, keep_until])])
     if salt and receipt["proven"]:
-        (session.home.path / f"salt-{commitment.hex()[:16]}").write_text(salt.hex(), encoding="ascii")
+        write_whole(session.home.path / f"salt-{commitment.hex()[:16]}", salt.hex().encode())
 
 
 def _type_of(words: Words, kind: str) -> int:

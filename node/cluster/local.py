@@ -5,7 +5,6 @@ fast and share memory; everything that is known lies in `localnet.json`, so othe
 again. It does not know terminals (`cli/localnet.py`).
 """
 
-import os
 import shutil
 import socket
 import time
@@ -22,6 +21,7 @@ from node.cluster.processes import Started, fork_into, is_alive, reap, spawn, st
 from node.cluster.scenarios import PLAIN, SCENARIOS, Scenario
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, Config, Peer, load, render
 from node.errors import OperationError
+from node.files import write_whole
 from node.ipc.ask import ask
 from node.ipc.messages import AskStatus, Status
 from node.signer import Signer
@@ -198,9 +198,7 @@ class LocalNet:
 
     def save(self) -> None:
         """Write what is known, whole."""
-        temporary = self.home / f".{STATE_FILE}.{os.getpid()}"
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self.state), indent=2))
-        temporary.replace(self.home / STATE_FILE)
+        write_whole(self.home / STATE_FILE, msgspec.json.format(msgspec.json.encode(self.state), indent=2))
 
     def start(self) -> None:
         """Fork all processes that do not run; the imports happen once, before."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import trio
 from trio.lowlevel import ParkingLot, checkpoint
 
+from node.errors import first_of
 from node.net.mux import GoAway, Mux, MuxFault, MuxLimits, Stream, StreamReset
 from node.net.transport import PeerFault, PeerId
 
@@ -224,8 +225,9 @@ class Connection:
                     nursery.start_soon(self._watch)
                     self.started.set()
         except* (PeerFault, ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-            self.reason = self.reason or str(_first(group))
-            if isinstance(_first(group), MuxFault):
+            failure = first_of(group)
+            self.reason = self.reason or str(failure)
+            if isinstance(failure, MuxFault):
                 await self._farewell(GoAway.PROTOCOL_ERROR)
         finally:
             self.started.set()
@@ -296,10 +298,3 @@ class Connection:
     def _on_pong(self, value: int) -> None:
         if value == self._ping_value:
             self.rtt_s = trio.current_time() - self._ping_sent_at
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

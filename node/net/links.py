@@ -19,7 +19,7 @@ from functools import partial
 import trio
 from trio.lowlevel import ParkingLot, checkpoint_if_cancelled
 
-from node.errors import OperationError
+from node.errors import OperationError, first_of
 from node.net.connection import Connection, Keepalive, Pipe
 from node.net.frames import FRAME_BYTES_MAX, LENGTH, FrameSplitter, join_frames
 from node.net.host import DialFailed, Host, Started, format_peer_id
@@ -266,7 +266,7 @@ class Links:
                     self._begin_dialling(peer)
                 task_status.started(addresses)
         except* OperationError as group:
-            failure = group.exceptions[0]
+            failure = first_of(group)
         finally:
             self._nursery = None
             for link in list(self._links.values()):

@@ -10,13 +10,13 @@ Nothing read here is believed; whoever reads checks it (`protocol/sync/snapshot.
 double-sign guard is ever written here.
 """
 
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from node.errors import OperationError
+from node.files import sync, write_part, write_whole
 from protocol.errors import Rejected
 from protocol.sync.snapshot import (
     Anchor,
@@ -95,7 +95,7 @@ class SnapshotFolder:
         draft.mkdir(mode=0o700, parents=True)
         entries = []
         for entry, data in chunks:
-            _write(draft / chunk_name(entry.digest), data)
+            write_part(draft / chunk_name(entry.digest), data)
             entries.append(entry)
         manifest = Manifest(
             header.genesis_hash,
@@ -106,12 +106,12 @@ class SnapshotFolder:
             rows,
             tuple(entries),
         )
-        _write(draft / _ANCHOR, anchor.encode())
-        _write(draft / _MANIFEST, manifest.encode())
-        _sync(draft)
+        write_part(draft / _ANCHOR, anchor.encode())
+        write_part(draft / _MANIFEST, manifest.encode())
+        sync(draft)
         shutil.rmtree(self.place(header.height), ignore_errors=True)
         draft.rename(self.place(header.height))
-        _sync(self.path)
+        sync(self.path)
         for height in self.heights()[:-SNAPSHOTS_KEPT]:
             if height != header.height:
                 shutil.rmtree(self.place(height), ignore_errors=True)
@@ -134,10 +134,7 @@ class SnapshotFolder:
         """Keep a chunk that was fetched and checked; on disk when it returns."""
         place = self.path / INCOMING
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = place / (chunk_name(digest) + ".draft")
-        _write(draft, data)
-        draft.rename(place / chunk_name(digest))
-        _sync(place)
+        write_whole(place / chunk_name(digest), data)
 
     def load_incoming(self, digest: Hash32) -> bytes | None:
         """Read a chunk that was fetched; None when it is not there."""
@@ -182,18 +179,3 @@ def damaged(height: int, why: str) -> OperationError:
         f"{why}.",
         "do not use it; make a new one: coopd snapshot create, or take another copy",
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -30,6 +30,7 @@ from typing import Final, NoReturn, TypeVar
 import lmdb
 
 from node.errors import OperationError
+from node.files import sync
 from node.store.tables import META, Schema
 
 MAP_BYTES_START: Final = 1 << 34
@@ -223,10 +224,10 @@ class Environment:
             finally:
                 raw.close()
             (draft / "lock.mdb").unlink()
-            _sync_file(draft / "data.mdb")
-            _sync_file(draft)
+            sync(draft / "data.mdb")
+            sync(draft)
             draft.rename(path)
-            _sync_file(path.parent)
+            sync(path.parent)
         finally:
             os.close(lock)
 
@@ -244,7 +245,7 @@ class Environment:
             doomed = path.with_name(path.name + ".draft")
             shutil.rmtree(doomed, ignore_errors=True)
             path.rename(doomed)
-            _sync_file(path.parent)
+            sync(path.parent)
             shutil.rmtree(doomed)
         finally:
             os.close(lock)
@@ -472,14 +473,6 @@ def _take_lock(path: Path) -> int:
             "stop the other node, or give this one a data folder of its own.",
         ) from None
     return handle
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -14,15 +14,14 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from node.errors import OperationError
+from node.errors import OperationError, disk_errors
+from node.files import sync, wipe, write_new
 from node.wallet.derivation import compute_member_key
 from node.wallet.phrase import Phrase, read_phrase
 from protocol.crypto import SecretKey, is_public_key, public_key_of
@@ -90,7 +89,7 @@ class Keyring:
 
     def names(self) -> tuple[str, ...]:
         """List the keys of the folder, sorted; none when there is no folder."""
-        with _disk_errors("list the keys"):
+        with disk_errors("key.disk", "list the keys"):
             if not self._path.exists():
                 return ()
             found = [
@@ -136,13 +135,13 @@ class Keyring:
             OperationError: key.missing, key.name, key.disk.
         """
         path = self._file(name)
-        with _disk_errors(f"destroy the key {name}"):
+        with disk_errors("key.disk", f"destroy the key {name}"):
             try:
                 path.rename(path.with_suffix(_DESTROYED))
             except FileNotFoundError:
                 why = f"{path} is missing."
                 raise _refused("missing", "No key was destroyed.", why, "see: coopd keys show") from None
-            _sync_folder(self._path)
+            sync(self._path)
         self.finish_destroying()
 
     def finish_destroying(self) -> None:
@@ -151,13 +150,9 @@ class Keyring:
         Raises:
             OperationError: key.disk.
         """
-        with _disk_errors("destroy a key"):
+        with disk_errors("key.disk", "destroy a key"):
             for path in self._path.glob(f"*{_DESTROYED}"):
-                with open(path, "r+b", buffering=0) as file:
-                    file.write(bytes(path.stat().st_size))
-                    os.fsync(file.fileno())
-                path.unlink()
-                _sync_folder(self._path)
+                wipe(path)
 
     def save(self, name: str, secret: SecretKey, passphrase: str | None) -> KeyEntry:
         """Save a key that was made elsewhere.
@@ -181,11 +176,11 @@ class Keyring:
         document = msgspec.json.format(
             msgspec.json.encode({**fields, "public_key": public_key.hex()}), indent=2
         )
-        with _disk_errors(f"save the key {name}"):
+        with disk_errors("key.disk", f"save the key {name}"):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._check_folder()
             try:
-                _write_new(path, document + b"\n")
+                write_new(path, document + b"\n")
             except FileExistsError:
                 why = f"{path} exists, and a key is never overwritten."
                 raise _refused("exists", "No key was saved.", why, "choose another name") from None
@@ -193,7 +188,7 @@ class Keyring:
 
     def _read(self, name: str) -> tuple[_KeyFile, bytes]:
         path = self._file(name)
-        with _disk_errors(f"read the key {name}"):
+        with disk_errors("key.disk", f"read the key {name}"):
             try:
                 document = _read_private(path)
             except FileNotFoundError:
@@ -215,33 +210,6 @@ class Keyring:
 
     def _check_folder(self) -> None:
         _check_mode(self._path, self._path.stat().st_mode, 0o022, "700")
-
-
-def _write_new(path: Path, document: bytes) -> None:
-    """Write a file whole or not at all, and never over another one.
-
-    Raises:
-        FileExistsError: the name is taken; it stays as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(document)
-            file.flush()
-            os.fsync(descriptor)
-        os.link(temporary, path)  # unlike a rename, fails when the name is taken
-    finally:
-        os.unlink(temporary)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _read_private(path: Path) -> bytes:
@@ -279,17 +247,6 @@ def _read_plain(key_file: _KeyFile) -> SecretKey:
         return SecretKey(bytes.fromhex(key_file.secret_key))
     except (ValueError, Rejected):
         raise _malformed("what it holds is no secret key") from None
-
-
-@contextmanager
-def _disk_errors(action: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = f"{error.filename or 'the disk'}: {error.strerror or type(error).__name__}."
-        raise _refused(
-            "disk", f"Could not {action}.", why, "check the path, its owner and the space left"
-        ) from error
 
 
 def _malformed(why: str) -> OperationError:

@@ -16,11 +16,8 @@ This file knows no node and no chain: whether a record may be erased yet is the 
 
 import hashlib
 import hmac
-import os
 import secrets
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +25,8 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from node.errors import OperationError
+from node.errors import OperationError, disk_errors
+from node.files import wipe, write_whole
 from protocol import codec, crypto
 from protocol.codec import Reader
 from protocol.crypto import Domain, SecretKey
@@ -183,15 +181,11 @@ class Vault:
         Raises:
             OperationError: papers.disk.
         """
-        with _disk_errors("erase the papers"):
+        with disk_errors("papers.disk", "erase the papers"):
             for suffix in ("key", "box"):
                 path = self._path(commitment, suffix)
-                if not path.exists():
-                    continue
-                with open(path, "r+b", buffering=0) as file:
-                    file.write(bytes(path.stat().st_size))
-                    os.fsync(file.fileno())
-                path.unlink()
+                if path.exists():
+                    wipe(path)
 
     # --- files
 
@@ -199,18 +193,12 @@ class Vault:
         return self._folder / f"{commitment.hex()}.{suffix}"
 
     def _write(self, path: Path, data: bytes) -> None:
-        with _disk_errors("keep the papers"):
+        with disk_errors("papers.disk", "keep the papers"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            temporary.replace(path)
+            write_whole(path, data)
 
     def _unseal(self, key: bytes, path: Path, bound: bytes) -> bytes:
-        with _disk_errors("read the papers"):
+        with disk_errors("papers.disk", "read the papers"):
             try:
                 with path.open("rb") as file:
                     data = file.read(_FILE_BYTES_MAX)
@@ -228,16 +216,6 @@ class Vault:
 def _seal(key: bytes, data: bytes, bound: bytes) -> bytes:
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, data, bound)
-
-
-@contextmanager
-def _disk_errors(action: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = f"{error.filename or 'the disk'}: {error.strerror or type(error).__name__}."
-        do = "check the path, its owner and the space left"
-        raise _refused("disk", f"Could not {action}.", why, do) from error
 
 
 def _damaged(why: str) -> OperationError:

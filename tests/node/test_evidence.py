@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_stops_nobody(stage: Stage, data: bytes) -> N
 
 
 def test_a_disk_that_refuses_costs_only_the_restart(stage: Stage) -> None:
-    (stage.folder / "evidence.new").mkdir()
+    (stage.folder / "evidence.bin").mkdir()
     pool = stage.pool()
     pool.report(stage.guilty())
     assert pool.take() == (stage.guilty(),)

@@ -316,7 +316,7 @@ SENTENCES: Final = (
     ("The setting {} is not known", "未知的设置 {}"),
     ("{} has it", "出现在 {}"),
     ("remove it, or see: {}", "请删除，或查看：{}"),
-    ("Node did not start: the passphrase of its keys cannot be read", "节点未启动：无法读取密钥口令"),
+    ("The passphrase of the keys of this node cannot be read", "无法读取本节点的密钥口令"),
     ("check the setting passphrase_file", "请检查设置 passphrase_file"),
     (
         "Node did not start: the record of what this validator promised cannot be read",

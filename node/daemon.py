@@ -27,7 +27,7 @@ from node.executor import Executor, explain_missing
 from node.handlers import NodeHandlers, Parts
 from node.intake import Intake
 from node.ipc.server import IpcServer
-from node.keychain import Keychain, OwnKeys
+from node.keychain import Keychain, OwnKeys, read_kept_passphrase
 from node.log import get_logger
 from node.mempool import Mempool
 from node.net.connection import Keepalive
@@ -422,7 +422,7 @@ async def run_node(
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*COLLECT_THRESHOLDS)
     keyring = Keyring(config.keys_path)
-    passphrase = _read_passphrase(config)
+    passphrase = read_kept_passphrase(config)
     node_key, own_keys = keyring.load(NODE_KEY, passphrase), OwnKeys(config, lambda: passphrase)
     while (
         fetched := await _run_daemon(config, clock or SystemClock(), node_key, own_keys, beside)
@@ -506,20 +506,6 @@ def _has_observers(roster: Sequence[PeerEntry]) -> bool:
 
 def _is_batch(data: bytes) -> bool:
     return 0 < len(data) <= BATCH_BYTES_MAX and data[0] == FrameKind.TRANSACTIONS
-
-
-def _read_passphrase(config: Config) -> str | None:
-    if not config.passphrase_file:
-        return None
-    try:
-        return Path(config.passphrase_file).read_text().rstrip("\n")
-    except OSError as failure:
-        raise OperationError(
-            "key.passphrase",
-            "Node did not start: the passphrase of its keys cannot be read.",
-            f"{config.passphrase_file}: {failure.strerror}.",
-            "check the setting passphrase_file",
-        ) from failure
 
 
 def _roster(config: Config, record: EpochRecord, me: PublicKey) -> tuple[PeerEntry, ...]:

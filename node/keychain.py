@@ -209,3 +209,22 @@ class Keychain:
         """Close all."""
         for signer in self._of_epoch.values():
             signer.close()
+
+
+def read_kept_passphrase(config: Config) -> str | None:
+    """Read the passphrase of a node's keys from the file that the settings name; None when they name none.
+
+    Raises:
+        OperationError: key.passphrase.
+    """
+    if not config.passphrase_file:
+        return None
+    try:
+        return Path(config.passphrase_file).read_text().rstrip("\n")
+    except OSError as failure:
+        raise OperationError(
+            "key.passphrase",
+            "The passphrase of the keys of this node cannot be read.",
+            f"{config.passphrase_file}: {failure.strerror}.",
+            "check the setting passphrase_file",
+        ) from failure

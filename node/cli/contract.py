@@ -121,10 +121,9 @@ def contract_cancel(number: int, /, *, board: Path | None = None) -> None:
 @contract_app.command(name="installed")
 def contract_installed(number: int, version: int, /) -> None:
     """Say, signed with the node key of each node here, that it has a version of a contract."""
-    from node.cli.consensus import read_passphrase
     from node.cli.council import send_call
     from node.cli.payments import sign_transaction
-    from node.cli.place import client_of, find_place
+    from node.cli.place import client_of, find_place, read_passphrase
     from node.config import NODE_KEY
     from node.wallet.keyring import Keyring
     from protocol.contracts.policies import address_of_key

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from node.cli.consensus import consensus_app, validator_app
+from node.cli.consensus import consensus_app
 from node.cli.contract import contract_app
 from node.cli.gateway_child import GatewayChild, start_gateway
 from node.cli.load import load_app
@@ -20,6 +20,7 @@ from node.cli.rotation import validator_ls, validator_rotate
 from node.cli.session import session
 from node.cli.snapshot import snapshot_app
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
+from node.cli.validator import validator_app
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, VERSION, Config, load, render
 
 app = App(name="coopd", help="A node of a financial co-operative's ledger.", version=VERSION)

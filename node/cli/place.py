@@ -7,13 +7,17 @@ local cluster of this user. It knows folders and addresses, not what is asked th
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from node.cli.localnet import localnet_home
 from node.cli.rpc_client import RpcClient
 from node.cli.session import session
 from node.cli.terminal import Exit, Failure
-from node.config import CONFIG_FILE, DEFAULT_HOME, Config, load
+from node.config import CONFIG_FILE, DEFAULT_HOME, NODE_KEY, Config, load
 from protocol.chain.genesis import Genesis, decode_genesis
+
+if TYPE_CHECKING:
+    from node.keychain import OwnKeys
 
 BOARD_FOLDER = "board"
 
@@ -89,3 +93,23 @@ def find_place() -> Place:
         "cli.no_node",
         Exit.USAGE,
     )
+
+
+def own_keys(config: Config) -> "OwnKeys":
+    """Open the folder of a node's consensus keys; asks for the passphrase when they are sealed."""
+    from node.keychain import OwnKeys
+
+    return OwnKeys(config, lambda: read_passphrase(config))
+
+
+def read_passphrase(config: Config) -> str | None:
+    """Return the passphrase of a node's keys: of its file, or typed; None when they lie open."""
+    from node.keychain import read_kept_passphrase
+    from node.wallet.keyring import Keyring
+
+    if not Keyring(config.keys_path).entry(NODE_KEY).encrypted:
+        return None
+    kept = read_kept_passphrase(config)
+    if kept is not None:
+        return kept
+    return session.terminal.secret(f"passphrase of the keys of {config.operator}: ")

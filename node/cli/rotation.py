@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from node.cli.consensus import decide, list_chosen, list_obstacles, list_suspended, own_keys, say_ready
+from node.cli.consensus import decide
+from node.cli.next_epoch import list_chosen, list_obstacles, list_suspended
 from node.cli.session import session
 from node.cli.terminal import Exit, Failure
+from node.cli.validator import say_ready
 
 if TYPE_CHECKING:
     from node.cli.place import Place
@@ -91,7 +93,7 @@ def validator_rotate(
 
 def validator_ls() -> None:
     """Show who certifies under which key, and the consensus keys of the nodes that are here."""
-    from node.cli.place import find_place
+    from node.cli.place import find_place, own_keys
 
     place = find_place()
     answer = place.client().call("chain_getMigration")
@@ -115,6 +117,8 @@ def validator_ls() -> None:
 
 def _take_fresh(config: "Config", answer: dict[str, Any]) -> "OwnKey":
     """Return a key that was made before and has signed nothing, or make one."""
+    from node.cli.place import own_keys
+
     keys = own_keys(config)
     running = {one["consensusKey"][2:] for one in answer["epoch"]["validators"]}
     waiting = [key for key in keys.list() if key.is_fresh and key.public_key.hex() not in running]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.consensus import choose_validators, list_suspended
+from node.cli.next_epoch import choose_validators, list_suspended
 from node.cli.terminal import Failure
 
 

@@ -5,12 +5,10 @@ against the chain that was pinned at `coop connect`.
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import App, Parameter
 
 from node.catalog import fill
@@ -19,13 +17,14 @@ from node.cli.board import multisig_app, treasury_app
 from node.cli.calls import call_contract, query_contract
 from node.cli.cash import cash_app, escrow_app, order_app, show_statement
 from node.cli.credit import credit_app
-from node.cli.epoch_chain import EpochChain, Fork, Seal
+from node.cli.epoch_chain import Fork
 from node.cli.explain import explain_transaction
 from node.cli.loan import loan_app
 from node.cli.member_home import Connection, MemberHome
 from node.cli.member_session import known_contracts, session
 from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
 from node.cli.memos import memo_app, seal_for
+from node.cli.names import contacts_app, key_app
 from node.cli.papers import papers_app
 from node.cli.payments import (
     GAS_LIMIT,
@@ -36,33 +35,29 @@ from node.cli.payments import (
     send,
     sign_transaction,
 )
-from node.cli.proving import prove, verify
-from node.cli.receipts import BUNDLE_BYTES_MAX, decode_bundle, explain
+from node.cli.proving import prove
+from node.cli.receipts import load_bundle
 from node.cli.rpc_client import RpcClient
 from node.cli.savings import savings_app
 from node.cli.sponsors import sponsor_app
 from node.cli.statements import export_statement
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
+from node.cli.verifying import verify_app
 from node.cli.votes import docs_app, vote_commands
 from node.config import VERSION
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
 from node.rpc.payment_uri import BadPaymentUri, parse_payment_uri
-from protocol.addresses import format_address, format_tx_id, parse_tx_id
+from protocol.addresses import format_address, format_tx_id
 from protocol.chain.genesis import decode_genesis
 from protocol.chain.receipt import Receipt, decode_receipt
 from protocol.contracts.policies import address_of_key
-from protocol.types import TxId
 
-EPOCHS_PAGE = 30
 PLUGINS = "COOP_PLUGINS"
 """In the environment: distributions of the co-op's own contracts, NAME==VERSION, separated by commas."""
 
 app = App(name="coop", help="Your account in a financial co-operative.", version=VERSION)
-key_app = App(name="key", help="Keys of this machine.")
 tx_app = App(name="tx", help="Transactions.")
-verify_app = App(name="verify", help="Check on this machine, trusting no node.")
-contacts_app = App(name="contacts", help="Names for addresses.")
 for group in (key_app, tx_app, verify_app, contacts_app, savings_app, credit_app, loan_app):
     app.command(group)
 for group in (shares_app, cash_app, escrow_app, order_app, treasury_app, multisig_app, docs_app, memo_app):
@@ -203,50 +198,6 @@ def pay(
     )
 
 
-@key_app.command(name="new")
-def key_new(name: str, /, *, chinese: bool = False, plain: bool = False) -> None:
-    """Make a key and show its recovery phrase once.
-
-    Args:
-        name: What to call it.
-        chinese: Write the phrase with Chinese words.
-        plain: Keep it unsealed: whoever reads the file can sign. For tests only.
-    """
-    from node.wallet.phrase import Language, new_phrase
-
-    phrase = new_phrase(Language.CHINESE if chinese else Language.ENGLISH)
-    entry = session.home.keyring.recover(name, phrase, None if plain else _new_passphrase())
-    address = _address_text(entry.public_key)
-    session.terminal.show(
-        {"name": name, "address": address, "phrase": phrase.reveal()},
-        f"{name}   {address}\n"
-        f"Write these words down and keep them; they are the key:\n\n  {phrase.reveal()}\n",
-    )
-
-
-@key_app.command(name="recover")
-def key_recover(name: str, /, *, plain: bool = False) -> None:
-    """Make a key out of its recovery phrase, which is read from standard input.
-
-    Args:
-        name: What to call it.
-        plain: Keep it unsealed: whoever reads the file can sign. For tests only.
-    """
-    words = session.terminal.secret("recovery phrase: ") if sys.stdin.isatty() else sys.stdin.readline()
-    entry = session.home.keyring.recover(name, words, None if plain else _new_passphrase())
-    address = _address_text(entry.public_key)
-    session.terminal.show({"name": name, "address": address}, f"{name}   {address}")
-
-
-@key_app.command(name="show")
-def key_show() -> None:
-    """List the keys of this machine with their addresses."""
-    entries = [session.home.keyring.entry(name) for name in session.home.keyring.names()]
-    rows = [{"name": e.name, "address": _address_text(e.public_key), "sealed": e.encrypted} for e in entries]
-    lines = [f"{r['name']:<12} {r['address']}{'' if r['sealed'] else '   unsealed'}" for r in rows]
-    session.terminal.show(rows, "\n".join(lines) or "no keys yet: coop key new NAME")
-
-
 @tx_app.command(name="show")
 def tx_show(tx_id: str, /) -> None:
     """Show where a transaction stands."""
@@ -283,155 +234,9 @@ def tx_resend(receipt: str = "", /) -> None:
             "cli.no_receipt",
             Exit.USAGE,
         )
-    with path.open("rb") as file:
-        bundle = decode_bundle(file.read(BUNDLE_BYTES_MAX + 1))
+    bundle = load_bundle(path)
     found = session.client().call("tx_submitAndWait", tx=bundle.transaction, timeoutMs=10_000)
     session.terminal.show(found, f"{found['ref']} was done once, in block {found['height']:,}")
-
-
-@verify_app.command(name="chain")
-def verify_chain(*, accept_raft: bool = False, accept_restart: str = "") -> None:
-    """Follow the chain of epochs from genesis to the newest block of the node, and remember it.
-
-    Args:
-        accept_raft: Accept that the chain went back from BFT to Raft.
-        accept_restart: Hash of the record of a restart, as the co-operative published it.
-    """
-    home, client = session.home, session.client()
-    epochs = home.epochs()
-    if accept_restart:
-        epochs.accept_restart(accept_restart)
-    _fetch_epochs(client, epochs)
-    if accept_raft:
-        epochs.accept_raft()
-    header = client.call("chain_getHeader", block="latest")
-    certificate = client.call("chain_getCertificate", height=header["height"])
-    newest = epochs.see_newest(str(header["raw"]), str(certificate["raw"]))
-    home.save_epochs(epochs)
-    record = epochs.records[newest.header.epoch]
-    signers = [record.validators[i].operator for i in newest.certificate.signer_indexes()]
-    trust = epochs.explain_trust(record.number)
-    ends = [f" to {seal.header.height:,}" for seal in epochs.seals]
-    lines = [
-        f"epoch {one.number:<4} {one.engine.name:<5} from {one.first_height:,}{end}   "
-        f"{', '.join(sorted(v.operator for v in one.validators))}"
-        for one, end in zip(epochs.records, [*ends, ""], strict=True)
-    ]
-    session.terminal.show(
-        {
-            "valid": True,
-            "height": newest.header.height,
-            "epoch": record.number,
-            "protocol": record.engine.name.lower(),
-            "signers": signers,
-            "restarts": [
-                {"height": one.first_height - 1, "hash": "0x" + one.compute_hash().hex()}
-                for one in epochs.restarts
-            ],
-        },
-        "\n".join(
-            [
-                *lines,
-                f"block {newest.header.height:,} is final: {len(signers)} of {len(record.validators)} "
-                f"operators signed it: {', '.join(signers)}",
-                f"The chain is proved from genesis on. {trust[0]}",
-                *trust[1:],
-            ]
-        ),
-    )
-
-
-@verify_app.command(name="receipt")
-def verify_receipt(receipt: str = "", /, *, accept_raft: bool = False) -> None:
-    """Check a receipt on this machine: certificate, Merkle proof, result.
-
-    Args:
-        receipt: A file that `coop pay` saved, or the id of a transaction; the newest saved one without it.
-        accept_raft: Accept that the chain went back from BFT to Raft.
-    """
-    home, epochs = session.home, session.home.epochs()
-    path = Path(receipt) if receipt else home.newest_receipt()
-    if not path.is_file() and receipt.startswith(("tx1", "0x")):
-        path = home.receipt_file(_read_id(receipt))
-    if path.is_file():
-        with path.open("rb") as file:
-            bundle = decode_bundle(file.read(8 * 1024 * 1024))
-        proven = verify(bundle, epochs, accept_raft=accept_raft)
-    elif receipt.startswith(("tx1", "0x")):
-        client = session.client()
-        state = client.call("tx_get", id=receipt)
-        raw = "" if state["transaction"] is None else state["transaction"]["raw"]
-        _fetch_epochs(client, epochs)
-        proven, path = prove(client, _read_id(receipt), raw, epochs, accept_raft=accept_raft)
-    else:
-        raise Failure(
-            "There is no such receipt.",
-            f"{receipt[:80]!r} is neither a file nor the id of a transaction.",
-            f"look into {home.path / 'receipts'}, or give the id: coop verify receipt tx1...",
-            "cli.no_receipt",
-            Exit.USAGE,
-        )
-    trust = epochs.explain_trust(proven.record.number)
-    session.terminal.show(
-        {
-            "valid": True,
-            "id": format_tx_id(proven.receipt.tx_id),
-            "height": proven.header.height,
-            "ok": proven.receipt.is_ok,
-            "epoch": proven.record.number,
-            "protocol": proven.record.engine.name.lower(),
-            "signers": list(proven.signers),
-        },
-        "\n".join([*explain(proven), f"The receipt is valid. {trust[0]}", *trust[1:]]),
-    )
-
-
-@verify_app.command(name="accuse")
-def verify_accuse() -> None:
-    """Show a node the evidence of the forks that were seen here; it gets into a block of its chain."""
-    client, pieces = session.client(), session.home.evidence()
-    shown = []
-    for piece in pieces:
-        try:
-            shown.append({**client.call("chain_submitEvidence", evidence=piece), "known": False})
-        except Failure as failure:
-            if not failure.label.endswith("evidence.known"):
-                raise
-            shown.append({"evidence": piece, "known": True})
-    news = sum(not one["known"] for one in shown)
-    session.terminal.show(
-        shown,
-        f"{len(shown)} pieces of evidence, {news} new to the node. See what follows: coopd validator evidence"
-        if shown
-        else "There is no evidence: no fork was seen here whose certificates convict somebody.",
-    )
-
-
-@contacts_app.command(name="add")
-def contacts_add(name: str, address: str, /) -> None:
-    """Give a name to an address."""
-    session.home.find_address(address)
-    contacts = session.home.contacts()
-    contacts[name] = address
-    session.home.save_contacts(contacts)
-    session.terminal.show({"name": name, "address": address}, f"{name}   {address}")
-
-
-@contacts_app.command(name="ls")
-def contacts_ls() -> None:
-    """List the names."""
-    contacts = session.home.contacts()
-    lines = [f"{name:<12} {address}" for name, address in sorted(contacts.items())]
-    session.terminal.show(contacts, "\n".join(lines) or "no contacts yet: coop contacts add NAME ADDRESS")
-
-
-@contacts_app.command(name="rm")
-def contacts_rm(name: str, /) -> None:
-    """Forget a name."""
-    contacts = session.home.contacts()
-    known = contacts.pop(name, None)
-    session.home.save_contacts(contacts)
-    session.terminal.show({"name": name, "removed": known is not None}, f"{name} is forgotten")
 
 
 @app.meta.default
@@ -501,16 +306,6 @@ def _read_request(
     return who, amount, memo, currency
 
 
-def _fetch_epochs(client: RpcClient, epochs: EpochChain) -> None:
-    """Follow the epochs that a node knows, from the last one on that was proved before."""
-    number: int | None = max(1, len(epochs.records) - 1)
-    while number is not None:
-        page = client.call("chain_getEpochs", first=number, limit=EPOCHS_PAGE)
-        seals = msgspec.convert(page["seals"], list[Seal])
-        epochs.follow(seals, number)
-        number = page["next"] if seals else None
-
-
 def _show_trial(receipt: dict[str, Any], asset: Asset) -> None:
     if not receipt["ok"]:
         raise _failed_receipt(decode_receipt(bytes.fromhex(str(receipt["raw"])[2:])), asset)
@@ -555,29 +350,3 @@ def _show_state(state: dict[str, Any]) -> None:
 def _asset_of(client: RpcClient, number: int) -> Asset:
     answer = client.call("assets_asset", asset=number)["value"]
     return Asset(number, str(answer["symbol"]), int(answer["decimals"]))
-
-
-def _read_id(text: str) -> TxId:
-    if text.startswith("tx1"):
-        return parse_tx_id(text)
-    try:
-        return TxId(bytes.fromhex(text[2:]))
-    except ValueError:
-        raise Failure(
-            "This is no transaction id.", f"{text[:80]!r}.", "it begins with tx1", "cli.usage", Exit.USAGE
-        ) from None
-
-
-def _address_text(public_key: Any) -> str:
-    try:
-        hrp = session.home.chain().hrp
-    except Failure:
-        hrp = "coop"
-    return format_address(address_of_key(public_key), hrp)
-
-
-def _new_passphrase() -> str:
-    first = session.terminal.secret("new passphrase: ")
-    if session.terminal.secret("again: ") != first:
-        raise Failure("No key was saved.", "the two passphrases differ.", "try again", "key.passphrase")
-    return first

@@ -7,6 +7,7 @@ certified a block that holds this transaction with this result.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -88,8 +89,19 @@ def make_bundle(answer: dict[str, Any], transaction: str) -> Bundle:
     )
 
 
+def load_bundle(path: Path) -> Bundle:
+    """Read a file of this or another machine.
+
+    Raises:
+        OSError: it cannot be read.
+        Rejected: as `decode_bundle`.
+    """
+    with path.open("rb") as file:
+        return decode_bundle(file.read(BUNDLE_BYTES_MAX + 1))
+
+
 def decode_bundle(data: bytes) -> Bundle:
-    """Read a file.
+    """Read the content of a file.
 
     Raises:
         Rejected: TOO_LARGE, MALFORMED.

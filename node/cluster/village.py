@@ -22,7 +22,8 @@ from protocol.chain.validators import EngineKind
 from protocol.codec import Value
 from protocol.contracts import REGISTRY
 from protocol.contracts.assets.records import FIAT_CLAIM
-from protocol.contracts.lending.records import LOAN_OFFICER, Product
+from protocol.contracts.lending.product import Product
+from protocol.contracts.lending.records import LOAN_OFFICER
 from protocol.contracts.policies import compute_address
 from protocol.contracts.registry.records import COUNCIL
 from protocol.finance.allocation import DEFAULT_ORDER, FutureRule

@@ -102,7 +102,7 @@ def lending_cases(hall: Assembly) -> Cases:
         10: by(CAROL, 10, CAROL.address, paid, 100),
         11: by(CAROL, 11, CAROL.address, paid, 100, after=DAY),
         12: by(CAROL, 12, CAROL.address, paid),
-        13: by(OFFICER, 13, paid, 10, after=3 * DAY),
+        13: by(OFFICER, 13, paid, False, 10, after=3 * DAY),
         14: by(OFFICER, 14, paid, 1),
         15: by(CAROL, 15, CAROL.address, FIRST + 4, 10),
         16: by(CAROL, 16, FIRST + 4),

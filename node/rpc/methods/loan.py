@@ -22,9 +22,11 @@ from protocol.addresses import format_address
 from protocol.contracts import REGISTRY
 from protocol.contracts.credit.doors import limit
 from protocol.contracts.lending.applying import apply as apply_for
-from protocol.contracts.lending.applying import check_range, decide
+from protocol.contracts.lending.applying import check_range
 from protocol.contracts.lending.contract import CONTRACT
+from protocol.contracts.lending.deciding import decide
 from protocol.contracts.lending.posting import open_book
+from protocol.contracts.lending.product import Product, get_product
 from protocol.contracts.lending.records import (
     BY_MEMBER,
     CLAIMS,
@@ -35,9 +37,7 @@ from protocol.contracts.lending.records import (
     RATE_MAX_PPM,
     STATES,
     Instalment,
-    Product,
     get_loan,
-    get_product,
     get_state,
 )
 from protocol.contracts.lending.terms import compute_fee, compute_rate, make_rows
@@ -60,6 +60,7 @@ LOANS_WALKED_MAX: Final = 100_000
 PAGE_MAX: Final = 100
 STATUSES: Final = (
     *("applied", "approved", "active", "closed", "charged_off", "rejected", "withdrawn", "recovered"),
+    "lapsed",
 )
 """Names of the statuses, in the order of their numbers, from 1 on."""
 

@@ -15,6 +15,7 @@ guarantors' who were called, each his part; whoever pays for another stands behi
 has all. A row that may have been paid with another loan, as much lent within 30 days, counts nothing for the
 score. A loan that fails in the daily job is put off to the next day, and holds up no other.
 
-Read `records.py`, `terms.py`, `book.py`, `posting.py`, `applying.py`, `serving.py`, `ageing.py`,
-`enforcing.py`, `rescheduling.py`, `telling.py`, `contract.py`.
+Read `records.py`, `product.py`, `terms.py`, `book.py`, `posting.py`, `offering.py`, `applying.py`,
+`deciding.py`, `lapsing.py`, `serving.py`, `ageing.py`, `enforcing.py`, `rescheduling.py`, `telling.py`,
+`contract.py`.
 """

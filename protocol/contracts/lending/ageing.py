@@ -6,6 +6,7 @@ there are products, however many loans there are.
 *Source*: contracts.md D11, 5.10.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,9 @@ from protocol.codec import Value
 from protocol.contracts import sched
 from protocol.contracts.lending.book import NOTICE_DAYS, Book
 from protocol.contracts.lending.enforcing import charge_off, enforce, enforce_all
+from protocol.contracts.lending.lapsing import has_offers, lapse, list_lapsed
 from protocol.contracts.lending.posting import load_book, read_total, save_book, settle_floor, settle_total
+from protocol.contracts.lending.product import get_product
 from protocol.contracts.lending.records import (
     ACTIVE,
     BY_DAY,
@@ -23,7 +26,6 @@ from protocol.contracts.lending.records import (
     TOTALS,
     State,
     get_loan,
-    get_product,
     get_state,
     put_state,
 )
@@ -70,19 +72,21 @@ PUT_OFF: Final = EventType(
 
 
 def run_day(ctx: Context, number: int) -> Value:
-    """Look at the loans of a product for which it is time, and bring its sums up to today."""
+    """Look at the loans and the approvals of a product for which it is time; bring its sums up to today."""
     view, today = ctx.view, ctx.environment.day
     product = get_product(view, number)
     settle_total(ctx, number, product)
-    found: list[int] = []
+    found: list[tuple[Callable[[Context, int], None], int]] = []
+    found += [(lapse, loan) for loan in list_lapsed(view, number, today, RUN_LOANS_MAX + 1)]
     for _, day, loan in STATES.scan_index(view, BY_DAY, number):
         assert type(day) is int and type(loan) is int
         if day > today or len(found) > RUN_LOANS_MAX:
             break
-        found.append(loan)
+        found.append((_look_at, loan))
     begun, done = view.gas_used, 0
     while done < len(found) and done < RUN_LOANS_MAX and view.gas_used - begun < RUN_GAS:
-        _look_at(ctx, found[done])
+        step, loan = found[done]
+        step(ctx, loan)
         done += 1
     settle_floor(ctx, number, product)
     if done < len(found):
@@ -107,9 +111,9 @@ def wake(ctx: Context, number: int) -> None:
 
 
 def _sleep(ctx: Context, number: int) -> None:
-    """Look no more when no loan is left, and nothing is set aside."""
+    """Look no more when no loan is left, nothing is set aside, and no approval waits."""
     row = read_total(ctx, number)
-    if row[12] and not (row[8] or row[11]):
+    if row[12] and not (row[8] or row[11] or has_offers(ctx.view, number)):
         sched.cancel(ctx, row[12])
         TOTALS.put(ctx.view, TOTALS.key(number), (*row[:12], 0, row[13]))
 

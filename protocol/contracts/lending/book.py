@@ -15,13 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from protocol.contracts.lending.product import Product, list_bands
 from protocol.contracts.lending.records import (
     DAY_NEVER,
     Instalment,
     Loan,
-    Product,
     State,
-    list_bands,
 )
 from protocol.elections.decision import WHOLE_BP
 from protocol.finance.allocation import Bucket, FutureRule, Kind, Owed, allocate
@@ -223,6 +222,11 @@ class Book:
         """Return the penalties that are owed."""
         return self.state.penalty_charged - self.state.penalty_paid
 
+    def count_interest(self) -> int:
+        """Return the interest that is due and not paid."""
+        rows = [self.row(n) for n in range(self.state.unpaid_n, self.state.due_n)]
+        return sum([row.interest - row.interest_paid for row in rows])
+
     def count_due(self) -> int:
         """Return what is due and not paid, penalties included."""
         rows = [self.row(n) for n in range(self.state.unpaid_n, self.state.due_n)]
@@ -269,6 +273,18 @@ class Book:
         self._pay_penalty(amount)
         self._classify()
 
+    def forgive(self, amount: int) -> None:
+        """Forgive interest that is due, of the oldest row first; at most what is owed of it."""
+        for n in range(self.state.unpaid_n, self.state.due_n):
+            row = self.row(n)
+            part = min(amount, row.interest - row.interest_paid)
+            if part:
+                self._pay_interest(part)
+                self._pay_row(n, part, 0)
+                amount -= part
+        self._refresh()
+        self._classify()
+
     def _allocate(self, amount: int) -> int:
         """Pay what is due in the order of the product; returns how much of the amount was needed."""
         if not amount:
@@ -284,13 +300,17 @@ class Book:
         self._pay_penalty(done.total(Kind.PENALTY))
         for n, (_, _, interest, principal) in zip(numbers, done.paid[1:], strict=True):
             if interest or principal:
-                row = self.row(n)
                 self._pay_interest(interest)
                 state.principal_out -= principal
-                paid = row.principal_paid + principal
-                row = replace(row, principal_paid=paid, interest_paid=row.interest_paid + interest)
-                self._set(n, replace(row, paid_day=state.as_of if _is_paid(row) else 0))
+                self._pay_row(n, interest, principal)
         return amount - done.rest
+
+    def _pay_row(self, n: int, interest: int, principal: int) -> None:
+        """Note what of a row is paid now."""
+        row = self.row(n)
+        paid = row.principal_paid + principal
+        row = replace(row, principal_paid=paid, interest_paid=row.interest_paid + interest)
+        self._set(n, replace(row, paid_day=self.state.as_of if _is_paid(row) else 0))
 
     def _show_owed(self, n: int) -> Owed:
         row = self.row(n)
@@ -388,7 +408,7 @@ def _is_paid(row: Instalment) -> bool:
 
 def is_held_back(product: Product, n: int, rows: int) -> bool:
     """Tell whether the interest of a row falls due with a later one."""
-    return n < (rows - 1 if product.method == Method.BULLET else product.grace_interest)
+    return n < (rows - 1 if product.method == Method.BULLET else min(product.grace_interest, rows - 1))
 
 
 def reset(row: Instalment) -> Instalment:

@@ -3,8 +3,18 @@
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.lending import ageing, applying, enforcing, rescheduling, serving
+from protocol.contracts.lending import (
+    ageing,
+    applying,
+    deciding,
+    enforcing,
+    lapsing,
+    offering,
+    rescheduling,
+    serving,
+)
 from protocol.contracts.lending.posting import open_book
+from protocol.contracts.lending.product import PRODUCT_FIELDS, PRODUCTS, get_product, get_terms
 from protocol.contracts.lending.records import (
     APPROVALS,
     ARCHIVE,
@@ -35,8 +45,6 @@ from protocol.contracts.lending.records import (
     ORIGINS,
     PLANS,
     PRODUCT,
-    PRODUCT_FIELDS,
-    PRODUCTS,
     ROW_COUNT,
     STATE_FIELDS,
     STATES,
@@ -47,9 +55,7 @@ from protocol.contracts.lending.records import (
     TOTAL_STATE,
     TOTALS,
     get_loan,
-    get_product,
     get_state,
-    get_terms,
     pack_state,
 )
 from protocol.contracts.lending.terms import (
@@ -201,6 +207,7 @@ _LISTED: Final = Many(
     Fields((Field("due_day", U32), Field("principal", AMOUNT), Field("interest", AMOUNT))), ROWS_MAX
 )
 _OFFICER: Final = (Role(LOAN_OFFICER), GOV)
+_BY_PEOPLE: Final = (Signed(), GOV)
 
 _APPLYING: Final = (
     Method(
@@ -210,7 +217,7 @@ _APPLYING: Final = (
         PRODUCT,
         DECIDERS,
         300,
-        applying.create_product,
+        offering.create_product,
         "Create a product; returns its number.",
     ),
     Method(
@@ -220,7 +227,7 @@ _APPLYING: Final = (
         BOOL,
         DECIDERS,
         40,
-        applying.close_product,
+        offering.close_product,
         "Take no more applications for a product; its loans go on.",
     ),
     Method(
@@ -247,7 +254,7 @@ _APPLYING: Final = (
         _STATUS,
         (Signed(),),
         100,
-        applying.decide,
+        deciding.decide,
         "Let the policy decide on an application; returns its status.",
     ),
     Method(
@@ -255,20 +262,20 @@ _APPLYING: Final = (
         "approve",
         (_LOAN,),
         _STATUS,
-        (Signed(),),
+        _BY_PEOPLE,
         100,
-        applying.approve,
-        "Approve an application as one of the committee; returns its status.",
+        deciding.approve,
+        "Approve an application as one of the committee, or by a vote; returns its status.",
     ),
     Method(
         6,
         "reject",
         (_LOAN,),
         _STATUS,
-        (Signed(),),
+        _BY_PEOPLE,
         60,
-        applying.reject,
-        "Reject an application as one of the committee; returns its status.",
+        deciding.reject,
+        "Reject an application as one of the committee, or by a vote; returns its status.",
     ),
     Method(
         7,
@@ -327,12 +334,12 @@ _SERVING: Final = (
     Method(
         13,
         "waive",
-        (_LOAN, _AMOUNT),
+        (_LOAN, Field("of_interest", BOOL, "else of penalties"), _AMOUNT),
         AMOUNT,
         _OFFICER,
         200,
         serving.waive,
-        "Forgive penalties; returns what is owed of them still.",
+        "Forgive penalties or interest that are due; returns what is owed of them still.",
     ),
     Method(
         14,
@@ -380,10 +387,10 @@ _SERVING: Final = (
         "reschedule",
         (_LOAN,),
         ROW_COUNT,
-        (Signed(),),
+        _BY_PEOPLE,
         2_000,
         rescheduling.reschedule,
-        "Grant as one of the committee what the borrower has asked for; returns the rows.",
+        "Grant as one of the committee, or by a vote, what the borrower has asked for; returns the rows.",
     ),
     Method(
         19,
@@ -403,7 +410,7 @@ _SERVING: Final = (
         (System("sched:lending"),),
         200,
         ageing.run_day,
-        "Look at the loans of a product for which it is time, by the chain itself.",
+        "Look at the loans and approvals of a product for which it is time, by the chain itself.",
     ),
 )
 
@@ -523,9 +530,9 @@ CONTRACT: Final = Contract(
         Query("total", (_PRODUCT,), Maybe(TOTAL_STATE), _query_total, "Return sums of a product."),
     ),
     events=(
-        applying.PRODUCT_MADE,
+        offering.PRODUCT_MADE,
         applying.ASKED,
-        applying.DECIDED,
+        lapsing.DECIDED,
         applying.DISBURSED,
         serving.REPAID,
         serving.GAVE_BACK,

@@ -16,6 +16,7 @@ from protocol.contracts.credit import doors as credit
 from protocol.contracts.ledger.accounts import MEMBER_FREE, account_key, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.lending.posting import add_event, count_loan, load_book, post_change, save_book
+from protocol.contracts.lending.product import Product, clearing_key, get_product, ledger_key
 from protocol.contracts.lending.records import (
     ACTIVE,
     ADDRESS_OF,
@@ -30,13 +31,9 @@ from protocol.contracts.lending.records import (
     RECOVERIES,
     TAKEN,
     Loan,
-    Product,
-    clearing_key,
     get_instalment,
     get_loan,
-    get_product,
     get_state,
-    ledger_key,
     put_loan,
     put_state,
 )
@@ -47,7 +44,7 @@ from protocol.contracts.savings import records as savings
 from protocol.contracts.savings.exits import count_waiting
 from protocol.contracts.savings.methods import lock, seize
 from protocol.contracts.security import doors as security
-from protocol.contracts.treasury.funds import bear_loss
+from protocol.contracts.treasury.funds import bear_loss, restore_loss
 from protocol.types import Address
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
@@ -208,12 +205,13 @@ def charge_off(ctx: Context, number: int) -> None:
     put_state(ctx.view, number, loan.product, state)
     aside = ledger_key(ALLOWANCE, book.product, loan.product)
     post_change(ctx, loan.product, book.product, before, state, aside, before.principal_out, number)
+    borne = 0
     if book.product.fund:
         borne = bear_loss(ctx, book.product.fund, before.principal_out)
         ctx.emit(ENFORCED, number, loan.member, FIRST_LOSS, borne)
     put_loan(ctx.view, number, replace(loan, status=CHARGED_OFF))
     count_loan(ctx, loan.product, -1)
-    CLAIMS.put(ctx.view, CLAIMS.key(number), (SCHEMA, owed, 0))
+    CLAIMS.put(ctx.view, CLAIMS.key(number), (SCHEMA, owed, 0, borne))
     lost, term, oldest = before.principal_out, count_term(book), book.row(state.unpaid_n).due_day
     asset = book.product.asset
     credit.note_loan(ctx, loan.member, number, asset, loan.principal, lost, term, lost, oldest)
@@ -255,7 +253,8 @@ def collect(ctx: Context, number: int) -> Value:
 def _recover(ctx: Context, number: int, loan: Loan, product: Product, source: bytes, amount: int) -> int:
     """Take what the co-op has lost, then what guarantors have paid for the borrower; returns both.
 
-    *Rule*: the co-op first. Who has paid for another stands behind the lender until the lender has all.
+    Rules: 1. the co-op first: who has paid for another stands behind the lender until the lender has all.
+        2. of what is the co-op's, the fund that bore the loss gets back first what it bore.
     """
     key = CLAIMS.key(number)
     row = CLAIMS.get(ctx.view, key)
@@ -265,7 +264,10 @@ def _recover(ctx: Context, number: int, loan: Loan, product: Product, source: by
         income = ledger_key(RECOVERIES, product, loan.product)
         open_account(ctx.view, income)
         leg(ctx, source, income, own, CODE_RECOVERED, number.to_bytes(5, "big"))
-        CLAIMS.put(ctx.view, key, (SCHEMA, row[1], row[2] + own))
+        CLAIMS.put(ctx.view, key, (SCHEMA, row[1], row[2] + own, row[3]))
+        restored = min(row[2] + own, row[3]) - min(row[2], row[3])
+        if restored:
+            restore_loss(ctx, product.fund, restored)
     passed_on = security.pay_back(ctx, number, source, amount - own)
     if passed_on:
         ctx.emit(PAID_BACK, number, loan.member, passed_on)

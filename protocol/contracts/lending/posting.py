@@ -25,6 +25,7 @@ from protocol.contracts.credit.doors import note_row, undo_row
 from protocol.contracts.ledger.accounts import get_account, open_account
 from protocol.contracts.ledger.legs import leg
 from protocol.contracts.lending.book import Book
+from protocol.contracts.lending.product import Product, get_product, ledger_key, list_bands
 from protocol.contracts.lending.records import (
     ACTIVE,
     ADVANCES,
@@ -46,14 +47,10 @@ from protocol.contracts.lending.records import (
     EventRow,
     Instalment,
     Loan,
-    Product,
     State,
     TotalRow,
     get_instalment,
-    get_product,
     get_state,
-    ledger_key,
-    list_bands,
     pack_exact,
     put_instalment,
     put_loan,

@@ -1,21 +1,16 @@
-"""What lending keeps: products, loans with their rows and what moves of them, events, and sums of a product.
+"""What lending keeps of loans: their rows, what moves of them, events, and the sums of a product.
 
-Knows no movement: what a loan does over time is `book.py`, what reaches the ledger is `posting.py`.
+What a product says is `product.py`. Knows no movement: what a loan does over time is `book.py`, what reaches
+the ledger is `posting.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from protocol.contracts.ledger.accounts import account_key
 from protocol.contracts.members.records import MEMBER
-from protocol.contracts.security.records import GUARANTEES_MAX
-from protocol.contracts.treasury.records import FUND
-from protocol.elections.decision import WHOLE_BP
-from protocol.finance.allocation import Bucket, FutureRule
-from protocol.finance.day_count import RATE_UNIT, DayCount
-from protocol.finance.provisioning import CLASSES_MAX, Band
-from protocol.finance.schedule import EVERY_MAX, ROWS_MAX, Method, PeriodUnit
-from protocol.params import ROLE_NAME_BYTES_MAX
+from protocol.finance.day_count import RATE_UNIT
+from protocol.finance.provisioning import CLASSES_MAX
+from protocol.finance.schedule import ROWS_MAX
 from protocol.types import Address, ContractId
 from protocol.vm.context import fail
 from protocol.vm.contract import compute_contract_address
@@ -23,7 +18,6 @@ from protocol.vm.keys import KeyPart, data_key, uint_key
 from protocol.vm.kinds import (
     ADDRESS,
     AMOUNT,
-    ASSET,
     BOOL,
     HASH,
     POSITIVE,
@@ -79,162 +73,34 @@ CHARGED_OFF: Final = 5
 REJECTED: Final = 6
 WITHDRAWN: Final = 7
 RECOVERED: Final = 8
+LAPSED: Final = 9
 
 PAID: Final = 1
 REFUNDED: Final = 2
 WAIVED: Final = 3
 TAKEN: Final = 4
+FORGIVEN: Final = 5
 
-DAYS_MAX: Final = 3_660
 LOANS_OPEN_MAX: Final = 16
 """Applications and loans of one member that are open at a time."""
 RESCHEDULES_MAX: Final = 3
 HELD_DAYS: Final = 90
 """Days after a reschedule in which the class of a loan cannot improve."""
-CUSTOM_ROWS_MAX: Final = 120
-"""Rows whose parts of the principal a product can name."""
 FRESH_DAYS: Final = 30
 """Days after another loan in which what is paid may have been paid with it."""
 REPLAY_EVENTS_MAX: Final = 400
 """Events after the oldest one that a reversal can do over."""
 OFFER_DAYS: Final = 30
 """Days for which an approval waits for the borrower."""
-APPROVALS_MAX: Final = 7
 DAY_NEVER: Final = (1 << 32) - 1
 EXACT_BYTES: Final = 24
 
 PRODUCT: Final = Integer("loan product", 1, (1 << 16) - 1)
 LOAN: Final = Integer("loan", 1, (1 << 32) - 1)
-ROW_NUMBER: Final = Integer("row", 0, ROWS_MAX - 1)
 ROW_COUNT: Final = Integer("rows", 0, ROWS_MAX)
 RATE_MAX_PPM: Final = 10 * RATE_UNIT
 RATE: Final = Integer("rate in ppm a year", 0, RATE_MAX_PPM)
-BASIS_POINTS: Final = Integer("basis points", 0, WHOLE_BP)
-MANY_BP: Final = Integer("basis points", 0, 1_000 * WHOLE_BP)
-DAYS: Final = Integer("days", 0, DAYS_MAX)
 EXACT: Final = Data("exact interest", EXACT_BYTES, EXACT_BYTES)
-ROLE: Final = Text("role", ROLE_NAME_BYTES_MAX)
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """What members can borrow, in the order of its record. It never changes: a loan keeps what it was made
-    under, and a change is a new product after which the old one is closed."""
-
-    name: str
-    asset: int
-    principal_min: int
-    principal_max: int
-    rows_min: int
-    rows_max: int
-    rate_ppm: int
-    method: int
-    day_count: int
-    period_unit: int
-    every: int
-    instalment_unit: int
-    grace_principal: int
-    grace_interest: int
-    interest_free: int
-    balloon_bp: int
-    early_rule: int
-    order: tuple[int, ...]
-    grace_days: int
-    penalty_flat: int
-    penalty_ppm: int
-    cap_bp: int
-    fee_flat: int
-    fee_bp: int
-    months_min: int
-    shares_min: int
-    loans_max: int
-    savings_multiple_bp: int
-    dsr_bp: int
-    exposure_bp: int
-    reserve_bp: int
-    auto_max: int
-    committee: str
-    approvals: int
-    class_days: tuple[int, ...]
-    class_bp: tuple[int, ...]
-    floor_bp: int
-    suspend_days: int
-    enforce_days: int
-    charge_off_days: int
-    waive_max: int
-    guarantors_max: int
-    coverage_bp: int
-    score_min: int
-    by_score: bool
-    is_daily: bool
-    is_smooth: bool
-    custom_bp: tuple[int, ...]
-    spreads_fee: bool
-    fund: int
-
-
-PRODUCT_FIELDS: Final = (
-    Field("name", Text("name", 64)),
-    Field("asset", ASSET),
-    Field("principal_min", POSITIVE),
-    Field("principal_max", POSITIVE),
-    Field("rows_min", Integer("rows", 1, ROWS_MAX)),
-    Field("rows_max", Integer("rows", 1, ROWS_MAX)),
-    Field("rate_ppm", RATE),
-    Field(
-        "method",
-        Integer("method", min(Method), max(Method)),
-        "1 flat, 2 equal instalment, 3 equal principal, 4 bullet, 5 interest then equal, 6 balloon, 7 custom",
-    ),
-    Field("day_count", Integer("day count", min(DayCount), max(DayCount)), "as of savings"),
-    Field("period_unit", Integer("unit", min(PeriodUnit), max(PeriodUnit)), "1 days, 2 weeks, 3 months"),
-    Field("every", Integer("every", 1, EVERY_MAX)),
-    Field("instalment_unit", POSITIVE, "an instalment is a multiple of it"),
-    Field("grace_principal", ROW_NUMBER, "first rows that repay no principal"),
-    Field("grace_interest", ROW_NUMBER, "first rows whose interest falls due with the row after them"),
-    Field("interest_free", ROW_COUNT, "first rows in which no interest arises"),
-    Field("balloon_bp", BASIS_POINTS, "of the principal, left for the last row"),
-    Field(
-        "early_rule",
-        Integer("early rule", min(FutureRule), max(FutureRule)),
-        "of what is paid before it is due: 1 smaller instalments, 2 fewer, 3 kept for the next rows",
-    ),
-    Field(
-        "order", Many(Integer("bucket", 0, max(Bucket)), len(Bucket), len(Bucket)), "of what is paid first"
-    ),
-    Field("grace_days", DAYS, "in which a row that is due is not late yet"),
-    Field("penalty_flat", AMOUNT, "for a row that is late"),
-    Field("penalty_ppm", Integer("ppm a day", 0, RATE_UNIT), "of the principal that is late"),
-    Field("cap_bp", MANY_BP, "of the principal: most that interest and penalties can be; 0: no cap"),
-    Field("fee_flat", AMOUNT, "at disbursement"),
-    Field("fee_bp", BASIS_POINTS, "of the principal, at disbursement"),
-    Field("months_min", Integer("months", 0, 600), "of membership"),
-    Field("shares_min", AMOUNT, "share capital paid in"),
-    Field("loans_max", Integer("loans", 1, LOANS_OPEN_MAX), "of one member at a time"),
-    Field("savings_multiple_bp", MANY_BP, "most debt for own savings; 0: not asked"),
-    Field("dsr_bp", BASIS_POINTS, "most of a year's income that a year's instalments take; 0: not asked"),
-    Field("exposure_bp", BASIS_POINTS, "most of the co-op's equity that one member owes; 0: not asked"),
-    Field("reserve_bp", BASIS_POINTS, "of all savings, that stay liquid after a disbursement"),
-    Field("auto_max", AMOUNT, "most debt for which no committee is asked"),
-    Field("committee", ROLE, "role that decides the rest"),
-    Field("approvals", Integer("approvals", 1, APPROVALS_MAX), "of so many who hold it"),
-    Field("class_days", Many(DAYS, CLASSES_MAX, 1), "days past due from which each class counts; first 0"),
-    Field("class_bp", Many(BASIS_POINTS, CLASSES_MAX, 1), "of the principal, set aside in each class"),
-    Field("floor_bp", BASIS_POINTS, "of all that is 31 to 365 days late, set aside at least"),
-    Field("suspend_days", Integer("days", 1, DAYS_MAX), "days past due from which interest is no income"),
-    Field("enforce_days", DAYS, "days past due from which security is used; 0: never"),
-    Field("charge_off_days", Integer("days", 1, DAYS_MAX)),
-    Field("waive_max", AMOUNT, "of penalties, that one decision of a loan officer forgives"),
-    Field("guarantors_max", Integer("guarantors", 0, GUARANTEES_MAX)),
-    Field("coverage_bp", MANY_BP, "of the principal, for which guarantees and collateral stand; 0: none"),
-    Field("score_min", Integer("score", 0, 1_000), "with which the policy decides; 0: not asked"),
-    Field("by_score", BOOL, "the table of credit adds to the rate, and says what the policy lends"),
-    Field("is_daily", BOOL, "interest follows what is out each day; else it is that of the rows"),
-    Field("is_smooth", BOOL, "what the last level instalment differs by is spread over all"),
-    Field("custom_bp", Many(BASIS_POINTS, CUSTOM_ROWS_MAX), "of custom: parts of the principal, row by row"),
-    Field("spreads_fee", BOOL, "the fee is income as rows fall due; else at once"),
-    Field("fund", FUND, "of the treasury, that bears what is lost first; 0: none"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +132,9 @@ LOAN_FIELDS: Final = (
     Field("product", PRODUCT),
     Field(
         "status",
-        Integer("loan status", APPLIED, RECOVERED),
-        "1 applied, 2 approved, 3 active, 4 closed, 5 charged off, 6 rejected, 7 withdrawn, 8 recovered",
+        Integer("loan status", APPLIED, LAPSED),
+        "1 applied, 2 approved, 3 active, 4 closed, 5 charged off, 6 rejected, 7 withdrawn, 8 recovered, "
+        "9 lapsed",
     ),
     Field("principal", POSITIVE),
     Field("rows", ROW_COUNT),
@@ -391,15 +258,6 @@ INSTALMENT_FIELDS: Final = (
     Field("is_fresh", BOOL, "paid within days of another loan as high: it counts nothing for the score"),
 )
 
-PRODUCTS: Final[Table[Row]] = Table(
-    ID,
-    1,
-    "product",
-    (uint_key("product", 16),),
-    (*PRODUCT_FIELDS, Field("is_open", BOOL, "for applications")),
-    doc="What members can borrow.",
-)
-
 
 def _select_member(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
     member = row[1]
@@ -407,9 +265,16 @@ def _select_member(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | No
     return (member,) if row[3] in (APPLIED, APPROVED, ACTIVE, CHARGED_OFF) else None
 
 
+def _select_offer(_: tuple[KeyPart, ...], row: Row) -> tuple[KeyPart, ...] | None:
+    product, decided = row[2], row[11]
+    assert type(product) is int and type(decided) is int
+    return (product, decided) if row[3] == APPROVED else None
+
+
 BY_MEMBER: Final = Index(3, "by_member", (uint_key("member", 32),), _select_member)
+BY_OFFER: Final = Index(17, "by_offer", (uint_key("product", 16), uint_key("decided", 32)), _select_offer)
 LOANS: Final[Table[Row]] = Table(
-    ID, 2, "loan", (uint_key("loan", 32),), LOAN_FIELDS, (BY_MEMBER,), doc="Applications and loans."
+    ID, 2, "loan", (uint_key("loan", 32),), LOAN_FIELDS, (BY_MEMBER, BY_OFFER), doc="Applications and loans."
 )
 
 
@@ -458,7 +323,9 @@ EventRow: TypeAlias = tuple[int, int, int, int, bytes, bool]
 """(schema, kind, day, amount, payer, is reversed)"""
 EVENT_FIELDS: Final = (
     Field(
-        "kind", Integer("kind", PAID, TAKEN), "1 paid, 2 refunded, 3 penalties waived, 4 taken from security"
+        "kind",
+        Integer("kind", PAID, FORGIVEN),
+        "1 paid, 2 refunded, 3 penalties waived, 4 taken from security, 5 interest forgiven",
     ),
     Field("day", U32),
     Field("amount", AMOUNT),
@@ -522,6 +389,7 @@ DECISION_FIELDS: Final = (
     Field("income", AMOUNT),
     Field("equity", AMOUNT, "of the co-op; 0 below"),
     Field("cover", AMOUNT, "by guarantees and collateral"),
+    Field("guarantors", U8),
     Field("score", U32),
     Field("carried", AMOUNT, "most debt that score and savings carry"),
     Field("rate_ppm", RATE),
@@ -544,8 +412,12 @@ APPROVALS: Final[Table[tuple[int, int]]] = Table(
     (Field("day", U32),),
     doc="Who of a committee has approved.",
 )
-RECOVERED_FIELDS: Final = (Field("owed", AMOUNT, "when it was charged off"), Field("recovered", AMOUNT))
-CLAIMS: Final[Table[tuple[int, int, int]]] = Table(
+RECOVERED_FIELDS: Final = (
+    Field("owed", AMOUNT, "when it was charged off"),
+    Field("recovered", AMOUNT),
+    Field("borne", AMOUNT, "by the fund of the product, which gets back what comes first"),
+)
+CLAIMS: Final[Table[tuple[int, int, int, int]]] = Table(
     ID, 14, "claim", (uint_key("loan", 32),), RECOVERED_FIELDS, doc="What is owed beside the books."
 )
 PLANS: Final[Table[tuple[int, int]]] = Table(
@@ -567,11 +439,6 @@ LENT: Final[Table[tuple[int, int]]] = Table(
 TOTAL_STATE: Final = Fields(TOTALS.fields)
 
 
-def list_bands(product: Product) -> tuple[Band, ...]:
-    """Return the classes of a product."""
-    return tuple([Band(*pair) for pair in zip(product.class_days, product.class_bp, strict=True)])
-
-
 def pack_exact(value: int) -> bytes:
     """Return an accumulator as the bytes that are kept."""
     return value.to_bytes(EXACT_BYTES, "big", signed=True)
@@ -580,29 +447,6 @@ def pack_exact(value: int) -> bytes:
 def read_exact(data: bytes) -> int:
     """Return an accumulator."""
     return int.from_bytes(data, "big", signed=True)
-
-
-def find_product(view: View, number: int) -> tuple[Product, bool] | None:
-    """Return a product and whether it is open, or None."""
-    row = PRODUCTS.get(view, PRODUCTS.key(number))
-    return None if row is None else (Product(*row[1:-1]), row[-1] is True)  # type: ignore[arg-type]
-
-
-def get_product(view: View, number: int) -> Product:
-    """Return a product.
-
-    Raises:
-        CallFailed: NO_PRODUCT.
-    """
-    found = find_product(view, number)
-    if found is None:
-        fail(NO_PRODUCT, "lending.product", None, number)
-    return found[0]
-
-
-def put_product(view: View, number: int, product: Product, is_open: bool) -> None:
-    """Write a product."""
-    PRODUCTS.put(view, PRODUCTS.key(number), (*pack_record(product), is_open))
 
 
 def get_loan(view: View, number: int, *status: int) -> Loan:
@@ -616,11 +460,6 @@ def get_loan(view: View, number: int, *status: int) -> Loan:
     if status and loan.status not in status:
         fail(STATUS, "lending.status", status[0], loan.status)
     return loan
-
-
-def get_terms(view: View, loan: Loan) -> Product:
-    """Return the product of a loan, with the rate that was fixed for it."""
-    return replace(get_product(view, loan.product), rate_ppm=loan.rate_ppm)
 
 
 def put_loan(view: View, number: int, loan: Loan) -> None:
@@ -677,13 +516,3 @@ def get_instalment(view: View, number: int, n: int) -> Instalment:
 def put_instalment(view: View, number: int, n: int, row: Instalment) -> None:
     """Write a row of a schedule."""
     INSTALMENTS.put(view, INSTALMENTS.key(number, n), pack_record(row))
-
-
-def clearing_key(product: Product) -> bytes:
-    """Return the account through which what security brings comes in."""
-    return account_key(ADDRESS_OF, ADVANCES, product.asset)
-
-
-def ledger_key(account_class: int, product: Product, number: int) -> bytes:
-    """Return the account of a class for a product."""
-    return account_key(ADDRESS_OF, account_class, product.asset, number)

@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.lending.applying import get_committee_actor, get_own
+from protocol.contracts.lending.applying import get_own
 from protocol.contracts.lending.book import Book, is_held_back
+from protocol.contracts.lending.deciding import get_committee_actor
 from protocol.contracts.lending.posting import load_book, post_change, write_rows
+from protocol.contracts.lending.product import get_product
 from protocol.contracts.lending.records import (
     ACTIVE,
     ARCHIVE,
@@ -28,7 +30,6 @@ from protocol.contracts.lending.records import (
     TOO_MUCH,
     Instalment,
     get_loan,
-    get_product,
     put_instalment,
     put_loan,
     put_origin,
@@ -67,7 +68,7 @@ def ask_plan(ctx: Context, owner: Address, number: int, rows: int) -> Value:
 
 
 def reschedule(ctx: Context, number: int) -> Value:
-    """Grant as one of the committee what the borrower has asked for; returns the rows.
+    """Grant as one of the committee, or by a vote, what the borrower has asked for; returns the rows.
 
     Rules: 1. the class cannot improve for `HELD_DAYS`. 2. what was paid before can no longer be reversed.
     """

@@ -19,11 +19,14 @@ from protocol.contracts.lending.posting import (
     save_book,
     write_rows,
 )
+from protocol.contracts.lending.product import Product, get_terms, ledger_key
 from protocol.contracts.lending.records import (
     ACTIVE,
     CLOSED,
     EVENTS,
+    FORGIVEN,
     ID,
+    INTEREST_INCOME,
     LOAN,
     NO_EVENT,
     NOT_REVERSIBLE,
@@ -37,14 +40,11 @@ from protocol.contracts.lending.records import (
     WAIVED,
     Instalment,
     Loan,
-    Product,
     State,
     get_instalment,
     get_loan,
     get_origin,
     get_state,
-    get_terms,
-    ledger_key,
     put_loan,
     put_state,
 )
@@ -75,7 +75,9 @@ REVERSED: Final = EventType(
     (*_OF_LOAN, Field("event", U32), Field("amount", AMOUNT)),
     "A payment was reversed, and what came after it was done over.",
 )
-FORGAVE: Final = EventType(ID, 8, "forgave", (*_OF_LOAN, Field("amount", AMOUNT)), "Penalties were forgiven.")
+FORGAVE: Final = EventType(
+    ID, 8, "forgave", (*_OF_LOAN, Field("amount", AMOUNT)), "Penalties or interest were forgiven."
+)
 
 
 def repay(ctx: Context, payer: Address, number: int, amount: int) -> Value:
@@ -126,19 +128,26 @@ def refund(ctx: Context, owner: Address, number: int) -> Value:
     return amount
 
 
-def waive(ctx: Context, number: int, amount: int) -> Value:
-    """Forgive penalties that are owed; returns what is owed of them still."""
+def waive(ctx: Context, number: int, of_interest: bool, amount: int) -> Value:
+    """Forgive penalties or interest that are due; returns what is owed of them still.
+
+    *Rule*: what is forgiven is income no more; the product says how much of it one decision forgives.
+    """
     loan = get_loan(ctx.view, number, ACTIVE)
     book, before = load_book(ctx, number, loan)
-    limit = min(book.product.waive_max, book.count_penalty())
+    kind, rule, most = WAIVED, "lending.waive_max", book.product.waive_max
+    owed, forgive, income = book.count_penalty, book.waive, PENALTY_INCOME
+    if of_interest:
+        kind, rule, most = FORGIVEN, "lending.forgive_max", book.product.forgive_max
+        owed, forgive, income = book.count_interest, book.forgive, INTEREST_INCOME
+    limit = min(most, owed())
     if amount > limit:
-        fail(TOO_MUCH, "lending.waive_max", limit, amount)
-    book.waive(amount)
-    add_event(ctx, number, book.state, WAIVED, amount, get_member(ctx.view, loan.member).account)
-    income = ledger_key(PENALTY_INCOME, book.product, loan.product)
-    save_book(ctx, number, book, before, income, amount)
+        fail(TOO_MUCH, rule, limit, amount)
+    forgive(amount)
+    add_event(ctx, number, book.state, kind, amount, get_member(ctx.view, loan.member).account)
+    save_book(ctx, number, book, before, ledger_key(income, book.product, loan.product), amount)
     ctx.emit(FORGAVE, number, loan.member, amount)
-    return book.count_penalty()
+    return owed()
 
 
 # --- reversal
@@ -174,7 +183,7 @@ def reverse(ctx: Context, number: int, event: int) -> Value:
         bind(view, loan.member, ID)
         wake(ctx, loan.product)
         count_loan(ctx, loan.product, 1)
-        security.register(ctx, number, loan.member, product.asset, product.guarantors_max)
+        security.register(ctx, number, loan.member, product.asset, product.guarantors_max, product.collateral)
         security.bind(ctx, number)
     target = account_key(Address(row[4]), MEMBER_FREE, product.asset)
     open_account(view, target)
@@ -203,12 +212,21 @@ def _replay(ctx: Context, number: int, product: Product, loan: Loan, stored: Sta
         book.settle(day)
         if kind in (PAID, TAKEN):
             book.pay(amount)
-        elif amount > (state.advance if kind == REFUNDED else book.count_penalty()):
-            fail(NOT_REVERSIBLE, "lending.replay_event", None, event)
-        elif kind == REFUNDED:
-            state.advance -= amount
         else:
-            book.waive(amount)
+            _replay_gift(book, event, kind, amount)
     book.settle(ctx.environment.day)
     state.events, state.sealed, state.notices = stored.events, stored.sealed, stored.notices
     return book
+
+
+def _replay_gift(book: Book, event: int, kind: int, amount: int) -> None:
+    """Give back or forgive once more what was, when there still is as much."""
+    owed = {REFUNDED: book.state.advance, WAIVED: book.count_penalty(), FORGIVEN: book.count_interest()}[kind]
+    if amount > owed:
+        fail(NOT_REVERSIBLE, "lending.replay_event", None, event)
+    if kind == REFUNDED:
+        book.state.advance -= amount
+    elif kind == WAIVED:
+        book.waive(amount)
+    else:
+        book.forgive(amount)

@@ -10,7 +10,8 @@ from typing import Final
 
 from protocol import codec, crypto
 from protocol.contracts.lending.book import is_held_back
-from protocol.contracts.lending.records import TERMS, Instalment, Product
+from protocol.contracts.lending.product import Product
+from protocol.contracts.lending.records import TERMS, Instalment
 from protocol.elections.decision import WHOLE_BP
 from protocol.finance.annual_rate import Flow, find_effective_rate, is_effective_rate
 from protocol.finance.day_count import DayCount, count_parts

@@ -204,7 +204,7 @@ def _add(ctx: Context, owner: Address, loan: int, asset: int, amount: int, docum
     if find_by_account(view, owner) != case.borrower:
         fail(STANDING, "security.borrower", case.borrower, owner)
     kind = KINDS.get(view, KINDS.key(asset))
-    if kind is None:
+    if kind is None or (case.kinds and asset not in case.kinds):
         fail(TERMS, "security.kind", None, asset)
     used = [number for number, _ in list_collateral(view, loan)]
     free = [number for number in range(1, COLLATERAL_MAX + 1) if number not in used]

@@ -40,8 +40,13 @@ from protocol.vm.context import Context, fail
 from protocol.vm.view import View
 
 
-def register(ctx: Context, loan: int, borrower: int, asset: int, guarantors_max: int) -> None:
+def register(
+    ctx: Context, loan: int, borrower: int, asset: int, guarantors_max: int, kinds: tuple[int, ...] = ()
+) -> None:
     """Let guarantees and collateral be offered for a loan that a member asks for.
+
+    Args:
+        kinds: of collateral that its terms take; none: all that the co-op does.
 
     Raises:
         CallFailed: TOO_MANY loans of one member.
@@ -49,7 +54,7 @@ def register(ctx: Context, loan: int, borrower: int, asset: int, guarantors_max:
     count = len(list_cases(ctx.view, borrower))
     if count >= LOANS_MAX:
         fail(TOO_MANY, "security.loans", LOANS_MAX, count + 1)
-    put_case(ctx.view, loan, Case(borrower, asset, guarantors_max, False, 0, 0, False, 0, 0, 0))
+    put_case(ctx.view, loan, Case(borrower, asset, guarantors_max, False, 0, 0, False, 0, 0, 0, kinds))
 
 
 def cover(ctx: Context, loan: int) -> int:

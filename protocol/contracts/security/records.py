@@ -59,6 +59,8 @@ GUARANTEES_MAX: Final = 16
 """Guarantors of one loan, those who only offer included."""
 COLLATERAL_MAX: Final = 8
 """Pieces of collateral of one loan."""
+KINDS_MAX: Final = 8
+"""Kinds of collateral that the terms of one loan can name."""
 LOANS_MAX: Final = 32
 """Loans of one member that are not over, and guarantees that one member gives."""
 VALUATIONS_MAX: Final = 3
@@ -98,6 +100,7 @@ class Case:
         margin_day: last day to bring back the cover; 0: it is there.
         owed: what the auctions of its collateral are for; 0: none runs.
         proceeds: what they have brought and nobody has collected.
+        kinds: assets, or PAPER, that are taken as its collateral; none: all that the co-op takes.
     """
 
     borrower: int
@@ -110,6 +113,7 @@ class Case:
     margin_day: int
     owed: int
     proceeds: int
+    kinds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ CASE_FIELDS: Final = (
     Field("margin_day", U32, "last day to bring back the cover; 0: it is there"),
     Field("owed", AMOUNT, "what its collateral is sold for"),
     Field("proceeds", AMOUNT, "of auctions, not collected yet"),
+    Field("kinds", Many(ASSET, KINDS_MAX), "of collateral, 0: on paper; none: all that the co-op takes"),
 )
 
 

@@ -50,6 +50,7 @@ CODE_GIFT: Final = 2004
 CODE_TRANSFER: Final = 2006
 CODE_CLOSE: Final = 2008
 CODE_LOSS: Final = 2014
+CODE_LOSS_BACK: Final = 2016
 
 FUND_CREATED: Final = EventType(ID, 1, "fund_created", (Field("fund", FUND),), "A fund exists from now on.")
 FUNDED: Final = EventType(
@@ -122,6 +123,16 @@ def bear_loss(ctx: Context, number: int, amount: int) -> int:
     if part:
         leg(ctx.enter(ID), reserve_key(number, fund[3]), surplus_key(fund[3]), part, CODE_LOSS)
     return part
+
+
+def restore_loss(ctx: Context, number: int, amount: int) -> None:
+    """Give a fund back what of a loss that it bore has come in as income; at most what it bore.
+
+    A door for lending: `bear_loss` the other way.
+    """
+    fund = get_fund(ctx.view, number)
+    leg(ctx.enter(ID), surplus_key(fund[3]), reserve_key(number, fund[3]), amount, CODE_LOSS_BACK)
+    ctx.emit(FUNDED, number, amount)
 
 
 def allot(

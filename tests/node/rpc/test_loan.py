@@ -152,4 +152,4 @@ def test_a_quote_for_a_member_is_at_the_rate_that_his_score_gets() -> None:
 
 
 def test_every_status_has_a_name() -> None:
-    assert len(loan.STATUSES) == l.RECOVERED
+    assert len(loan.STATUSES) == l.LAPSED

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from protocol.codec import Value
 from protocol.contracts.ledger.accounts import account_key, get_account
 from protocol.contracts.lending import records as l
-from protocol.contracts.lending.applying import Findings, find_referral, find_refusal
+from protocol.contracts.lending.deciding import Findings, find_referral, find_refusal
 from protocol.contracts.lending.posting import OWN_CLASSES
+from protocol.contracts.lending.product import get_product
 from protocol.contracts.members import records as m
 from protocol.errors import Code
 from protocol.finance.allocation import DEFAULT_ORDER, FutureRule
@@ -77,6 +78,10 @@ PRODUCT: dict[str, Any] = {
     "custom_bp": (),
     "spreads_fee": False,
     "fund": 0,
+    "guarantors_min": 0,
+    "collateral": (),
+    "decided_by": 0,
+    "forgive_max": 0,
 }
 
 
@@ -182,7 +187,7 @@ def check_lending(world: Lender, number: int = 1) -> None:
 def check_sums(world: World, number: int = 1) -> None:
     """Check the sums of a product against its loans, to the last part, and against its accounts."""
     view = View(world.state)
-    kept = l.get_product(view, number)
+    kept = get_product(view, number)
     total = l.TOTALS.get(view, l.TOTALS.key(number))
     assert total is not None
     exact = slope = principal = penalties = advances = fees = allowances = count = 0
@@ -253,7 +258,7 @@ def test_a_decision_can_be_made_again_from_its_record() -> None:
     record = bank.ask("lending", "decision", loan)
     assert type(record) is tuple and record[-1] is True
     found = Findings(*record[:-1])  # type: ignore[arg-type]
-    kept = l.get_product(View(bank.state), 1)
+    kept = get_product(View(bank.state), 1)
     assert find_refusal(kept, found) is None and find_referral(kept, 120_000, found) is None
     assert found.debt == 120_000 and found.income == 1_000_000 and found.loans == 0
 
@@ -538,10 +543,10 @@ def test_penalties_are_forgiven_within_a_limit() -> None:
     bank = Lender(penalty_flat=1_500)
     loan = bank.borrow(ALICE)
     bank.days(bank.rows_of(loan)[0][0] - bank.day + 2)
-    assert bank.code(ALICE, call(13, loan, 1)) == Code.ROLE
-    assert bank.code(OFFICER, call(13, loan, 1_001)) == l.TOO_MUCH
-    assert bank.do(OFFICER, call(13, loan, 1_000)) == (500,)
-    assert bank.code(OFFICER, call(13, loan, 501)) == l.TOO_MUCH
+    assert bank.code(ALICE, call(13, loan, False, 1)) == Code.ROLE
+    assert bank.code(OFFICER, call(13, loan, False, 1_001)) == l.TOO_MUCH
+    assert bank.do(OFFICER, call(13, loan, False, 1_000)) == (500,)
+    assert bank.code(OFFICER, call(13, loan, False, 501)) == l.TOO_MUCH
     assert bank.balance(l.PENALTY_INCOME) == -500
     check_lending(bank)
 

@@ -13,6 +13,7 @@ from protocol.contracts.lending import ageing
 from protocol.contracts.lending import records as l
 from protocol.contracts.lending.book import empty_state
 from protocol.contracts.lending.posting import count_loan, post_change
+from protocol.contracts.lending.product import get_product
 from protocol.contracts.security.records import Case, put_case
 from protocol.errors import Code
 from protocol.params import JOB_GAS_MAX
@@ -62,7 +63,7 @@ def multiply(bank: Lender, loan: int, count: int) -> None:
     names = ("principal_out", "accrued", "undue", "slope", "allowance")
     all_of_them = replace(state, **{name: getattr(state, name) * count for name in names})
     free = account_key(ALICE.address, MEMBER_FREE, COOP)
-    product, principal = l.get_product(view, made.product), made.principal * count
+    product, principal = get_product(view, made.product), made.principal * count
     post_change(ctx, made.product, product, empty_state(0, bank.day), all_of_them, free, -principal, loan)
     count_loan(ctx, made.product, count)
     bank.write(view.collect_writes())

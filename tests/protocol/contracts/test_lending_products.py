@@ -9,7 +9,8 @@ from protocol.codec import Value
 from protocol.contracts.ledger.books import find_balance as find_books
 from protocol.contracts.ledger.books import list_balances
 from protocol.contracts.lending import records as l
-from protocol.contracts.lending.applying import Findings, find_referral
+from protocol.contracts.lending.deciding import Findings, find_referral
+from protocol.contracts.lending.product import CUSTOM_ROWS_MAX, get_product
 from protocol.contracts.treasury import records as t
 from protocol.errors import Rejected
 from protocol.finance.allocation import FutureRule
@@ -78,7 +79,7 @@ def test_the_score_adds_to_the_rate_and_limits_what_the_policy_lends() -> None:
     assert type(record) is tuple
     found = Findings(*record[:-1])  # type: ignore[arg-type]
     assert (found.carried, found.rate_ppm) == (15_000, 150_000), "nothing but the beginner's amount"
-    kept = l.get_product(View(bank.state), 1)
+    kept = get_product(View(bank.state), 1)
     assert find_referral(kept, 15_000, found) is None
     reason = find_referral(kept, 15_001, replace(found, debt=15_001))
     assert reason is not None and (reason.rule, reason.limit) == ("lending.score_limit", 15_000)
@@ -258,7 +259,7 @@ def test_level_instalments_can_be_smooth() -> None:
 
 
 def test_so_many_rows_can_be_custom_and_no_more() -> None:
-    parts = (0,) * (l.CUSTOM_ROWS_MAX - 1) + (10_000,)
+    parts = (0,) * (CUSTOM_ROWS_MAX - 1) + (10_000,)
     custom = {"method": int(Method.CUSTOM), "rows_min": len(parts), "rows_max": len(parts)}
     bank = Lender(**custom, custom_bp=parts)
     with pytest.raises(Rejected, match="TYPE"):

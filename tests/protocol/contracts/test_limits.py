@@ -13,6 +13,7 @@ from protocol.codec import Value
 from protocol.contracts import REGISTRY, documents, multisig, policies
 from protocol.contracts.credit import records as credit
 from protocol.contracts.ledger import accounts
+from protocol.contracts.lending import product as loan_product
 from protocol.contracts.lending import records as lending
 from protocol.contracts.registry import pauses
 from protocol.contracts.savings import records as savings
@@ -74,10 +75,10 @@ LIMITS: tuple[tuple[int, str, str, Make], ...] = (
     (savings.TERM_DAYS_MAX, "savings.create_product", "term_days", number),
     (credit.BANDS_MAX, "credit.set_table", "bands", many((0, 0, 0))),
     (credit.ADDON_PPM_MAX, "credit.set_table", "bands", lambda size: ((0, 0, size),)),
-    (lending.DAYS_MAX, "lending.create_product", "grace_days", number),
+    (loan_product.DAYS_MAX, "lending.create_product", "grace_days", number),
     (lending.RATE_MAX_PPM, "lending.create_product", "rate_ppm", number),
     (lending.LOANS_OPEN_MAX, "lending.create_product", "loans_max", number),
-    (lending.APPROVALS_MAX, "lending.create_product", "approvals", number),
+    (loan_product.APPROVALS_MAX, "lending.create_product", "approvals", number),
     (CLASSES_MAX, "lending.create_product", "class_days", many(0)),
 )
 

@@ -125,6 +125,7 @@ OUTCOMES: dict[str, int] = {
     "security.set_limits": 0, "security.set_kind": 0,
     "credit.set_table": 3205,
     "lending.create_product": 3103, "lending.close_product": 3101, "lending.waive": 3102,
+    "lending.approve": 3102, "lending.reject": 3102, "lending.reschedule": 3102,
     "lending.reverse": 3102,
     "lending.call_in": 3102,
 }  # fmt: skip

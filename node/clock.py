@@ -21,14 +21,14 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine.
 
-    Args:
+    Attributes:
         offset_ms: added to the wall clock; only for chains of `is_dev`, to try what happens in a month.
     """
 
     __slots__ = ("offset_ms",)
 
-    def __init__(self, offset_ms: int = 0) -> None:
-        self.offset_ms = offset_ms
+    def __init__(self) -> None:
+        self.offset_ms = 0
 
     def wall_ms(self) -> int:
         """Unix time in milliseconds, shifted by the offset."""

@@ -79,7 +79,6 @@ class Config:
     scrub_share_pct: int = _key(
         2, "share of one core that checks stored data against its hashes, in percent; 0 turns it off"
     )
-    fsync_slow_warn_ms: int = _key(250, "a disk write slower than this is logged as a warning")
     past_blocks: int = _key(1_000, "heights below the newest whose state can be asked for (`at`)")
     snapshot_every_blocks: int = _key(1_000, "blocks between two snapshots of this node; 0 makes none")
     snapshot_lag_blocks: int = _key(
@@ -297,7 +296,6 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 _BOUNDS: Final = {
     "batch_window_ms": (0, 10_000),
     "block_txs_max": (1, 5_000),
-    "fsync_slow_warn_ms": (1, 60_000),
     "scrub_share_pct": (0, 50),
     "past_blocks": (100, 1_000_000),
     "snapshot_every_blocks": (0, 1_000_000),

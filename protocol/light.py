@@ -113,14 +113,13 @@ def verify_receipt(
     certificate: Certificate,
     receipt_bytes: bytes,
     proof: merkle.ListProof,
-    verify: VerifySignature = crypto.verify,
 ) -> Receipt:
     """Check that a receipt stands in a final block, and return it decoded.
 
     Raises:
         Rejected: `BAD_PROOF`: a step fails; or what decoding a receipt raises.
     """
-    verify_header(trust, header, certificate, verify)
+    verify_header(trust, header, certificate)
     receipt = decode_receipt(receipt_bytes)
     if receipt.height != header.height:
         raise _refusal("receipt", f"of height {receipt.height}, header of {header.height}")
@@ -136,14 +135,13 @@ def verify_state(
     key: bytes,
     value: bytes | None,
     proof: merkle.StateProof,
-    verify: VerifySignature = crypto.verify,
 ) -> None:
     """Check that the state after a final block holds exactly this value at a key; None: nothing.
 
     Raises:
         Rejected: `BAD_PROOF`.
     """
-    verify_header(trust, header, certificate, verify)
+    verify_header(trust, header, certificate)
     if not merkle.verify_state(header.state_root, key, value, proof):
         raise _refusal("state", "the entry does not stand under the state root")
 

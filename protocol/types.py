@@ -23,20 +23,12 @@ Seconds = NewType("Seconds", int)
 Amount = NewType("Amount", int)
 """Money in minor units of its asset, 0 .. 2^63-1."""
 
-AssetId = NewType("AssetId", int)
-"""Number of an asset, u32."""
-
-AccountClass = NewType("AccountClass", int)
-"""Class of a ledger account, u16: 1xxx asset .. 5xxx expense, 9xxx memorandum."""
-
 Gas = NewType("Gas", int)
 """Execution cost; 1 gas is 50 ns on the reference core."""
 
 ContractId = NewType("ContractId", int)
 """Number of a builtin contract, u16."""
 
-MethodId = NewType("MethodId", int)
-"""Number of a method inside its contract, from 1."""
 
 Hash32 = NewType("Hash32", bytes)
 """A SHA-256 digest, 32 bytes."""

@@ -47,7 +47,6 @@ from protocol.vm.kinds import (
 from protocol.vm.program import NO_ACTOR, literal
 
 NOTHING: Final = "-"
-FILE_BYTES_MAX: Final = 1 << 30
 UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 PLAIN_KINDS: Final = (U8, U16, U32, U48, U63)
 _SPAN: Final = re.compile(r"(\+?)([0-9]{1,9})([smhdw])", re.ASCII)

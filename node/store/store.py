@@ -2,10 +2,10 @@
 
 A block commit holds block, certificate, receipts, state, journal, indexes, undo, head, and at a seal the next
 epoch record and the end of the old safety record: so crossing an epoch is atomic (M7), and no two parts ever
-disagree after a crash. It is on disk when `commit_block` returns. The safety record is a write of its own,
+disagree after a crash. It is on disk when `commit_blocks` returns. The safety record is a write of its own,
 on disk before any signature that it stands for leaves (W1).
 
-Threads: `commit_block` and `save_safety` wait for the disk, so the driver calls them in a worker thread, one
+Threads: `commit_blocks` and `save_safety` wait for the disk, so the driver calls them in a worker thread, one
 at a time; everything else reads, takes microseconds and may run anywhere, also meanwhile. A view is used by
 one thread and is not held across an `await` in the loop: old views keep old pages alive.
 
@@ -124,10 +124,6 @@ class Store:
         self._environment.close()
 
     # --- writing
-
-    def commit_block(self, commit: BlockCommit) -> Head:
-        """Commit a block that follows the head; see `commit_blocks`."""
-        return self.commit_blocks((commit,))
 
     def commit_blocks(self, commits: Sequence[BlockCommit]) -> Head:
         """Commit blocks that follow the head and each other, all or none; on disk when it returns.

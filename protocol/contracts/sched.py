@@ -188,7 +188,6 @@ def schedule(
     parameters: tuple[Value, ...],
     due: int,
     recurrence: tuple[int, int] = (ONCE, 1),
-    ends: int = 0,
     catches_up: bool = True,
     gas: int = JOB_GAS_MAX,
 ) -> int:
@@ -210,7 +209,7 @@ def schedule(
         run.has_scheduled = True
     contract = ctx.contract
     raw, filled = codec.encode(program), codec.encode(parameters)
-    return _add(ctx, contract.address, contract.id, raw, filled, due, recurrence, ends, catches_up, gas)
+    return _add(ctx, contract.address, contract.id, raw, filled, due, recurrence, 0, catches_up, gas)
 
 
 def _add(

@@ -26,11 +26,11 @@ from hashlib import sha256
 from itertools import accumulate
 from typing import Final
 
-from protocol import codec, crypto
+from protocol import codec
 from protocol.chain.block import HEADER_BYTES_MAX, Header, decode_header
 from protocol.chain.certificate import Certificate, read_certificate
 from protocol.chain.genesis import Genesis
-from protocol.chain.validators import EpochRecord, VerifySignature, read_epoch
+from protocol.chain.validators import EpochRecord, read_epoch
 from protocol.codec import Reader, Value
 from protocol.errors import Code, Rejected
 from protocol.light import Trust, cross_epoch, trust_genesis, verify_header
@@ -254,7 +254,6 @@ def decode_anchor(data: bytes) -> Anchor:
 def check_anchor(
     genesis: Genesis,
     anchor: Anchor,
-    verify: VerifySignature = crypto.verify,
     accepted: tuple[Hash32, ...] = (),
 ) -> EpochRecord:
     """Check that the header of an anchor is final, trusting the genesis document alone.
@@ -270,18 +269,18 @@ def check_anchor(
     trust = trust_genesis(genesis, accepted)
     trusts = [trust]
     for seal in anchor.seals:
-        trust = cross_seal(trust, seal, verify)
+        trust = cross_seal(trust, seal)
         trusts.append(trust)
     header = anchor.header
     if len(anchor.seals) != header.epoch + header.is_seal:
         raise _refusal("anchor", f"{len(anchor.seals)} seals, header of epoch {header.epoch}")
-    check_header(trusts[header.epoch], header, anchor.certificate, verify)
+    check_header(trusts[header.epoch], header, anchor.certificate)
     if header.is_seal and anchor.seals[-1].header != header:
         raise _refusal("anchor", "the last seal is another header")
     return trust.record
 
 
-def cross_seal(trust: Trust, seal: Seal, verify: VerifySignature = crypto.verify) -> Trust:
+def cross_seal(trust: Trust, seal: Seal) -> Trust:
     """Go from one epoch to the next.
 
     Raises:
@@ -289,12 +288,10 @@ def cross_seal(trust: Trust, seal: Seal, verify: VerifySignature = crypto.verify
     """
     if seal.header.height < trust.record.first_height:
         raise _refusal("seal", f"height {seal.header.height} is below its epoch")
-    return cross_epoch(trust, seal.header, seal.certificate, seal.record, verify)
+    return cross_epoch(trust, seal.header, seal.certificate, seal.record)
 
 
-def check_header(
-    trust: Trust, header: Header, certificate: Certificate, verify: VerifySignature = crypto.verify
-) -> None:
+def check_header(trust: Trust, header: Header, certificate: Certificate) -> None:
     """Check that a header is final and of the trusted epoch.
 
     Raises:
@@ -302,7 +299,7 @@ def check_header(
     """
     if header.height < trust.record.first_height:
         raise _refusal("header", f"height {header.height} is below its epoch")
-    verify_header(trust, header, certificate, verify)
+    verify_header(trust, header, certificate)
 
 
 def check_manifest(manifest: Manifest, header: Header) -> tuple[bytes, ...]:

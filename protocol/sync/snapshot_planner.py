@@ -17,9 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from protocol import crypto
 from protocol.chain.genesis import Genesis
-from protocol.chain.validators import VerifySignature
 from protocol.errors import Rejected
 from protocol.light import Trust, needs_acceptance, trust_genesis
 from protocol.sync.snapshot import (
@@ -156,7 +154,6 @@ class SnapshotPlanner:
     Args:
         above: heights at or below do not help.
         kept: digests of chunks that were fetched and checked before.
-        verify: checks a signature.
         accepted: restarts of the chain that the operator accepted by hand.
     """
 
@@ -175,7 +172,6 @@ class SnapshotPlanner:
         "_requests",
         "_seals",
         "_trusts",
-        "_verify",
     )
 
     def __init__(
@@ -183,13 +179,11 @@ class SnapshotPlanner:
         genesis: Genesis,
         above: Height,
         kept: Iterable[Hash32] = (),
-        verify: VerifySignature = crypto.verify,
         accepted: tuple[Hash32, ...] = (),
     ) -> None:
         self._genesis = genesis
         self._above = above
         self._kept = set(kept)
-        self._verify = verify
         self._trusts: list[Trust] = [trust_genesis(genesis, accepted)]
         self._seals: list[Seal] = []
         self._peers: dict[PublicKey, _Peer] = {}
@@ -269,7 +263,7 @@ class SnapshotPlanner:
                     # An honest peer may be beyond a restart; it is for the operator to accept, not for us.
                     peer.failures = FAILURES_MAX
                     return
-                self._trusts.append(cross_seal(self._trusts[-1], seal, self._verify))
+                self._trusts.append(cross_seal(self._trusts[-1], seal))
                 self._seals.append(seal)
 
     def _on_chunk(self, peer: _Peer, digest: Hash32, data: bytes | None) -> None:
@@ -311,7 +305,7 @@ class SnapshotPlanner:
             self._ask(name, GetEpochs(EpochNumber(len(self._trusts))))
             return
         try:
-            check_header(self._trusts[header.epoch], header, offer.certificate, self._verify)
+            check_header(self._trusts[header.epoch], header, offer.certificate)
             check_manifest(offer.manifest, header)
         except Rejected as refusal:
             self._condemn(name, str(refusal))

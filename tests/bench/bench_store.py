@@ -1,4 +1,4 @@
-"""Measure the store: CPU microseconds a transfer of `commit_block`, bytes written, and lookups.
+"""Measure the store: CPU microseconds a transfer of `commit_blocks`, bytes written, and lookups.
 
 Prints, decides nothing. Blocks of 1,000 transfers: 2 state keys, 1 transaction, 1 receipt, 2 accounts
 touched, 2 journal rows each. Goal: 12 us. Run it from the root of the project:
@@ -59,12 +59,12 @@ def main(accounts: int, blocks: int) -> None:
     cpu, wall, start_bytes = [], [], written_bytes()
     for commit in commits:
         began, began_wall = time.thread_time_ns(), time.perf_counter_ns()
-        store.commit_block(commit)
+        store.commit_blocks([commit])
         cpu.append((time.thread_time_ns() - began) / 1_000 / TXS)
         wall.append((time.perf_counter_ns() - began_wall) / 1e6)
     print(f"{accounts} accounts, {blocks} blocks of {TXS} transfers")
-    report("commit_block, CPU us a transfer", cpu)
-    report("commit_block, ms wall a block", wall)
+    report("commit_blocks, CPU us a transfer", cpu)
+    report("commit_blocks, ms wall a block", wall)
     print(f"written, KB a transfer: {(written_bytes() - start_bytes) / 1_000 / TXS / blocks:.2f}")
     print(f"database MB: {store.environment.used_bytes() / 1e6:.0f}")
 

@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     for height in range(1, BLOCKS_MADE + 1):
         txs = [transfer(height * 10 + n) for n in range(2)]
         record = maker.next_record() if height == SEAL else None
-        opened.commit_block(maker.next(txs, {b"k%d" % height: b"v"}, next_record=record))
+        opened.commit_blocks([maker.next(txs, {b"k%d" % height: b"v"}, next_record=record)])
     yield opened
     opened.close()
 
@@ -140,7 +140,7 @@ def test_findings_are_bounded(tmp_path: Path) -> None:
     Store.create(tmp_path / "many", maker.genesis, maker.first_state, maker.first_root)
     many = Store.open(tmp_path / "many")
     for _ in range(FINDINGS_MAX + 5):
-        many.commit_block(maker.next([transfer(maker.height)]))
+        many.commit_blocks([maker.next([transfer(maker.height)])])
     heights = range(1, FINDINGS_MAX + 6)
     many.environment.write(lambda txn: [txn.delete(RECEIPTS, h.to_bytes(8, "big")) for h in heights])
     report = check_store(many)

@@ -132,7 +132,7 @@ def is_kept(store: Store, height: int) -> bool:
 
 def test_states_are_kept_to_the_limit_and_not_one_more(store: Store, maker: ChainMaker) -> None:
     for height in range(1, 9):
-        store.commit_block(maker.next((), {b"a": b"%d" % height}))
+        store.commit_blocks([maker.next((), {b"a": b"%d" % height})])
         kept = [is_kept(store, at) for at in range(height + 1)]
         assert kept == [at >= height - 5 for at in range(height + 1)]
         assert store.oldest_state() == max(0, height - 5)
@@ -143,13 +143,13 @@ def test_a_lower_setting_prunes_a_few_at_a_time(tmp_path: Path, maker: ChainMake
     Store.create(tmp_path / "wide", maker.genesis, maker.first_state, maker.first_root)
     store = Store.open(tmp_path / "wide")
     for height in range(1, 41):
-        store.commit_block(maker.next((), {b"a": b"%d" % height}))
+        store.commit_blocks([maker.next((), {b"a": b"%d" % height})])
     store.close()
     store = Store.open(tmp_path / "wide", past_blocks=2)
     assert store.oldest_state() == Height(0)
-    store.commit_block(maker.next((), {b"a": b"41"}))
+    store.commit_blocks([maker.next((), {b"a": b"41"})])
     assert store.oldest_state() == PRUNED_MAX
     for height in range(42, 45):
-        store.commit_block(maker.next((), {b"a": b"%d" % height}))
+        store.commit_blocks([maker.next((), {b"a": b"%d" % height})])
     assert store.oldest_state() == 42
     store.close()

@@ -58,7 +58,7 @@ def test_a_new_store_stands_at_genesis(store: Store, maker: ChainMaker) -> None:
 def test_a_committed_block_comes_back(store: Store, maker: ChainMaker) -> None:
     txs = some(0, 5)
     commit = maker.next(txs, {b"a": b"9", b"b": None, b"c": b"4"})
-    head = store.commit_block(commit)
+    head = store.commit_blocks([commit])
     block = commit.block
     assert head == store.head() == Head(1, block.id, block.header.time_ms, maker.tree.root, 0)  # type: ignore[arg-type]
     assert store.block_bytes(1) == block.encode()
@@ -79,7 +79,7 @@ def test_a_committed_block_comes_back(store: Store, maker: ChainMaker) -> None:
 
 def test_an_id_with_the_same_beginning_is_another(store: Store, maker: ChainMaker) -> None:
     (signed,) = some(0, 1)
-    store.commit_block(maker.next([signed]))
+    store.commit_blocks([maker.next([signed])])
     assert store.transaction(signed.id[:8] + bytes(24)) is None
 
 
@@ -104,7 +104,7 @@ def test_any_bytes_may_be_asked_for(store: Store, key: bytes) -> None:
 
 def test_a_view_keeps_its_moment(store: Store, maker: ChainMaker) -> None:
     with store.view() as view:
-        store.commit_block(maker.next((), {b"a": b"new"}))
+        store.commit_blocks([maker.next((), {b"a": b"new"})])
         assert view.get(b"a") == b"1" and view.height == 0
     with store.view() as view:
         assert view.get(b"a") == b"new" and view.height == 1
@@ -120,7 +120,7 @@ def test_accounts_and_journals_are_newest_first(store: Store, maker: ChainMaker)
         number += len(txs)
         journal = [(journal_key(7, len(rows) + 1), b"row %d" % height)] if height % 3 else []
         rows += [(len(rows) + 1, b"row %d" % height)] if height % 3 else []
-        store.commit_block(maker.next(txs, journal=journal))
+        store.commit_blocks([maker.next(txs, journal=journal)])
         expected += [(height, i, t.id) for i, t in enumerate(txs) if t.tx.actors[0] == address(1)]
     expected.reverse()
     rows.reverse()
@@ -149,24 +149,24 @@ def test_blocks_must_follow_and_belong_together(store: Store, maker: ChainMaker)
         replace(first, next_record=maker.next_record()),
     ):
         with pytest.raises(AssertionError):
-            store.commit_block(wrong)
+            store.commit_blocks([wrong])
         assert store.head().height == 0 and store.block_bytes(1) is None
-    store.commit_block(first)
+    store.commit_blocks([first])
     with pytest.raises(AssertionError):
-        store.commit_block(first)
-    store.commit_block(second)
+        store.commit_blocks([first])
+    store.commit_blocks([second])
 
 
 def test_the_safety_record_is_replaced_and_ends_with_its_epoch(store: Store, maker: ChainMaker) -> None:
     store.save_safety(b"one")
     store.save_safety(b"two")
-    store.commit_block(maker.next())
+    store.commit_blocks([maker.next()])
     assert store.load_safety() == b"two"
     record = maker.next_record()
-    head = store.commit_block(maker.next(next_record=record))
+    head = store.commit_blocks([maker.next(next_record=record)])
     assert head.epoch == 1 and store.load_safety() is None
     assert store.epoch_at(2).number == 0 and store.epoch_at(3) == store.epoch(1) == record
-    store.commit_block(maker.next())
+    store.commit_blocks([maker.next()])
     assert store.head().epoch == 1
 
 
@@ -174,7 +174,7 @@ def test_undo_is_kept_for_so_many_blocks(tmp_path: Path, maker: ChainMaker) -> N
     Store.create(tmp_path / "chain", maker.genesis, maker.first_state, maker.first_root)
     store = Store.open(tmp_path / "chain", past_blocks=3)
     for number in range(1, 6):
-        store.commit_block(maker.next((), {b"a": b"%d" % number}))
+        store.commit_blocks([maker.next((), {b"a": b"%d" % number})])
         assert store.oldest_state() == max(0, number - 3)
     assert [store.undo(height) for height in (1, 2)] == [None, None]
     assert store.undo(3) == {b"a": b"2"} and store.undo(5) == {b"a": b"4"}
@@ -184,7 +184,7 @@ def test_everything_is_there_after_opening_again(tmp_path: Path, maker: ChainMak
     Store.create(tmp_path / "chain", maker.genesis, maker.first_state, maker.first_root)
     store = Store.open(tmp_path / "chain")
     txs = some(0, 3)
-    store.commit_block(maker.next(txs, {b"a": b"9"}))
+    store.commit_blocks([maker.next(txs, {b"a": b"9"})])
     store.save_safety(b"promise")
     head = store.head()
     store.close()
@@ -196,7 +196,7 @@ def test_everything_is_there_after_opening_again(tmp_path: Path, maker: ChainMak
 
 def test_a_flipped_bit_in_a_block_is_found(store: Store, maker: ChainMaker) -> None:
     for start in range(0, 12, 4):
-        store.commit_block(maker.next(some(start, 4)))
+        store.commit_blocks([maker.next(some(start, 4))])
     for height in (1, 3):
         key = height.to_bytes(8, "big")
         whole = store.block_bytes(height)
@@ -219,7 +219,7 @@ def test_what_is_damaged_is_replaced_by_what_a_quorum_signed(
     store: Store, maker: ChainMaker, table: str
 ) -> None:
     for _ in range(3):
-        store.commit_block(maker.next())
+        store.commit_blocks([maker.next()])
     sound = [store.served_block(height) or (b"", b"") for height in (1, 2, 3)]
     key = (2).to_bytes(8, "big")
     with store.environment.read() as txn:
@@ -238,7 +238,7 @@ def test_what_is_damaged_is_replaced_by_what_a_quorum_signed(
 
 def test_a_damaged_header_does_not_accuse_its_neighbours(store: Store, maker: ChainMaker) -> None:
     for _ in range(3):
-        store.commit_block(maker.next())
+        store.commit_blocks([maker.next()])
     header = bytearray(store.header_bytes(2) or b"")
     header[-100] ^= 1
     header[0] ^= 0x10
@@ -279,7 +279,7 @@ for height in range(1, 10_000):
     writes = {b"height": height.to_bytes(8, "big"), b"k%d" % (height % 50): b"v"}
     commit = maker.next([transfer(height)], writes)
     if height > done:
-        store.commit_block(commit)
+        store.commit_blocks([commit])
         store.save_safety(height.to_bytes(8, "big"))
         print(height, flush=True)
 """

@@ -39,6 +39,7 @@ MONEY_RULES: Final = frozenset(
         *("assets.cap", "assets.daily_limit", "assets.float_limit", "grants.per_call", "grants.per_period"),
         *("ledger.close_empty", "ledger.exceeds_hold", "ledger.nonneg_credit", "ledger.nonneg_debit"),
         *("lending.auto_max", "lending.coverage_bp", "lending.fee", "lending.liquid", "lending.principal"),
+        *("lending.cap", "lending.cover_seen", "lending.forgive_max", "lending.score_limit"),
         *("lending.shares", "lending.waive_max", "security.savings"),
         *("ledger.overflow", "members.entry_fee", "members.shares", "savings.free", "savings.liquidity"),
         *("savings.lock", "savings.locked", "savings.minimum", "savings.notice", "treasury.allotted"),

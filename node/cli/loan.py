@@ -30,15 +30,13 @@ from node.cli.typed import Words, find_method, read_words
 from node.rpc.amounts import format_amount, parse_amount
 from protocol.addresses import format_address, parse_address
 from protocol.codec import Value
-from protocol.contracts.lending.records import EVENT_FIELDS, LOAN_FIELDS
+from protocol.contracts.lending.records import EVENT_FIELDS
 from protocol.money import compute_midnight
 from protocol.params import AMOUNT_MAX
 from protocol.vm.program import TAG_RESULT
 
 loan_app = App(name="loan", help="Loans: what they cost, how you ask for one, and how you pay it back.")
 _DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
-STATUS = 2
-"""Place of the status among the fields of a loan."""
 ORDER_SECOND = 600
 """Of the day, at which a standing order pays: after the chain has found out what is due."""
 ORDER_DAYS_AFTER = 30
@@ -55,7 +53,7 @@ def products() -> None:
         asset = words.asset(row["asset"])
         low, high = (_money(row[name], asset) for name in ("principalMin", "principalMax"))
         closed = "" if row["isOpen"] else "   closed"
-        rate = _percent(row["ratePpm"])
+        rate = _percent(row["ratePpm"]) + (", more by score" if row["byScore"] else "")
         rows_of = f"{row['rowsMin']} to {row['rowsMax']} rows"
         lines.append(f"{row['product']:>3}  {row['name']:<20} {low} to {high}, {rows_of}, {rate}{closed}")
     session.terminal.show(rows, "\n".join(lines) or "there are none yet")
@@ -80,16 +78,19 @@ def quote(product: int, amount: str, rows: int, /, *, income: str = "") -> None:
         asked["address"] = format_address(session.me()[1], session.home.chain().hrp)
         asked["income"] = str(parse_amount(income, asset.decimals))
     found = client.call("loan_quote", **asked)
-    decision = found["decision"]
-    rate = kept["ratePpm"] if decision is None else decision["ratePpm"]
+    decision, low, high = found["decision"], found["rateFromPpm"], found["rateToPpm"]
     cost = int(found["interest"]) + int(found["fee"])
     lines = [
-        f"{kept['name']}   {_money(principal, asset)} in {rows} rows at {_percent(rate)}",
+        f"{kept['name']}   {_money(principal, asset)} in {rows} rows at {_percent(low)}",
         f"  interest {_money(found['interest'], asset)}, fee {_money(found['fee'], asset)}, "
         f"in all {_money(cost, asset)}",
     ]
     if found["ratePpm"] is not None:
         lines.append(f"  {_percent(found['ratePpm'])} a year, all that it costs included")
+    if low != high:
+        lines.append(
+            f"  this is the best score's; others pay up to {_percent(high)}: --income says what you do"
+        )
     lines += [
         f"  {show_date(row['dueDay'])}  {_money(int(row['principal']) + int(row['interest']), asset):>16}"
         for row in found["rows"]
@@ -186,46 +187,44 @@ def accept(loan: int, /, *, dry_run: bool = False) -> None:
 
 
 @loan_app.command
-def show(member: str = "", /) -> None:
-    """Show your loans and applications, or those of another member.
+def show(member: str = "", /, *, loan: int = 0) -> None:
+    """Show your loans and applications that are open, or those of another member.
 
     Args:
         member: Contact, address or number; you without it.
+        loan: Number of one loan, whatever has become of it.
     """
     client, words = _open()
-    who = member or format_address(session.me()[1], session.home.chain().hrp)
-    rows = client.call("lending_loans", member=words.member(who))["value"]
-    lines = []
-    for row in rows:
-        asset = _asset_of(client, words, row["product"])
-        row["state"] = client.call("lending_state", loan=row["loan"])["value"]
-        row["claim"] = client.call("lending_claim", loan=row["loan"])["value"]
-        lines += _show_loan(row, asset)
-        cover = client.call("security_cover", loan=row["loan"])["value"]
-        if int(cover):
-            lines.append(f"  secured by {_money(cover, asset)}")
-    session.terminal.show(rows, "\n".join(lines) or "nothing is borrowed")
+    numbers = [loan]
+    if not loan:
+        who = member or format_address(session.me()[1], session.home.chain().hrp)
+        rows = client.call("lending_loans", member=words.member(who))["value"]
+        numbers = [row["loan"] for row in rows]
+    found = [client.call("loan_get", loan=number)["loan"] for number in numbers]
+    lines = [line for one in found for line in _show_loan(one, words.asset(one["asset"]))]
+    session.terminal.show(found, "\n".join(lines) or "nothing is borrowed")
 
 
-def _show_loan(row: dict[str, Any], asset: Asset) -> list[str]:
-    status = read_words(LOAN_FIELDS[STATUS].doc)[row["status"]]
-    lines = [f"loan {row['loan']}   {_money(row['principal'], asset)} in {row['rows']} rows   {status}"]
-    state, claim = row["state"], row["claim"]
-    if claim is not None:
-        lines.append(f"  owed     {_money(int(claim['owed']) - int(claim['recovered']), asset)}")
-    elif state is not None:
-        lines.append(f"  due      {_money(state['due'], asset)}{_show_late(state)}")
-        lines.append(f"  pays off {_money(state['payoff'], asset)}")
-        if int(state["advance"]):
-            lines.append(f"  advance  {_money(state['advance'], asset)}")
+def _show_loan(one: dict[str, Any], asset: Asset) -> list[str]:
+    status = one["status"].replace("_", " ")
+    lines = [f"loan {one['loan']}   {_money(one['principal'], asset)} in {one['rows']} rows   {status}"]
+    if one["owed"] is not None:
+        lines.append(f"  owed     {_money(one['owed'], asset)}")
+    elif one["status"] == "active":
+        lines.append(f"  due      {_money(one['due'], asset)}{_show_late(one)}")
+        lines.append(f"  pays off {_money(one['payoff'], asset)}")
+    if int(one["advance"]):
+        lines.append(f"  advance  {_money(one['advance'], asset)}")
+    if int(one["cover"]):
+        lines.append(f"  secured by {_money(one['cover'], asset)}")
     return lines
 
 
-def _show_late(state: dict[str, Any]) -> str:
-    if not state["daysLate"]:
+def _show_late(one: dict[str, Any]) -> str:
+    if not one["daysLate"]:
         return ""
-    told = "no notice yet" if not state["notices"] else f"notice {state['notices']} sent"
-    return f", {state['daysLate']} days late: class {state['loanClass']}, {told}"
+    told = "no notice yet" if not one["notices"] else f"notice {one['notices']} sent"
+    return f", {one['daysLate']} days late: class {one['loanClass']}, {told}"
 
 
 @loan_app.command
@@ -315,6 +314,20 @@ def prepay(loan: int, /, *, dry_run: bool = False) -> None:
 def refund(loan: int, /, *, dry_run: bool = False) -> None:
     """Get back what you paid on a loan and it does not need yet, or never will."""
     act_and_show([("lending.refund", [str(loan)])], dry_run=dry_run)
+
+
+@loan_app.command
+def waive(loan: int, amount: str, /, *, interest: bool = False, dry_run: bool = False) -> None:
+    """Forgive penalties that are due of a loan, as an officer.
+
+    Args:
+        loan: Its number.
+        amount: As in 10 or 10.50; the product says how much one decision may forgive.
+        interest: Forgive interest instead.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    kind = "yes" if interest else "no"
+    act_and_show([("lending.waive", [str(loan), kind, amount])], dry_run=dry_run)
 
 
 @loan_app.command

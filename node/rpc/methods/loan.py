@@ -20,28 +20,35 @@ from node.rpc.service import Call
 from node.rpc.values import read_address, to_hex
 from protocol.addresses import format_address
 from protocol.contracts import REGISTRY
-from protocol.contracts.credit.doors import limit
+from protocol.contracts.credit.doors import get_table, limit
 from protocol.contracts.lending.applying import apply as apply_for
 from protocol.contracts.lending.applying import check_range
 from protocol.contracts.lending.contract import CONTRACT
-from protocol.contracts.lending.deciding import decide
+from protocol.contracts.lending.deciding import decide, is_secured
+from protocol.contracts.lending.lapsing import is_lapsed
 from protocol.contracts.lending.posting import open_book
 from protocol.contracts.lending.product import Product, get_product
 from protocol.contracts.lending.records import (
+    APPLIED,
+    APPROVED,
     BY_MEMBER,
     CLAIMS,
     COMMITTEE,
     INSTALMENTS,
+    LAPSED,
     LOANS,
     NOT_ELIGIBLE,
     RATE_MAX_PPM,
     STATES,
     Instalment,
+    Loan,
     get_loan,
     get_state,
 )
 from protocol.contracts.lending.terms import compute_fee, compute_rate, make_rows
 from protocol.contracts.members.records import get_by_account, get_member
+from protocol.contracts.security.collateral import compute_cover
+from protocol.contracts.security.records import CASES, get_case, list_guarantees
 from protocol.elections.decision import WHOLE_BP
 from protocol.errors import CallFailed, Rejected
 from protocol.finance.schedule import ROWS_MAX
@@ -58,6 +65,8 @@ LOANS_WALKED_MAX: Final = 100_000
 
 
 PAGE_MAX: Final = 100
+SECURED: Final = "secured"
+"""An application for which all stands that its product asks for: derived, since it can change any day."""
 STATUSES: Final = (
     *("applied", "approved", "active", "closed", "charged_off", "rejected", "withdrawn", "recovered"),
     "lapsed",
@@ -97,7 +106,11 @@ class QuoteParams(Params):
 
 
 class LoanForm(Form):
-    """A loan; `due` and `payoff` are those of the day, `owed` is what is left of one that was charged off."""
+    """A loan; `due` and `payoff` are those of the day, `owed` is what is left of one that was charged off.
+
+    An application for which all stands that its product asks for is `secured`, an approval that was not
+    accepted in time `lapsed`; `cover` is what guarantors and collateral count for.
+    """
 
     loan: int
     member: int
@@ -122,6 +135,8 @@ class LoanForm(Form):
     notices: int
     allowance: str
     owed: str | None
+    cover: str
+    guarantors: int
 
 
 class LoanRead(Form):
@@ -177,7 +192,11 @@ class DecisionForm(Form):
 
 
 class QuoteForm(Form):
-    """What a loan would cost if it were paid out on the day; `ratePpm` is that of all it costs a year."""
+    """What a loan would cost if it were paid out on the day; `ratePpm` is that of all it costs a year.
+
+    The rate of interest is one of `rateFromPpm` to `rateToPpm`, by the score of whom it is lent to, and what
+    is said is said of the lowest; both are one when no score is asked, or the address of a member was given.
+    """
 
     height: int
     as_of: int
@@ -185,6 +204,8 @@ class QuoteForm(Form):
     fee: str
     rate_ppm: int | None
     rows: list[RowForm]
+    rate_from_ppm: int
+    rate_to_ppm: int
     decision: DecisionForm | None = None
 
 
@@ -217,12 +238,20 @@ async def quote(call: Call, params: QuoteParams) -> QuoteForm:
         product = get_product(view, params.product)
         check_range(product, min(principal, AMOUNT_MAX), params.rows)
         decision = None if params.address is None else _try(call, view, Height(height), params, product)
-        if decision is not None:
-            product = replace(product, rate_ppm=decision.rate_ppm)
+        low, high = _find_rates(view, product) if decision is None else (decision.rate_ppm,) * 2
+        product = replace(product, rate_ppm=low)
         rows = make_rows(product, principal, params.rows, today)
         rate, fee = compute_rate(product, principal, rows), compute_fee(product, principal)
-    interest = sum([row.interest for row in rows])
-    return QuoteForm(height, today, str(interest), str(fee), rate, _show_rows(list(rows), today), decision)
+    interest, listed = sum([row.interest for row in rows]), _show_rows(list(rows), today)
+    return QuoteForm(height, today, str(interest), str(fee), rate, listed, low, high, decision)
+
+
+def _find_rates(view: View, product: Product) -> tuple[int, int]:
+    """Return the lowest and the highest rate at which a product lends, by whatever score."""
+    bands, _ = get_table(view, product.asset)
+    additions = [addon for _, _, addon in bands] if product.by_score else [0]
+    low, high = (min(product.rate_ppm + addon, RATE_MAX_PPM) for addon in (min(additions), max(additions)))
+    return low, high
 
 
 def _try(call: Call, view: View, height: Height, params: QuoteParams, product: Product) -> DecisionForm:
@@ -284,6 +313,7 @@ def _show(call: Call, view: View, number: int, today: int) -> LoanForm:
     if STATES.get(view, STATES.key(number)) is not None:
         book = open_book(view, number, loan, product, get_state(view, number), today)
     claim = CLAIMS.get(view, CLAIMS.key(number))
+    cover, guarantors = _find_security(view, number, today)
     return LoanForm(
         number,
         loan.member,
@@ -291,7 +321,7 @@ def _show(call: Call, view: View, number: int, today: int) -> LoanForm:
         loan.product,
         product.name,
         product.asset,
-        STATUSES[loan.status - 1],
+        _name_status(loan, product, cover, guarantors, today),
         loan.purpose,
         str(loan.principal),
         str(loan.interest),
@@ -308,7 +338,23 @@ def _show(call: Call, view: View, number: int, today: int) -> LoanForm:
         book.state.notices if book else 0,
         str(book.state.allowance if book else 0),
         None if claim is None else str(claim[1] - claim[2]),
+        str(cover),
+        guarantors,
     )
+
+
+def _find_security(view: View, number: int, today: int) -> tuple[int, int]:
+    """Return what stands for a loan today, and how many guarantors do."""
+    if CASES.get(view, CASES.key(number)) is None:
+        return 0, 0
+    return compute_cover(view, number, get_case(view, number), today), len(list_guarantees(view, number))
+
+
+def _name_status(loan: Loan, product: Product, cover: int, guarantors: int, today: int) -> str:
+    if loan.status == APPLIED and is_secured(product, loan.principal, cover, guarantors):
+        return SECURED
+    has_lapsed = loan.status == APPROVED and is_lapsed(loan, today)
+    return STATUSES[(LAPSED if has_lapsed else loan.status) - 1]
 
 
 def _show_rows(rows: list[Instalment], today: int) -> list[RowForm]:

@@ -14,6 +14,10 @@ from protocol.errors import Rejected
 from tests.node.rpc.test_credit import StateOnly
 from tests.protocol.contracts.coop_world import DAY
 from tests.protocol.contracts.test_lending import Lender
+from tests.protocol.contracts.test_lending import call as lend
+from tests.protocol.contracts.test_lending_enforcement import Strict
+from tests.protocol.contracts.test_lending_products import set_table
+from tests.protocol.contracts.test_security import offer
 from tests.protocol.ledger_world import ALICE, BOB, Person, person
 
 
@@ -149,6 +153,41 @@ def test_a_quote_for_a_member_is_at_the_rate_that_his_score_gets() -> None:
     number = lender.ask_for(ALICE)
     assert found.decision.rate_ppm == lender.loan(number).rate_ppm > 120_000
     assert int(found.interest) == lender.loan(number).interest > int(plain.interest)
+
+
+def test_a_quote_of_a_product_that_asks_the_score_says_from_where_to_where_its_rate_goes() -> None:
+    def rates(lender: Lender) -> tuple[int, int]:
+        call: Any = StateOnly(lender)
+        found = asyncio.run(loan.quote(call, loan.QuoteParams(1, "120000", 12)))
+        assert sum(int(row.interest) for row in found.rows) == int(found.interest)
+        return found.rate_from_ppm, found.rate_to_ppm
+
+    assert rates(Lender()) == (120_000, 120_000)
+    lender = Lender(by_score=True)
+    assert rates(lender) == (120_000, 160_000)
+    lender.gov(set_table((0, 0, 50_000), (400, 20_000, 30_000)))
+    assert rates(lender) == (150_000, 170_000)
+    assert rates(Lender(by_score=True, rate_ppm=l.RATE_MAX_PPM)) == (l.RATE_MAX_PPM, l.RATE_MAX_PPM)
+
+
+def test_an_application_is_shown_as_secured_and_an_approval_as_lapsed() -> None:
+    bank = Strict(coverage_bp=5_000, guarantors_min=1)
+    asked = bank.ask_for(ALICE)
+    shown = get_one(bank, asked)
+    assert (shown.status, shown.cover, shown.guarantors) == ("applied", "0", 0)
+    bank.do(BOB, offer(BOB, bank.savings[BOB], 60_000, asked))
+    shown = get_one(bank, asked)
+    assert (shown.status, shown.cover, shown.guarantors) == ("secured", "60000", 1)
+    bank.do(ALICE, lend(4, asked))
+    assert get_one(bank, asked).status == "approved"
+    bank.days(l.OFFER_DAYS, 10)
+    assert get_one(bank, asked).status == "approved"
+    bank.run(seconds=86_000)
+    bank.time_ms += 400_000  # past midnight, before the daily job
+    assert (bank.loan(asked).status, get_one(bank, asked).status) == (l.APPROVED, "lapsed")
+    bank.run(seconds=DAY)
+    shown = get_one(bank, asked)
+    assert (shown.status, shown.cover, shown.guarantors) == ("lapsed", "0", 0)
 
 
 def test_every_status_has_a_name() -> None:

@@ -23,7 +23,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
@@ -49,6 +49,7 @@ READERS_WAIT_SECONDS: Final = 30
 _SCHEMA_KEY: Final = b"schema"
 _T = TypeVar("_T")
 _V = TypeVar("_V", bytes, memoryview)
+_View = TypeVar("_View", bound="Txn | Peek")
 
 
 class StorageBroken(OperationError):
@@ -302,28 +303,24 @@ class Environment:
             os.close(self._lock)
             self._lock = None
 
-    @contextmanager
-    def read(self) -> Iterator[Txn]:
+    def read(self) -> AbstractContextManager[Txn]:
         """Begin a read transaction at the newest commit. Cost: about 4 us."""
-        with self._gate:
-            raw = self._begin(lambda: self._lmdb.begin())
-            self._readers += 1
-        view = Txn(raw, self._handles)
-        try:
-            with _translated(self._path):
-                yield view
-        finally:
-            self._end(raw)
-            view.release()
-            del raw
+        return self._reading(Txn, lambda: self._lmdb.begin())
+
+    def peek(self) -> AbstractContextManager[Peek]:
+        """Begin a read transaction whose values are not copied."""
+        return self._reading(Peek, lambda: self._lmdb.begin(buffers=True))
 
     @contextmanager
-    def peek(self) -> Iterator[Peek]:
-        """Begin a read transaction whose values are not copied."""
+    def _reading(
+        self,
+        make: "Callable[[lmdb.Transaction[_V], dict[str, lmdb._Database]], _View]",
+        begin: "Callable[[], lmdb.Transaction[_V]]",
+    ) -> Iterator[_View]:
         with self._gate:
-            raw = self._begin(lambda: self._lmdb.begin(buffers=True))
+            raw = self._begin(begin)
             self._readers += 1
-        view = Peek(raw, self._handles)
+        view = make(raw, self._handles)
         try:
             with _translated(self._path):
                 yield view

@@ -13,7 +13,7 @@ import msgspec
 
 from node.books import beancount_form, camt053, csv_form
 from node.books.export import AccountExport, Asset, Place, show_ref
-from node.books.postings import Posting, decode_posting, read_record
+from node.books.postings import AccountRecord, Posting, decode_posting, read_record
 from node.ipc.messages import Prove, Proved
 from node.rpc.dispatch import Method
 from node.rpc.failure import RpcFailure
@@ -26,8 +26,7 @@ from node.rpc.values import read_address, to_hex
 from protocol.contracts.assets.records import ASSETS
 from protocol.contracts.ledger.accounts import ACCOUNT, MEMBER_FREE, account_key
 from protocol.money import SECONDS_PER_DAY, days_from_date, days_in_month
-from protocol.types import Height
-from protocol.vm.view import StateReader, View
+from protocol.vm.view import View
 
 EXPORT_ROWS_MAX: Final = 2_000
 """Rows that one answer holds; `coopd export` has no limit."""
@@ -121,12 +120,7 @@ class ExportForm(Form):
 
 async def get_statement(call: Call, params: StatementParams) -> StatementForm:
     """Return postings of an account with their running balance."""
-    account, height = _read_account(call, params), call.state_height_of(params.at)
-    with call.state(height) as state:
-        record, place = (
-            read_record(account, state.get(ACCOUNT.prefix + account)),
-            _place(call, state, height, params),
-        )
+    account, record, place = _open_account(call, params)
     low, high = _find_stretch(call, account, record.sequence, params)
     first = max(low, params.first)
     rows = _load(call, account, first, min(high, first + params.limit - 1))
@@ -135,7 +129,7 @@ async def get_statement(call: Call, params: StatementParams) -> StatementForm:
     opening = rows[0][0].balance - rows[0][0].signed if rows else _balance_before(call, account, first)
     asset = place.asset(params.asset)
     return StatementForm(
-        height,
+        place.height,
         place.account(account),
         asset.symbol,
         asset.decimals,
@@ -153,12 +147,7 @@ async def export(call: Call, params: ExportParams) -> ExportForm:
     write = _FORMS.get(params.format)
     if write is None:
         raise RpcFailure("rpc.bad_params", detail=f"one of {', '.join(_FORMS)} - at `$.format`")
-    account, height = _read_account(call, params), call.state_height_of(params.at)
-    with call.state(height) as state:
-        record, place = (
-            read_record(account, state.get(ACCOUNT.prefix + account)),
-            _place(call, state, height, params),
-        )
+    account, record, place = _open_account(call, params)
     low, high = _find_stretch(call, account, record.sequence, params)
     if high - low >= EXPORT_ROWS_MAX:
         raise RpcFailure("rpc.too_large", asked=high - low + 1, unit="rows", limit=EXPORT_ROWS_MAX)
@@ -167,19 +156,21 @@ async def export(call: Call, params: ExportParams) -> ExportForm:
     postings = [posting for posting, _ in rows]
     opening = postings[0].balance - postings[0].signed if postings else _balance_before(call, account, low)
     text = write(AccountExport(account, opening, postings), place)
-    return ExportForm(height, params.format, len(postings), text)
+    return ExportForm(place.height, params.format, len(postings), text)
 
 
-def _read_account(call: Call, params: AccountParams) -> bytes:
+def _open_account(call: Call, params: StatementParams | ExportParams) -> tuple[bytes, AccountRecord, Place]:
+    """Return the key and the record of an account, and where it is looked at from."""
     owner = read_address(params.address, call.facts.hrp)
-    return account_key(owner, params.account_class, params.asset, params.sub)
-
-
-def _place(call: Call, state: StateReader, height: Height, params: AccountParams) -> Place:
-    genesis, row = call.facts.genesis, ASSETS.get(View(state), ASSETS.key(params.asset))
+    account = account_key(owner, params.account_class, params.asset, params.sub)
+    genesis, height = call.facts.genesis, call.state_height_of(params.at)
+    with call.state(height) as state:
+        record = read_record(account, state.get(ACCOUNT.prefix + account))
+        row = ASSETS.get(View(state), ASSETS.key(params.asset))
     assets = {} if row is None else {params.asset: Asset(row[1], row[3])}
     time = call.time_ms_of(height) // 1_000
-    return Place(genesis.name, call.facts.hrp, genesis.utc_offset_seconds, assets, height, time)
+    place = Place(genesis.name, call.facts.hrp, genesis.utc_offset_seconds, assets, height, time)
+    return account, record, place
 
 
 def _find_stretch(call: Call, account: bytes, count: int, params: AccountParams) -> tuple[int, int]:

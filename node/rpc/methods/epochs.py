@@ -150,8 +150,7 @@ def seal_form(seal: Seal) -> SealForm:
 
 def _time(call: Call) -> Seconds:
     """Return the block time of the height of a call."""
-    header = call.store.header(call.height) if call.height else None
-    return Seconds((call.facts.genesis.time_ms if header is None else header.time_ms) // 1_000)
+    return Seconds(call.time_ms_of(call.height) // 1_000)
 
 
 def _ask(call: Call, query: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from node.books.export import Place, show_ref
 from node.books.postings import Posting, decode_posting
 from node.rpc.dispatch import Method
-from node.rpc.failure import RpcFailure, error_object, failure_of_receipt
+from node.rpc.failure import error_object, failure_of_receipt
 from node.rpc.forms import (
     CallForm,
     EventForm,
@@ -23,7 +23,7 @@ from node.rpc.forms import (
     program_form,
 )
 from node.rpc.methods.params import Params, TxIdParam
-from node.rpc.methods.tx import read_id
+from node.rpc.methods.tx import find_done, read_id
 from node.rpc.service import Call
 from node.rpc.values import camel, plain_json, to_hex
 from protocol import codec
@@ -126,9 +126,7 @@ async def explain(call: Call, params: ExplainParams) -> Explanation:
     """Tell what a transaction or the run of a job did, by whose authority, and why it failed."""
     run_id = read_id(params.id)
     with call.sound() as chain:
-        found = chain.find(run_id)
-        if found is None or found.header.height > call.height:
-            raise RpcFailure("tx.unknown", id=format_tx_id(run_id))
+        found = find_done(call, chain, run_id)
         header, index, height = found.header, found.index, found.header.height
         raw = None if found.is_job else chain.transactions(header)[index]
         certificate = certificate_form(*chain.certificate(header))

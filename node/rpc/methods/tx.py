@@ -17,6 +17,7 @@ from node.rpc.methods.epochs import seal_form
 from node.rpc.methods.params import AddressParam, At, CursorParam, Hex, Limit, Params, TxIdParam
 from node.rpc.service import Call
 from node.rpc.values import from_hex, read_address, to_hex
+from node.store.sound import Found, SoundReader
 from protocol import codec
 from protocol.addresses import format_tx_id, parse_tx_id
 from protocol.chain.receipt import decode_receipt
@@ -194,9 +195,7 @@ async def get_receipt(call: Call, params: ReceiptParams) -> ReceiptBundle:
     """Return a receipt; with `prove` also everything that proves it."""
     tx_id = read_id(params.id)
     with call.sound() as chain:
-        found = chain.find(tx_id)
-        if found is None or found.header.height > call.height:
-            raise RpcFailure("tx.unknown", id=format_tx_id(tx_id))
+        found = find_done(call, chain, tx_id)
         form = receipt_form(decode_receipt(found.receipt), call.facts)
         genesis_hash = to_hex(call.facts.genesis_hash)
         if not params.prove:
@@ -257,6 +256,18 @@ async def get_sign_bytes(call: Call, params: BodyParams) -> SignBytes:
     decode_transaction(body)
     tx_id = compute_tx_id(body, call.facts.genesis_hash)
     return SignBytes(format_tx_id(tx_id), to_hex(tx_id), to_hex(body))
+
+
+def find_done(call: Call, chain: SoundReader, tx_id: TxId) -> Found:
+    """Return a transaction or the run of a job that stands in a block at or below the height of the call.
+
+    Raises:
+        RpcFailure: tx.unknown.
+    """
+    found = chain.find(tx_id)
+    if found is None or found.header.height > call.height:
+        raise RpcFailure("tx.unknown", id=format_tx_id(tx_id))
+    return found
 
 
 def read_id(text: str) -> TxId:

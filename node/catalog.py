@@ -455,6 +455,15 @@ _REGISTRY: Final = (
         ("Nothing was decided: the contract still has money or jobs.", "{detail}: {actual}.",
          "Pay out or move what it holds and cancel its jobs, by its own methods."),
         ("未作决定：该合约仍有资金或作业。", "{detail}：{actual}。", "请先用其自身方法付清资金并取消作业。")),
+    _entry(1823, "registry.way_back", Retry.NEVER,
+        ("Nothing was decided: the way back from BFT to Raft has a door of its own.", "{detail}: {actual}.",
+         "Use registry.return_to_raft and registry.cancel_return for it, and for nothing else."),
+        ("未作决定：从 BFT 退回 Raft 须走专门的入口。", "{detail}：{actual}。",
+         "请只为此使用 registry.return_to_raft 与 registry.cancel_return。")),
+    _entry(1824, "registry.for_members", Retry.NEVER,
+        ("This is for members to decide; the council has no part in it.", "{detail}: {actual}.",
+         "Propose it to the members: coop propose"),
+        ("此事由社员决定，理事会无权处理。", "{detail}：{actual}。", "请向社员提案：coop propose")),
 )
 
 OPERATION_NUMBERS: Final = {
@@ -550,6 +559,8 @@ _SLUG_OF_CODE: Final[dict[int, str]] = {
     420: "registry.upgrade_pending",
     421: "registry.not_a_plugin",
     422: "registry.still_holds",
+    423: "registry.way_back",
+    424: "registry.for_members",
 }
 
 _CONTRACTS: Final = tuple(

@@ -469,6 +469,7 @@ class _Block:
             (),
             offset,
             epoch=self._record,
+            genesis_hash=self._rules.genesis_hash,
         )
 
     def _run_jobs(self) -> None:
@@ -502,6 +503,7 @@ class _Block:
             self._rules.utc_offset_seconds,
             job=JobRun(),
             epoch=self._record,
+            genesis_hash=self._rules.genesis_hash,
         )
         view.touched = {owner: None}
         refused = _check_free_gas(view, owner, row[10], self._time) if contract_id == 0 else None

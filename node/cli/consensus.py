@@ -119,14 +119,17 @@ def decide(
     session.terminal.note(f"Change the epoch: from {was} to {engine.upper()}, certified by {names}")
     for one in chosen:
         session.terminal.note(f"  {one['operator']:<10} consensus key {one['consensusKey'][2:]}")
-    if (was, engine) == ("BFT", "raft"):
+    if _is_return(answer, engine):
         session.terminal.note(
             "Raft bears no liar. Programs of members refuse what it certifies until their owners accept it."
         )
     session.terminal.confirm("Sign as the council and send?")
     keys = sorted(bytes.fromhex(one["consensusKey"][2:]) for one in chosen)
-    arguments: tuple[Value, ...] = (ENGINES[engine], (0, *keys), at_height, not_before)
-    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "propose", arguments)
+    is_return = _is_return(answer, engine)
+    method = "return_to_raft" if is_return else "propose"
+    terms: tuple[Value, ...] = ((0, *keys), at_height, not_before)
+    arguments = terms if is_return else (ENGINES[engine], *terms)
+    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, method, arguments)
     seal = int(receipt["results"][0])
     decided = client.call("chain_getMigration")["pending"]
     return {
@@ -138,6 +141,11 @@ def decide(
         "notBefore": 0 if decided is None else decided["notBefore"],
         "validators": [one["operator"] for one in chosen],
     }
+
+
+def _is_return(answer: dict[str, Any], engine: str) -> bool:
+    """Tell whether a change leads from BFT back to Raft, which has a door of its own."""
+    return bool(answer["epoch"]["protocol"] == "bft") and engine == "raft"
 
 
 @migrate_app.command(name="program")
@@ -156,9 +164,12 @@ def migrate_program(
     """
     from node.cli.place import find_place
 
-    chosen = choose_validators(find_place().client().call("chain_getMigration"), engine, add, remove)
+    answer = find_place().client().call("chain_getMigration")
+    chosen = choose_validators(answer, engine, add, remove)
     keys = ",".join(f'"{key}"' for key in sorted(one["consensusKey"] for one in chosen))
-    program = f"registry.propose {ENGINES[engine]} '[{keys}]' 0 0"
+    is_return = _is_return(answer, engine)
+    begin = "registry.return_to_raft" if is_return else f"registry.propose {ENGINES[engine]}"
+    program = f"{begin} '[{keys}]' 0 0"
     session.terminal.show({"program": program}, program)
 
 
@@ -175,7 +186,8 @@ def migrate_cancel(*, board: Path | None = None) -> None:
 
     place = find_place()
     client = place.client()
-    pending = client.call("chain_getMigration")["pending"]
+    answer = client.call("chain_getMigration")
+    pending = answer["pending"]
     if pending is None:
         raise Failure(
             "Nothing was cancelled: no change is decided.",
@@ -189,7 +201,8 @@ def migrate_cancel(*, board: Path | None = None) -> None:
         f"{say_left(pending)}"
     )
     session.terminal.confirm("Sign as the council and send?")
-    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, "cancel", ())
+    method = "cancel_return" if _is_return(answer, pending["protocol"]) else "cancel"
+    receipt = send_as_council(client, place.genesis, council, registry.CONTRACT, method, ())
     session.terminal.show(
         {"id": receipt["id"], "height": receipt["height"], "cancelled": True},
         f"Cancelled in block {receipt['height']:,}: the epoch goes on.",

@@ -21,11 +21,13 @@ from node.cli.member_session import session
 from node.cli.rpc_client import RpcClient
 from node.cli.statements import check_record_proof
 from node.cli.terminal import Exit, Failure, failure_of_rejection
-from node.cli.typed import NOTHING, Words, find_method, read_digest
+from node.cli.typed import NOTHING, Words, explain_kind, find_method, read_digest
 from node.files import write_whole
 from protocol import codec, crypto
 from protocol.addresses import format_address
+from protocol.codec import Value
 from protocol.contracts.voting.ballots import compute_commitment
+from protocol.contracts.voting.elections import APPROVAL, STV
 from protocol.contracts.voting.records import (
     ABSTAIN,
     DRAFT,
@@ -70,6 +72,7 @@ def propose(
     /,
     *,
     text: str = NOTHING,
+    hearing: str = NOTHING,
     dry_run: bool = False,
 ) -> None:
     """Propose something to the members.
@@ -79,13 +82,85 @@ def propose(
         title: One line.
         program: What shall be done when it passes, as in 'treasury.appropriate 1 500 no'.
         text: Digest of the full text: @FILE, or 0x-hex.
+        hearing: When the one concerned is heard, where the type asks for it, such as +60h: in its discussion.
         dry_run: Sign and send nothing; show what would happen.
     """
     actor = open_actor()
-    contract, method = find_method("voting.propose")
     raw = b"" if program == NOTHING else actor.words.read_program(program, None, 255)
+    if hearing == NOTHING:
+        _put_forward(actor, "propose", kind, title, text, raw, dry_run=dry_run)
+    else:
+        heard = actor.words.seconds(hearing)
+        _put_forward(actor, "call_hearing", kind, title, text, raw, heard, dry_run=dry_run)
+
+
+def call_election(
+    title: str,
+    role: str,
+    /,
+    *,
+    seats: int = 1,
+    term: str = "365d",
+    approval: bool = False,
+    text: str = NOTHING,
+    kind: str = "election",
+    dry_run: bool = False,
+) -> None:
+    """Propose that members elect who holds an office.
+
+    Args:
+        title: One line.
+        role: The office.
+        seats: How many are elected.
+        term: For how long.
+        approval: Whoever most papers name is elected; without it, by a single transferable vote.
+        text: Digest of the full text: @FILE, or 0x-hex.
+        kind: Type of proposal, by name or number, that may give offices.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    actor = open_actor()
+    terms = (role, seats, actor.words.seconds(term), APPROVAL if approval else STV)
+    _put_forward(actor, "call_election", kind, title, text, *terms, dry_run=dry_run)
+
+
+def call_priorities(
+    title: str,
+    /,
+    *options: str,
+    credits_each: Annotated[int, Parameter(name="--credits")] = 100,
+    text: str = NOTHING,
+    kind: str = "priorities",
+    dry_run: bool = False,
+) -> None:
+    """Ask members to rank options by spreading equal credits over them: a participatory budget.
+
+    Args:
+        title: One line.
+        options: What there is to choose from, two at least.
+        credits_each: Credits of each member.
+        text: Digest of the full text: @FILE, or 0x-hex.
+        kind: Type of proposal, by name or number.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    _put_forward(open_actor(), "call_priorities", kind, title, text, options, credits_each, dry_run=dry_run)
+
+
+def _put_forward(
+    actor: Actor, how: str, kind: str, title: str, text: str, *more: Value, dry_run: bool
+) -> None:
+    """Make a proposal by a method of voting, and show what happened."""
+    contract, method = find_method(f"voting.{how}")
     document = bytes(32) if text == NOTHING else read_digest(text)
-    arguments = (actor.address, _type_of(actor.words, kind), title, document, raw)
+    arguments = (actor.address, _type_of(actor.words, kind), title, document, *more)
+    for field, value in zip(method.arguments, arguments, strict=True):
+        if not field.kind.holds(value):
+            raise Failure(
+                "Nothing was proposed.",
+                f"{field.name} is not {explain_kind(field.kind)}.",
+                f"see: coop call voting {how} --help",
+                "cli.usage",
+                Exit.USAGE,
+            )
     call = (contract.id, method.id, 0, tuple([literal(value) for value in arguments]))
     show_receipt(act(actor, (call,), dry_run=dry_run), actor.words)
 
@@ -167,6 +242,7 @@ def show_lines(proposal: dict[str, Any], counts: dict[str, Any], raw: bytes, wor
         lines.append(
             f"  votes from {words.show_time(proposal['starts'])} to {words.show_time(proposal['ends'])}"
         )
+        lines += _hearing_lines(words, proposal["proposal"])
         lines += _missing_lines(proposal, counts["missingYes"])
     if proposal["state"] == PASSED:
         lines.append(f"  runs from {words.show_time(proposal['ready'])} on")
@@ -186,6 +262,11 @@ def _missing_lines(proposal: dict[str, Any], missing: int | None) -> list[str]:
     if missing is None:
         return ["  it cannot pass any more"]
     return [f"  {missing} more yes needed"] if missing else ["  enough yes, as it stands"]
+
+
+def _hearing_lines(words: Words, proposal: int) -> list[str]:
+    time = words.client.call("voting_hearing", proposal=proposal)["value"]
+    return [] if time is None else [f"  who it is about is heard at {words.show_time(time)}"]
 
 
 def _objection_lines(client: RpcClient, proposal: int) -> list[str]:
@@ -268,7 +349,8 @@ def seal(proposal: int, choice: str, /, *, dry_run: bool = False) -> None:
             "This is no ballot.", f"{choice[:20]!r}.", "say yes, no or abstain", "cli.usage", Exit.USAGE
         )
     salt = secrets.token_bytes(32)
-    commitment = compute_commitment(proposal, actor.words.member(actor.name), number, salt)
+    member = actor.words.member(actor.name)
+    commitment = compute_commitment(actor.genesis.compute_hash(), proposal, member, number, salt)
     if not dry_run:
         write_whole(_ballot_file(actor, proposal), f"{choice} {salt.hex()}".encode())
     act_and_show([("voting.commit", [str(proposal), "0x" + commitment.hex()])], dry_run=dry_run)
@@ -303,6 +385,17 @@ def stand(election: int, /, *, dry_run: bool = False) -> None:
         dry_run: Sign and send nothing; show what would happen.
     """
     act_and_show([("voting.stand", [str(election)])], dry_run=dry_run)
+
+
+@vote_app.command
+def stand_down(election: int, /, *, dry_run: bool = False) -> None:
+    """Stand for election no more; papers that name you pass on to whom they name next.
+
+    Args:
+        election: Number of the proposal.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("voting.stand_down", [str(election)])], dry_run=dry_run)
 
 
 @vote_app.command
@@ -364,6 +457,17 @@ def object_to(proposal: int, /, *, dry_run: bool = False) -> None:
 
 
 @vote_app.command
+def leave(proposal: int, /, *, dry_run: bool = False) -> None:
+    """Leave the co-op over what has passed against your vote, with all free shares, where its type allows it.
+
+    Args:
+        proposal: Its number.
+        dry_run: Sign and send nothing; show what would happen.
+    """
+    act_and_show([("voting.leave", [str(proposal)])], dry_run=dry_run)
+
+
+@vote_app.command
 def may(proposal: int, who: str = NOTHING, /) -> None:
     """Say whether a member may vote on a proposal, with what weight, and how he did; or why not.
 
@@ -391,7 +495,8 @@ def _ballot_file(actor: Actor, proposal: int) -> Path:
 
 
 vote_commands: Final[dict[str, Any]] = {
-    "propose": propose, "petition": petition_app, "vote": vote_app,
+    "propose": propose, "call-election": call_election, "call-priorities": call_priorities,
+    "petition": petition_app, "vote": vote_app,
     "delegate": delegate, "undelegate": undelegate,
 }  # fmt: skip
 

@@ -122,6 +122,7 @@ _BYLAW: Final = (
         "shares.create_class",
     ),
     *("shares.set_terms", "auth.set_fee"),
+    *("registry.return_to_raft", "registry.cancel_return", "registry.take_over"),
 )
 _UPGRADE: Final = (*("registry.upgrade", "registry.cancel_upgrade", "registry.propose", "registry.cancel"),)
 _PRODUCTS: Final = (
@@ -148,6 +149,8 @@ POLICIES: Final[tuple[tuple[str, tuple[int, int, int], tuple[int, int, int, int]
 """The types of contracts.md 5.6, numbered from 1 on, one for signatures, and one for saving and lending."""
 OBJECTIONS_BP: Final = 1_000
 """Of the members: so many stop what holders of shares have decided."""
+NOTICE: Final = 2 * DAY
+"""Between a proposal to recall or expel somebody and the hearing."""
 SIGNATURES: Final = 3
 """Members who sign a petition before it is discussed."""
 RETENTION: Final = (("budget", 1_000), ("bylaw", 1_000))
@@ -404,6 +407,7 @@ def _voting() -> list[Value]:
             *(discussion, voting, min(voting, DAY), lock, window),
             *(90 * DAY, 0, 0, False, name != "election", name == "recall", name == "bylaw"),
             *("", OBJECTIONS_BP if by_shares else 0),
+            NOTICE if name == "recall" else 0,
             tuple((contract.id, method.id) for contract, method in map(_find, methods)),
         )
         programs.append(_program((), call("voting.set_policy", number, *policy)))

@@ -44,7 +44,7 @@ from protocol.params import (
     QUERY_ITEMS_MAX,
 )
 from protocol.types import Address, ContractId, Hash32
-from protocol.vm.context import Context, Environment, QueryContext, fail
+from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import Contract, ErrorType, EventType, Method, Owner, Query, Registry, Signed
 from protocol.vm.execute import run_stored
 from protocol.vm.keys import KeyPart, data_key, uint_key
@@ -467,20 +467,8 @@ def _run(ctx: Context, number: int, row: PendingRow) -> Result:
     raw = load_program(view, PROGRAMS, number)
     assert crypto.sha256(raw) == row[2], "the program is the one that was approved"
     PENDINGS.put(view, PENDINGS.key(number), (*row[:9], EXECUTED))
-    inner = Environment(
-        outer.time,
-        outer.day,
-        outer.height,
-        outer.index,
-        crypto.sha256(codec.encode(("pending", number))),
-        (account,),
-        None,
-        (),
-        outer.utc_offset_seconds,
-        outer.nesting + 1,
-        outer.job,
-        waited=int(outer.time) - row[6],
-    )
+    run_id = crypto.sha256(codec.encode(("pending", number)))
+    inner = outer.enter(run_id, (account,), waited=int(outer.time) - row[6])
     outcome = run_stored(view, ctx.registry, inner, raw)
     if outcome.code == Code.OK:
         return _close(ctx, number, (*row[:9], EXECUTED))

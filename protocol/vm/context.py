@@ -14,7 +14,7 @@ from protocol.codec import Value
 from protocol.errors import CallFailed, Code, Reason
 from protocol.money import compute_day
 from protocol.params import CALL_DEPTH_MAX, PENDING_DELAY_SECONDS_MAX
-from protocol.types import Address, Height, Seconds
+from protocol.types import Address, Hash32, Height, Seconds
 from protocol.vm.contract import Contract, EventType, Method, Owner, Registry, Role, Signed, System
 from protocol.vm.view import JournalRow, View
 
@@ -33,6 +33,7 @@ class Environment:
         nesting: how many programs it runs inside.
         job: the run of a job that this is, or None.
         epoch: record of the epoch that the block belongs to; None outside a block.
+        genesis_hash: of the chain; None outside a block.
         waited: seconds for which everybody could see this program before it ran; 0 unless it was stored.
     """
 
@@ -40,6 +41,7 @@ class Environment:
         "actors",
         "day",
         "epoch",
+        "genesis_hash",
         "height",
         "index",
         "job",
@@ -67,6 +69,7 @@ class Environment:
         job: "JobRun | None" = None,
         epoch: EpochRecord | None = None,
         waited: int = 0,
+        genesis_hash: Hash32 | None = None,
     ) -> None:
         self.time = time
         self.day = day
@@ -81,6 +84,32 @@ class Environment:
         self.job = job
         self.epoch = epoch
         self.waited = waited
+        self.genesis_hash = genesis_hash
+
+    def enter(
+        self, program_id: bytes, actors: tuple[Address, ...], system: str | None = None, waited: int = 0
+    ) -> "Environment":
+        """Return the world of a stored program that runs inside this one: the same block, another authority.
+
+        Args:
+            waited: as above, of that program.
+        """
+        return Environment(
+            self.time,
+            self.day,
+            self.height,
+            self.index,
+            program_id,
+            actors,
+            system,
+            (),
+            self.utc_offset_seconds,
+            self.nesting + 1,
+            self.job,
+            self.epoch,
+            waited,
+            self.genesis_hash,
+        )
 
 
 class JobRun:

@@ -39,7 +39,7 @@ DAN, EVE = PEOPLE[3:]
 FAY, GIL, HAL, IDA, JIM = (person(name) for name in ("fay", "gil", "hal", "ida", "jim"))
 T1, T2, T3 = (person(f"gas treasurer {n}") for n in (1, 2, 3))
 YEAR: Final = 2026
-ORDINARY, SPONSORED, SEALED = 2, 3, 4
+ORDINARY, SPONSORED, SEALED, HEARD = 2, 3, 4, 5
 ELECTION, PASSED, OPEN, DRAFT, BALLOT, OFFICE = 1, 2, 3, 4, 5, 6
 """Proposals of the hall, in the order in which they are made."""
 Cases = dict[int, Case]
@@ -125,6 +125,7 @@ def _found_votes(hall: Assembly) -> None:
         set_policy(ORDINARY, veto_role="board"),
         set_policy(SPONSORED, sponsors=1),
         set_policy(SEALED, sealed=True, quiet=200),
+        set_policy(HEARD, notice=50, discussion=100),
     )
     hall.gov((VOTING, 20, NONE, (ORDINARY, 5_000)))
     assert hall.propose(BOB, program(), ORDINARY) == PASSED
@@ -134,7 +135,7 @@ def _found_votes(hall: Assembly) -> None:
     hall.vote(OPEN, *[(who, 1) for who in (BOB, CAROL, DAN)])
     assert hall.propose(DAN, program(DAN), SPONSORED) == DRAFT
     assert hall.propose(CAROL, program(CAROL), SEALED) == BALLOT
-    sealed = compute_commitment(BALLOT, hall.numbers[BOB], 1, SECRET)
+    sealed = compute_commitment(hall.rules.genesis_hash, BALLOT, hall.numbers[BOB], 1, SECRET)
     hall.do(BOB, (VOTING, 6, 0, (BOB.address, BALLOT, sealed)))
     hall.do(BOB, (VOTING, 11, 0, (BOB.address, ORDINARY, CAROL.address)))
     assert hall.call(2) == OFFICE
@@ -255,15 +256,19 @@ def _treasury_cases() -> Cases:
     }
 
 
-def _voting_cases() -> Cases:
+def _voting_cases(hall: Assembly) -> Cases:
     call = election(2)
     new: Value = (1, 0)
     terms: Value = (ALICE.address, ORDINARY, "what first", HASH, (0, "roof", "well"), 100)
     ask: Value = (VOTING, 18, 0, terms)
     wishes: Value = (0, (0, 0, 50), (0, 1, 50))
+    heard = int(hall.time) + 80
     return {
-        1: gov(set_policy(5)),
+        1: gov(set_policy(6)),
         2: by(ALICE, propose(ALICE, program(ALICE, "clerk"), ORDINARY)),
+        23: by(
+            ALICE, (VOTING, 23, 0, (ALICE.address, HEARD, "a recall", HASH, program(ALICE, "clerk"), heard))
+        ),
         3: by(ALICE, (VOTING, 3, 0, (ALICE.address, DRAFT))),
         4: by(DAN, (VOTING, 4, 0, (DAN.address, DRAFT))),
         5: by(ALICE, vote(ALICE, OPEN, 1)),
@@ -294,7 +299,7 @@ def make_coop_cases(hall: Assembly) -> dict[tuple[int, int], Case]:
         (MEMBERS, _members_cases(hall)),
         (SHARES, _shares_cases(hall)),
         (TREASURY, _treasury_cases()),
-        (VOTING, _voting_cases()),
+        (VOTING, _voting_cases(hall)),
         (SAVINGS, _savings_cases()),
         (SECURITY, security_cases(hall)),
         (CREDIT, credit_cases(hall)),

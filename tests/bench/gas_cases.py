@@ -4,10 +4,11 @@ A method that needs another one before it (a hold to capture) is measured togeth
 the co-op itself have a world of their own, `coop_gas_cases.py`; a test holds that every method has a case.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from protocol import crypto
+from protocol.chain.validators import EngineKind
 from protocol.codec import Value, encode
 from protocol.contracts import BUILTINS, REGISTRY, sched
 from protocol.contracts.assets.records import AUDITOR
@@ -61,6 +62,7 @@ class Case:
     actors: tuple[Address, ...] = (ALICE.address,)
     system: str | None = None
     after: int = 0
+    engine: EngineKind = EngineKind.RAFT
 
 
 def tagged(value: Value) -> Value:
@@ -148,6 +150,7 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
     proof = sign(fresh, compute_ready_digest(NODE.key, fresh.public_key))
     ready = (REGISTER, 1, 0, (NODE.address, NODE.key, fresh.public_key, proof, "north", "1.0", 3, 0))
     change = (REGISTER, 2, 1, (1, (0, fresh.public_key), 0, 0))
+    back = (REGISTER, 10, 1, ((0, fresh.public_key), 0, 0))
     both = (NODE.address, ALICE.address)
     pause = (REGISTER, 4, 0, (ASSETS, 7, 60))
     upgrade = (REGISTER, 7, 0, (ASSETS, 2, bytes(32), "", 0))
@@ -159,6 +162,9 @@ def _kernel_cases(time: int) -> dict[tuple[int, int], Case]:
         (REGISTER, 1): Case((ready,), both),
         (REGISTER, 2): Case((ready, change), both),
         (REGISTER, 3): Case((ready, change, (REGISTER, 3, 1, ())), both),
+        (REGISTER, 10): Case((ready, back), both, engine=EngineKind.BFT),
+        (REGISTER, 11): Case((ready, back, (REGISTER, 11, 1, ())), both, engine=EngineKind.BFT),
+        (REGISTER, 12): Case(((REGISTER, 12, NONE, (2,)),), (), "gov"),
         (REGISTER, 4): Case((pause,)),
         (REGISTER, 5): Case((pause, (REGISTER, 5, 0, (ASSETS, 7)))),
         (REGISTER, 6): Case(((REGISTER, 6, 0, ("block_gas", 20_000_000, 0)),)),
@@ -294,7 +300,8 @@ def prepare(case: Case, world: World) -> tuple[Environment, Value]:
         bytes(32),
         case.actors,
         case.system,
-        epoch=world.genesis.epoch,
+        epoch=replace(world.genesis.epoch, engine=case.engine),
+        genesis_hash=world.genesis.compute_hash(),
     )
     return environment, ((), case.calls)
 

@@ -251,7 +251,7 @@ class Drawer:
             return PEOPLE[0].address if name == "owner" else random.choice(jobs) if jobs else 1
         if name == "commitment" and contract == 22:
             proposal, member = self._number("proposal", 1, 99), self._number("member", 0, 99)
-            return compute_commitment(proposal, member, 1, SECRET)
+            return compute_commitment(town.rules.genesis_hash, proposal, member, 1, SECRET)
         return {"salt": SECRET, "parameters": encode(())}.get(name)
 
     def _value(self, name: str, kind: Kind) -> Value:

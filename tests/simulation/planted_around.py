@@ -15,6 +15,7 @@ RETIREMENT = "node/watch/retirement.py"
 HELD = "node/held.py"
 
 T_REGISTRY = "tests/protocol/contracts/test_registry.py::"
+T_REACH = "tests/protocol/contracts/test_voting_reach.py::"
 T_EPOCH_CHAIN = "tests/node/cli/test_epoch_chain.py::"
 T_STORE = "tests/node/store/test_store.py::"
 T_SIGNER = "tests/node/test_signer.py::"
@@ -76,9 +77,23 @@ AROUND = (
     Mutant(
         "epoch-back-to-raft-at-once",
         EPOCHS,
-        "if is_return else 0",
-        "if False else 0",
+        "earliest = ctx.environment.time + get_value(ctx.view, RAFT_RETURN)",
+        "earliest = 0",
         T_REGISTRY + "test_back_to_raft_takes_seven_days",
+    ),
+    Mutant(
+        "epoch-back-to-raft-by-any-door",
+        EPOCHS,
+        "if engine == EngineKind.RAFT and _runs_bft(ctx):",
+        "if False:",
+        T_REGISTRY + "test_the_way_back_has_a_door_of_its_own_and_so_has_its_cancelling",
+    ),
+    Mutant(
+        "epoch-of-members-cancelled-by-the-council",
+        "protocol/contracts/registry/doors.py",
+        "if decided_by_members and not is_by_members(ctx):",
+        "if False:",
+        T_REACH + "test_no_council_cancels_what_members_decided",
     ),
     Mutant(
         "epoch-change-happens-twice",

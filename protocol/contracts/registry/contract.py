@@ -4,7 +4,8 @@ from typing import Final
 
 from protocol.contracts import conduct
 from protocol.contracts.parameters import NEXT_VALUES, PARAMETERS, VALUES
-from protocol.contracts.registry import epochs, pauses, upgrades, values
+from protocol.contracts.registry import doors, epochs, pauses, upgrades, values
+from protocol.contracts.registry.doors import until_taken_over
 from protocol.contracts.registry.records import (
     CHANGE_FIELDS,
     COUNCIL,
@@ -24,6 +25,7 @@ from protocol.contracts.registry.records import (
     READY_FIELDS,
     RUNNING,
     SOFTWARE,
+    TAKEN_OVER,
     UPGRADE_FIELDS,
     UPGRADES,
     VALIDATOR,
@@ -58,6 +60,11 @@ NAME: Final = Text("name", TEXT_BYTES_MAX)
 
 _OWN_KEY: Final = (Field("node", ADDRESS, "of the node key"), Field("node_key", PUBLIC_KEY))
 _SOONEST: Final = "0: as soon as may be"
+CHOICE_FIELDS: Final = (
+    Field("consensus_keys", Many(PUBLIC_KEY, VALIDATORS_MAX, 1), "of validators that are ready"),
+    Field("seal_height", HEIGHT, f"last block of the epoch that runs; {_SOONEST}"),
+    Field("not_before", SECONDS, f"earliest time of that block; {_SOONEST}"),
+)
 
 METHODS: Final = (
     Method(
@@ -81,19 +88,23 @@ METHODS: Final = (
     Method(
         2,
         "propose",
-        (
-            Field("engine", ENGINE, "1 Raft, 2 BFT"),
-            Field("consensus_keys", Many(PUBLIC_KEY, VALIDATORS_MAX, 1), "of validators that are ready"),
-            Field("seal_height", HEIGHT, f"last block of the epoch that runs; {_SOONEST}"),
-            Field("not_before", SECONDS, f"earliest time of that block; {_SOONEST}"),
-        ),
+        (Field("engine", ENGINE, "1 Raft, 2 BFT; not from BFT to Raft"), *CHOICE_FIELDS),
         HEIGHT,
         DECIDERS,
         400,
-        epochs.propose,
+        until_taken_over(2, epochs.propose),
         "Decide the next epoch; returns the height of the seal, the least one if it also waits for a time.",
     ),
-    Method(3, "cancel", (), BOOL, DECIDERS, 20, epochs.cancel, "Cancel a decided change before its seal."),
+    Method(
+        3,
+        "cancel",
+        (),
+        BOOL,
+        DECIDERS,
+        20,
+        until_taken_over(3, epochs.cancel),
+        "Cancel a decided change before its seal.",
+    ),
     Method(
         4,
         "pause",
@@ -101,10 +112,19 @@ METHODS: Final = (
         SECONDS,
         DECIDERS,
         20,
-        pauses.pause,
+        until_taken_over(4, pauses.pause),
         "Let nobody call a method for a while; returns when that ends.",
     ),
-    Method(5, "resume", OF_METHOD, BOOL, DECIDERS, 20, pauses.resume, "End a pause before its time."),
+    Method(
+        5,
+        "resume",
+        OF_METHOD,
+        BOOL,
+        DECIDERS,
+        20,
+        until_taken_over(5, pauses.resume),
+        "End a pause before its time.",
+    ),
     Method(
         6,
         "set_parameter",
@@ -116,7 +136,7 @@ METHODS: Final = (
         HEIGHT,
         DECIDERS,
         40,
-        values.set_value,
+        until_taken_over(6, values.set_value),
         "Decide another value of a parameter; returns the height from which it counts.",
     ),
     Method(
@@ -132,7 +152,7 @@ METHODS: Final = (
         HEIGHT,
         DECIDERS,
         160,
-        upgrades.upgrade,
+        until_taken_over(7, upgrades.upgrade),
         "Decide that a contract is to run another version when enough validators have it, or is taken out.",
     ),
     Method(
@@ -142,7 +162,7 @@ METHODS: Final = (
         BOOL,
         DECIDERS,
         40,
-        upgrades.cancel_upgrade,
+        until_taken_over(8, upgrades.cancel_upgrade),
         "Cancel a decided upgrade before it is in force.",
     ),
     Method(
@@ -161,13 +181,43 @@ METHODS: Final = (
         "Say as a validator that the decided version of a contract is installed.",
     ),
     Method(
+        10,
+        "return_to_raft",
+        CHOICE_FIELDS,
+        HEIGHT,
+        DECIDERS,
+        400,
+        until_taken_over(10, epochs.return_to_raft),
+        "Decide to go back from BFT to Raft; returns the least height of the seal: it waits for a time.",
+    ),
+    Method(
+        11,
+        "cancel_return",
+        (),
+        BOOL,
+        DECIDERS,
+        20,
+        until_taken_over(11, epochs.cancel_return),
+        "Cancel the way back to Raft before its seal.",
+    ),
+    Method(
+        12,
+        "take_over",
+        (Field("method", U16, "of this contract, that the council may call"),),
+        BOOL,
+        (GOV,),
+        20,
+        doors.take_over,
+        "Let the council decide something no more, for good.",
+    ),
+    Method(
         16,
         "lift",
         (Field("operator", OPERATOR),),
         conduct.COUNT,
         DECIDERS,
         40,
-        conduct.lift,
+        until_taken_over(16, conduct.lift),
         "Lift all that stands against an operator; returns how many convictions that were.",
     ),
 )
@@ -265,6 +315,7 @@ CONTRACT: Final = Contract(
         INSTALLED,
         RUNNING,
         conduct.CONVICTIONS,
+        TAKEN_OVER,
     ),
     methods=METHODS,
     queries=QUERIES,

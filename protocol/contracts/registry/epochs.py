@@ -4,7 +4,12 @@
 and with software that knows the engine; none is suspended for what evidence in a block shows (`conduct.py`).
 3. BFT needs four. 4. the seal is the first block that has reached both a height and a time; both are fixed by
 the decision, the height at least the epoch's delay away, and the time, back from BFT to Raft, the time in
-which everybody can object. 5. until the seal it can be cancelled.
+which everybody can object. 5. until the seal it can be cancelled, by no less than what decided it: what
+members voted for, by members.
+
+From BFT back to Raft leads a door of its own, so that who may knock at it can be told from who may add a
+validator: a vote needs the majority of a bylaw for it, in every co-op (`voting/policies.py`). So does the
+vote that cancels it.
 """
 
 from itertools import pairwise
@@ -14,6 +19,7 @@ from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_
 from protocol.codec import Value
 from protocol.contracts import conduct, policies
 from protocol.contracts.parameters import EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS, get_value
+from protocol.contracts.registry.doors import check_may_cancel, is_by_members
 from protocol.contracts.registry.records import (
     CANCELLED,
     CHANGE_PENDING,
@@ -29,6 +35,7 @@ from protocol.contracts.registry.records import (
     SEAL_TERMS,
     TOO_FEW,
     TWICE,
+    WAY_BACK,
     NextRow,
     ReadyRow,
 )
@@ -86,6 +93,35 @@ def propose(
     ctx: Context, engine: int, consensus_keys: tuple[PublicKey, ...], seal_height: int, not_before: int
 ) -> Value:
     """Decide the next epoch; returns the least height of the seal."""
+    if engine == EngineKind.RAFT and _runs_bft(ctx):
+        fail(WAY_BACK, "registry.way_back", int(EngineKind.BFT), engine)
+    return _decide(ctx, engine, consensus_keys, seal_height, not_before, 0)
+
+
+def return_to_raft(
+    ctx: Context, consensus_keys: tuple[PublicKey, ...], seal_height: int, not_before: int
+) -> Value:
+    """Decide to go back from BFT to Raft; returns the least height of the seal."""
+    if not _runs_bft(ctx):
+        fail(WAY_BACK, "registry.runs_bft", int(EngineKind.BFT), int(EngineKind.RAFT))
+    earliest = ctx.environment.time + get_value(ctx.view, RAFT_RETURN)
+    return _decide(ctx, EngineKind.RAFT, consensus_keys, seal_height, not_before, earliest)
+
+
+def _runs_bft(ctx: Context) -> bool:
+    record = ctx.environment.epoch
+    assert record is not None, "every block belongs to an epoch"
+    return record.engine is EngineKind.BFT
+
+
+def _decide(
+    ctx: Context,
+    engine: int,
+    consensus_keys: tuple[PublicKey, ...],
+    seal_height: int,
+    not_before: int,
+    earliest: int,
+) -> int:
     view = ctx.view
     pending = PENDING.get(view, PENDING.key())
     if pending is not None:
@@ -99,9 +135,10 @@ def propose(
             fail(TWICE, f"registry.{name}_once", None, None)
     for operator, key, node_key in validators:
         conduct.check_not_suspended(view, operator, key, node_key)
-    seal_height, not_before = _choose_seal(ctx, engine, seal_height, not_before)
+    seal_height, not_before = _choose_seal(ctx, seal_height, not_before, earliest)
     decided_by = Hash32(ctx.environment.program_id)
-    PENDING.put(view, PENDING.key(), (SCHEMA, engine, seal_height, not_before, decided_by))
+    row = (SCHEMA, int(engine), seal_height, not_before, decided_by, is_by_members(ctx))
+    PENDING.put(view, PENDING.key(), row)
     for operator, key, node_key in validators:
         NEXT.put(view, NEXT.key(key), (SCHEMA, operator, node_key))
     ctx.emit(DECIDED, engine, len(validators), seal_height, not_before)
@@ -117,7 +154,7 @@ def _get_ready(view: View, height: Height, engine: int, key: PublicKey) -> tuple
     return row[1], key, row[2]
 
 
-def _choose_seal(ctx: Context, engine: int, seal_height: int, not_before: int) -> tuple[int, int]:
+def _choose_seal(ctx: Context, seal_height: int, not_before: int, earliest: int) -> tuple[int, int]:
     """Return height and time of the seal; 0 asks for the soonest of each."""
     environment, view = ctx.environment, ctx.view
     first = environment.height + get_value(view, EPOCH_DELAY)
@@ -125,9 +162,6 @@ def _choose_seal(ctx: Context, engine: int, seal_height: int, not_before: int) -
     chosen = seal_height or first
     if not first <= chosen <= last:
         fail(SEAL_TERMS, "registry.seal_height", first if chosen < first else last, chosen)
-    record = environment.epoch
-    is_return = record is not None and record.engine is EngineKind.BFT and engine == EngineKind.RAFT
-    earliest = environment.time + get_value(view, RAFT_RETURN) if is_return else 0
     latest = environment.time + EPOCH_AHEAD_SECONDS_MAX
     time = not_before or earliest
     if not earliest <= time <= latest:
@@ -136,10 +170,22 @@ def _choose_seal(ctx: Context, engine: int, seal_height: int, not_before: int) -
 
 
 def cancel(ctx: Context) -> Value:
-    """Cancel the decided change."""
+    """Cancel the decided change, unless it leads back to Raft."""
+    return _cancel(ctx, is_return=False)
+
+
+def cancel_return(ctx: Context) -> Value:
+    """Cancel the decided way back to Raft."""
+    return _cancel(ctx, is_return=True)
+
+
+def _cancel(ctx: Context, *, is_return: bool) -> bool:
     pending = PENDING.get(ctx.view, PENDING.key())
     if pending is None:
         fail(NO_CHANGE, "registry.pending", None, None)
+    if is_return is not (pending[1] == EngineKind.RAFT and _runs_bft(ctx)):
+        fail(WAY_BACK, "registry.cancel", None, pending[1])
+    check_may_cancel(ctx, decided_by_members=pending[5])
     _clear(ctx.view)
     ctx.emit(CANCELLED, pending[2])
     return True
@@ -179,7 +225,7 @@ def take_seal(view: View, height: Height, time: Seconds, record: EpochRecord) ->
     pending = PENDING.peek(view, PENDING.key())
     if pending is None or height < pending[2] or time < pending[3]:
         return None
-    _, engine, _, _, decided_by = pending
+    _, engine, _, _, decided_by, _ = pending
     validators = _list_next(view)
     _clear(view)
     return EpochRecord(
@@ -201,7 +247,7 @@ def query_pending(query: QueryContext) -> Value:
     if pending is None:
         return None
     validators = tuple([(v.operator, v.consensus_key, v.node_key) for v in _list_next(query.view)])
-    return (*pending[1:], validators)
+    return (*pending[1:5], validators)
 
 
 def query_ready(query: QueryContext, after: bytes | None) -> Value:

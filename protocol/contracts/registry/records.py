@@ -7,7 +7,20 @@ from protocol.params import PACKAGE_BYTES_MAX, UPGRADE_RETRIES_MAX, UPGRADES_MAX
 from protocol.types import ContractId, Hash32, PublicKey
 from protocol.vm.contract import ErrorType, EventType
 from protocol.vm.keys import data_key, uint_key
-from protocol.vm.kinds import HASH, HEIGHT, PUBLIC_KEY, SECONDS, U16, U63, Field, Fields, Integer, Many, Text
+from protocol.vm.kinds import (
+    BOOL,
+    HASH,
+    HEIGHT,
+    PUBLIC_KEY,
+    SECONDS,
+    U16,
+    U63,
+    Field,
+    Fields,
+    Integer,
+    Many,
+    Text,
+)
 from protocol.vm.tables import Table
 
 ID: Final = ContractId(4)
@@ -15,17 +28,20 @@ COUNCIL: Final = "council"
 
 ReadyRow: TypeAlias = tuple[int, str, PublicKey, str, int, int]
 """(schema, operator, node key, software, engines, height to which it had the chain)"""
-PendingRow: TypeAlias = tuple[int, int, int, int, Hash32]
-"""(schema, engine, seal height, time before which it does not seal, id of the program that decided)"""
+PendingRow: TypeAlias = tuple[int, int, int, int, Hash32, bool]
+"""(schema, engine, seal height, time before which it does not seal, id of the program that decided, by
+members)"""
 NextRow: TypeAlias = tuple[int, str, PublicKey]
 """(schema, operator, node key)"""
 PauseRow: TypeAlias = tuple[int, int]
 VersionsRow: TypeAlias = tuple[int, tuple[tuple[int, int], ...]]
-UpgradeRow: TypeAlias = tuple[int, int, Hash32, int, int, int, Hash32, str]
-"""(schema, version, fingerprint, first height, not before this time, tries, id of what decided, package)"""
+UpgradeRow: TypeAlias = tuple[int, int, Hash32, int, int, int, Hash32, str, bool]
+"""(schema, version, fingerprint, first height, not before this time, tries, id of what decided, package, by
+members)"""
 RunningRow: TypeAlias = tuple[int, int, Hash32, str]
 """(schema, version, fingerprint, package)"""
 InstalledRow: TypeAlias = tuple[int, Hash32]
+TakenRow: TypeAlias = tuple[int]
 
 OPERATOR: Final = Text("operator", OPERATOR_BYTES_MAX)
 SOFTWARE: Final = Text("software", 64)
@@ -60,6 +76,7 @@ UPGRADE_FIELDS: Final = (
     Field("decided_by", HASH, "id of the program that decided"),
     Field("package", PACKAGE, "that brings it; empty: this program"),
 )
+BY_MEMBERS: Final = Field("by_members", BOOL, "by a vote, so it takes a vote to cancel it")
 VERSIONS_KIND: Final = Many(Fields((Field("contract", U16), Field("version", U16))), UPGRADES_MAX)
 OF_METHOD: Final = (Field("contract", U16), Field("method", U16))
 
@@ -72,7 +89,12 @@ READY: Final[Table[ReadyRow]] = Table(
     doc="Validators that could take part in a next epoch.",
 )
 PENDING: Final[Table[PendingRow]] = Table(
-    ID, 2, "pending", (), CHANGE_FIELDS, doc="The change of epoch that is decided; no record: none is."
+    ID,
+    2,
+    "pending",
+    (),
+    (*CHANGE_FIELDS, BY_MEMBERS),
+    doc="The change of epoch that is decided; no record: none is.",
 )
 NEXT: Final[Table[NextRow]] = Table(
     ID,
@@ -103,7 +125,7 @@ UPGRADES: Final[Table[UpgradeRow]] = Table(
     8,
     "upgrade",
     (uint_key("contract", 16),),
-    UPGRADE_FIELDS,
+    (*UPGRADE_FIELDS, BY_MEMBERS),
     doc="Versions that are decided and do not run yet.",
 )
 INSTALLED: Final[Table[InstalledRow]] = Table(
@@ -122,6 +144,14 @@ RUNNING: Final[Table[RunningRow]] = Table(
     (uint_key("contract", 16),),
     (Field("version", U16), Field("fingerprint", HASH), Field("package", PACKAGE)),
     doc="The newest version of each contract that was upgraded or added; it stays when that is taken out.",
+)
+TAKEN_OVER: Final[Table[TakenRow]] = Table(
+    ID,
+    11,
+    "taken_over",
+    (uint_key("method", 16),),
+    (),
+    doc="Methods of this contract that the council has no part in any more.",
 )
 
 SAID_READY: Final = EventType(
@@ -178,6 +208,9 @@ SAID_INSTALLED: Final = EventType(
     (Field("consensus_key", PUBLIC_KEY), Field("contract", U16), Field("version", U16)),
     "A validator has a version of a contract.",
 )
+TOOK_OVER: Final = EventType(
+    ID, 10, "taken_over", (Field("method", U16),), "From now on members alone decide what a method does."
+)
 EVENTS: Final = (
     SAID_READY,
     DECIDED,
@@ -188,6 +221,7 @@ EVENTS: Final = (
     UPGRADE_DECIDED,
     UPGRADE_CANCELLED,
     SAID_INSTALLED,
+    TOOK_OVER,
 )
 
 CHANGE_PENDING: Final = 401
@@ -210,6 +244,8 @@ NO_VALIDATOR: Final = 419
 UPGRADE_PENDING: Final = 420
 NOT_A_PLUGIN: Final = 421
 STILL_HOLDS: Final = 422
+WAY_BACK: Final = 423
+FOR_MEMBERS: Final = 424
 
 ERRORS: Final = (
     ErrorType(CHANGE_PENDING, "CHANGE_PENDING", "Another change of epoch is decided already."),
@@ -234,4 +270,6 @@ ERRORS: Final = (
     ErrorType(NOT_A_PLUGIN, "NOT_A_PLUGIN", "Only the running contract of a plugin can be taken out."),
     ErrorType(STILL_HOLDS, "STILL_HOLDS", "The contract still has money or jobs, so it is not taken out."),
     ErrorType(UPGRADE_PENDING, "UPGRADE_PENDING", "Another version of the contract is decided already."),
+    ErrorType(WAY_BACK, "WAY_BACK", "The way back from BFT to Raft has a door of its own, and no other use."),
+    ErrorType(FOR_MEMBERS, "FOR_MEMBERS", "This is for members to decide; the council has no part in it."),
 )

@@ -15,6 +15,7 @@ that an older version wrote is read by the newer one, by the schema version that
 
 from protocol.chain.validators import EpochRecord
 from protocol.codec import Value
+from protocol.contracts.registry.doors import check_may_cancel, is_by_members
 from protocol.contracts.registry.epochs import check_own_key
 from protocol.contracts.registry.records import (
     INSTALLED,
@@ -67,7 +68,7 @@ def upgrade(
     check_height(ctx, first_height, UPGRADE_DELAY_BLOCKS, UPGRADE_AHEAD_BLOCKS_MAX)
     first = first_height or ctx.environment.height + UPGRADE_DELAY_BLOCKS
     decided_by = Hash32(ctx.environment.program_id)
-    row = (SCHEMA, version, fingerprint, first, 0, 0, decided_by, package)
+    row = (SCHEMA, version, fingerprint, first, 0, 0, decided_by, package, is_by_members(ctx))
     UPGRADES.put(view, UPGRADES.key(contract), row)
     ctx.emit(UPGRADE_DECIDED, contract, version, first)
     return first
@@ -96,6 +97,7 @@ def _check_retirement(ctx: Context, number: int, running: Contract | None) -> No
 def cancel_upgrade(ctx: Context, contract: int) -> Value:
     """Cancel a decided upgrade."""
     row = UPGRADES.need(ctx.view, UPGRADES.key(contract), NO_UPGRADE, "registry.upgrade", contract)
+    check_may_cancel(ctx, decided_by_members=row[8])
     _clear(ctx.view, contract)
     ctx.emit(UPGRADE_CANCELLED, contract, row[1])
     return True
@@ -199,5 +201,5 @@ def query_upgrades(query: QueryContext) -> Value:
     for key, row in UPGRADES.scan(query.view):
         contract = _of(key)
         keys = [INSTALLED.parts(k)[2] for k, _ in INSTALLED.scan(query.view, contract, row[1])]
-        found.append((contract, *row[1:], tuple(keys)))
+        found.append((contract, *row[1:8], tuple(keys)))
     return tuple(found)

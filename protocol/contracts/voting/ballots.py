@@ -66,9 +66,9 @@ EXTENDED: Final = EventType(
 )
 
 
-def compute_commitment(proposal: int, member: int, choice: int, salt: bytes) -> Hash32:
-    """Compute what a sealed ballot shows: bound to proposal and member, so nobody can copy it."""
-    return crypto.sha256(codec.encode(("ballot", proposal, member, choice, salt)))
+def compute_commitment(genesis_hash: Hash32, proposal: int, member: int, choice: int, salt: bytes) -> Hash32:
+    """Compute what a sealed ballot shows: bound to chain, proposal and member, so nobody can copy it."""
+    return crypto.sha256(codec.encode(("ballot", genesis_hash, proposal, member, choice, salt)))
 
 
 def vote(ctx: Context, account: Address, number: int, choice: int) -> Value:
@@ -106,8 +106,9 @@ def reveal(ctx: Context, account: Address, number: int, choice: int, salt: bytes
         fail(TOO_EARLY, "voting.ends", proposal.ends, now)
     member, _ = get_by_account(view, account)
     key = SEALED_BALLOTS.key(number, member)
-    row = SEALED_BALLOTS.get(view, key)
-    if row is None or row[1] != compute_commitment(number, member, choice, salt):
+    row, genesis_hash = SEALED_BALLOTS.get(view, key), ctx.environment.genesis_hash
+    assert genesis_hash is not None, "ballots are opened in a block"
+    if row is None or row[1] != compute_commitment(genesis_hash, number, member, choice, salt):
         fail(OTHER_BALLOT, "voting.commitment", None if row is None else row[1])
     SEALED_BALLOTS.delete(view, key)
     return _cast(ctx, number, proposal, replace(policy, replace=True), member, choice)

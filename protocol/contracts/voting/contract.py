@@ -2,18 +2,19 @@
 
 from typing import Final
 
-from protocol.codec import Value
 from protocol.contracts.members.records import MEMBER
-from protocol.contracts.stored import PROGRAM, load_program
+from protocol.contracts.stored import PROGRAM
 from protocol.contracts.voting import (
     ballots,
     counting,
     deadlines,
     elections,
+    hearings,
     leaving,
     policies,
     priorities,
     proposals,
+    queries,
     shapes,
     vetoes,
     weights,
@@ -22,7 +23,6 @@ from protocol.contracts.voting.records import (
     ABSTAIN,
     BALLOTS,
     BASIS_POINTS,
-    BY_STATE,
     CHOICE,
     COOLDOWN,
     COUNTER,
@@ -31,7 +31,6 @@ from protocol.contracts.voting.records import (
     DELEGATORS_MAX,
     DEPOSITS,
     FROZEN,
-    HEIGHT_LAST,
     ID,
     NO_POLICY,
     NO_PROPOSAL,
@@ -62,20 +61,15 @@ from protocol.contracts.voting.records import (
     TYPES_MAX,
     VOTED,
     WEAKENS_ITSELF,
-    Proposal,
-    get_frozen,
-    get_tally,
-    read_tally,
 )
-from protocol.elections.decision import count_missing_yes
 from protocol.elections.stv import CANDIDATES_MAX
 from protocol.params import PAUSE_EXIT_SECONDS_MAX, QUERY_ITEMS_MAX
-from protocol.vm.context import QueryContext
 from protocol.vm.contract import GOV, Change, Contract, ErrorType, Invariant, Method, Owner, Query, Signed
 from protocol.vm.kinds import (
     ADDRESS,
     BOOL,
     HASH,
+    SECONDS,
     U8,
     U32,
     U63,
@@ -86,100 +80,6 @@ from protocol.vm.kinds import (
     Maybe,
     Text,
 )
-from protocol.vm.tables import read_record
-
-
-def _query_policy(query: QueryContext, proposal_type: int) -> Value:
-    row = POLICIES.get(query.view, POLICIES.key(proposal_type))
-    return None if row is None else row[1:]
-
-
-def _query_policies(query: QueryContext) -> Value:
-    return tuple((POLICIES.parts(key)[0], row[1]) for key, row in POLICIES.scan(query.view))
-
-
-def _query_proposal(query: QueryContext, number: int) -> Value:
-    row = PROPOSALS.get(query.view, PROPOSALS.key(number))
-    return None if row is None else (number, *row[1:])
-
-
-def _query_by_state(query: QueryContext, state: int, after: int) -> Value:
-    page = PROPOSALS.page(query.view, BY_STATE, state, after=(after,) if after else ())
-    return tuple((number, row[2], row[13]) for (number,), row in page)
-
-
-def _query_program(query: QueryContext, number: int) -> Value:
-    return load_program(query.view, PROGRAMS, number) or None
-
-
-def _query_tally(query: QueryContext, number: int) -> Value:
-    row = PROPOSALS.get(query.view, PROPOSALS.key(number))
-    if row is None:
-        return None
-    proposal = read_record(Proposal, row)
-    tally = get_tally(query.view, number)
-    threshold = get_frozen(query.view, number).threshold
-    missing = count_missing_yes(read_tally(tally), proposal.electorate, threshold)
-    return (*tally[1:], proposal.electorate, missing)
-
-
-def _query_ballot(query: QueryContext, number: int, member: int) -> Value:
-    row = BALLOTS.get(query.view, BALLOTS.key(number, member))
-    return None if row is None else row[1:]
-
-
-def _query_may_vote(query: QueryContext, number: int, member: int) -> Value:
-    row = PROPOSALS.get(query.view, PROPOSALS.key(number))
-    if row is None:
-        return False
-    proposal = read_record(Proposal, row)
-    return weights.is_eligible(query.view, get_frozen(query.view, number), proposal, member)
-
-
-def _query_delegate(query: QueryContext, member: int, proposal_type: int) -> Value:
-    return weights.find_delegate(query.view, member, proposal_type, HEIGHT_LAST)
-
-
-def _query_delegators(query: QueryContext, member: int, proposal_type: int) -> Value:
-    return tuple(weights.list_delegators(query.view, member, proposal_type, HEIGHT_LAST))
-
-
-def _query_election(query: QueryContext, number: int) -> Value:
-    row = elections.find_election(query.view, number)
-    return None if row is None else row[1:]
-
-
-def _query_candidates(query: QueryContext, number: int) -> Value:
-    return tuple(
-        (elections.CANDIDATES.parts(key)[1], *row[1:])
-        for key, row in elections.CANDIDATES.scan(query.view, number)
-    )
-
-
-def _query_count(query: QueryContext, number: int) -> Value:
-    if elections.find_election(query.view, number) is None:
-        return None
-    elected, counted = counting.count(query.view, number)
-    stages = () if counted is None else counted.stages
-    shown = tuple((int(s.action), s.candidate, s.votes, s.non_transferable, s.lost) for s in stages)
-    return (0 if counted is None else counted.quota, elected, shown)
-
-
-def _query_leaving(query: QueryContext, number: int) -> Value:
-    row = leaving.LEAVING.get(query.view, leaving.LEAVING.key(number))
-    return None if row is None else row[1:]
-
-
-def _query_objections(query: QueryContext, number: int) -> Value:
-    view, row = query.view, PROPOSALS.get(query.view, PROPOSALS.key(number))
-    if row is None:
-        return (0, 0)
-    needed = vetoes.count_needed(view, read_record(Proposal, row), get_frozen(view, number))
-    return (vetoes.count_objections(view, number), needed)
-
-
-def _query_ranking(query: QueryContext, number: int) -> Value:
-    return priorities.list_ranking(query.view, number)
 
 
 def _is_tally_whole(changes: list[Change]) -> bool:
@@ -208,6 +108,13 @@ _PROPOSAL: Final = Field("proposal", PROPOSAL)
 _TYPE: Final = Field("type", TYPE)
 _MEMBER: Final = Field("member", MEMBER)
 _WEIGHT: Final = U63
+_PROPOSE_FIELDS: Final = (
+    _ACCOUNT,
+    _TYPE,
+    Field("title", Text("title", 128)),
+    Field("document", HASH, "of the text"),
+    Field("program", Data("program or nothing", 0, PROGRAM.high), "canonical bytes; empty: none"),
+)
 
 _MAKING: Final = (
     Method(
@@ -224,13 +131,7 @@ _MAKING: Final = (
     Method(
         2,
         "propose",
-        (
-            _ACCOUNT,
-            _TYPE,
-            Field("title", Text("title", 128)),
-            Field("document", HASH, "of the text"),
-            Field("program", Data("program or nothing", 0, PROGRAM.high), "canonical bytes; empty: none"),
-        ),
+        _PROPOSE_FIELDS,
         PROPOSAL,
         (Owner("account"),),
         100,
@@ -259,6 +160,16 @@ _MAKING: Final = (
         0,
     ),
 )
+_HEARING: Final = Method(
+    23,
+    "call_hearing",
+    (*_PROPOSE_FIELDS, Field("hearing", SECONDS, "inside the discussion, with the notice of the type")),
+    PROPOSAL,
+    (Owner("account"),),
+    100,
+    proposals.call_hearing,
+    "Propose something about somebody who is heard before the vote; returns its number.",
+)
 _DECIDING: Final = (
     Method(
         5,
@@ -274,7 +185,7 @@ _DECIDING: Final = (
     Method(
         6,
         "commit",
-        (_ACCOUNT, _PROPOSAL, Field("commitment", HASH, "of proposal, member, choice and salt")),
+        (_ACCOUNT, _PROPOSAL, Field("commitment", HASH, "of chain, proposal, member, choice and salt")),
         _WEIGHT,
         (Owner("account"),),
         300,
@@ -519,22 +430,23 @@ CONTRACT: Final = Contract(
         counting.COUNTS,
         counting.STAGES,
         counting.PAGES,
+        hearings.HEARINGS,
     ),
-    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING, _CALENDAR),
+    methods=(*_MAKING, *_DECIDING, *_DELEGATING, *_ELECTING, *_RANKING, *_LEAVING, _CALENDAR, _HEARING),
     queries=(
-        Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), _query_policy, "Return a policy."),
+        Query("policy", (_TYPE,), Maybe(Fields(POLICIES.fields)), queries.query_policy, "Return a policy."),
         Query(
             "policies",
             (),
             Many(Fields((_TYPE, Field("name", Text("name", 32)))), TYPES_MAX),
-            _query_policies,
+            queries.query_policies,
             "List the types of proposals.",
         ),
         Query(
             "proposal",
             (_PROPOSAL,),
             Maybe(Fields((_PROPOSAL, *PROPOSAL_FIELDS))),
-            _query_proposal,
+            queries.query_proposal,
             "Return a proposal.",
         ),
         Query(
@@ -543,24 +455,27 @@ CONTRACT: Final = Contract(
             Many(
                 Fields((_PROPOSAL, Field("title", Text("title", 128)), Field("ends", U63))), QUERY_ITEMS_MAX
             ),
-            _query_by_state,
+            queries.query_by_state,
             "List proposals in a state.",
         ),
         Query(
             "leaving",
             (_PROPOSAL,),
             Maybe(Fields(leaving.LEAVING.fields)),
-            _query_leaving,
+            queries.query_leaving,
             "Return how many may leave over a proposal, and how many have.",
         ),
         Query(
             "objections",
             (_PROPOSAL,),
             Fields((Field("members", U32), Field("needed", U32, "to stop it; 0: members do not"))),
-            _query_objections,
+            queries.query_objections,
             "Return how many members object to what has passed.",
         ),
-        Query("program", (_PROPOSAL,), Maybe(PROGRAM), _query_program, "Return what would run."),
+        Query("program", (_PROPOSAL,), Maybe(PROGRAM), queries.query_program, "Return what would run."),
+        Query(
+            "hearing", (_PROPOSAL,), Maybe(SECONDS), queries.query_hearing, "Return when somebody is heard."
+        ),
         Query(
             "tally",
             (_PROPOSAL,),
@@ -573,35 +488,49 @@ CONTRACT: Final = Contract(
                     )
                 )
             ),
-            _query_tally,
+            queries.query_tally,
             "Return what was cast, and how many yes are missing.",
         ),
         Query(
-            "ballot", (_PROPOSAL, _MEMBER), Maybe(Fields(BALLOTS.fields)), _query_ballot, "Return a ballot."
+            "ballot",
+            (_PROPOSAL, _MEMBER),
+            Maybe(Fields(BALLOTS.fields)),
+            queries.query_ballot,
+            "Return a ballot.",
         ),
         Query(
-            "may_vote", (_PROPOSAL, _MEMBER), BOOL, _query_may_vote, "Tell whether a member may vote on it."
+            "may_vote",
+            (_PROPOSAL, _MEMBER),
+            BOOL,
+            queries.query_may_vote,
+            "Tell whether a member may vote on it.",
         ),
-        Query("delegate", (_MEMBER, _TYPE), Maybe(MEMBER), _query_delegate, "Return who votes for a member."),
+        Query(
+            "delegate",
+            (_MEMBER, _TYPE),
+            Maybe(MEMBER),
+            queries.query_delegate,
+            "Return who votes for a member.",
+        ),
         Query(
             "delegators",
             (_MEMBER, _TYPE),
             Many(MEMBER, DELEGATORS_MAX),
-            _query_delegators,
+            queries.query_delegators,
             "List for whom a member votes.",
         ),
         Query(
             "election",
             (_PROPOSAL,),
             Maybe(Fields(elections.ELECTIONS.fields)),
-            _query_election,
+            queries.query_election,
             "Return which office an election fills.",
         ),
         Query(
             "candidates",
             (_PROPOSAL,),
             Many(Fields((_CANDIDATE, *elections.CANDIDATES.fields)), CANDIDATES_MAX),
-            _query_candidates,
+            queries.query_candidates,
             "List who stands for election.",
         ),
         Query(
@@ -617,7 +546,7 @@ CONTRACT: Final = Contract(
                 ),
                 priorities.OPTIONS_MAX,
             ),
-            _query_ranking,
+            queries.query_ranking,
             "List options, the most wanted first.",
         ),
         Query(
@@ -632,8 +561,8 @@ CONTRACT: Final = Contract(
                     )
                 )
             ),
-            _query_count,
-            "Count an election as it stands, stage by stage.",
+            queries.query_count,
+            "Show the last count of an election, stage by stage, as far as it has come; nil: none has begun.",
         ),
     ),
     events=(
@@ -647,6 +576,7 @@ CONTRACT: Final = Contract(
         elections.ELECTED,
         leaving.LEFT,
         vetoes.OBJECTED,
+        hearings.HEARING,
     ),
     errors=(
         ErrorType(NO_POLICY, "NO_POLICY", "There is no such type of proposals."),

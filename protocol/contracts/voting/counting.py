@@ -39,14 +39,13 @@ from protocol.elections.stv import (
     UNIT,
     Action,
     Ballots,
-    Count,
     Counting,
-    MemoryPiles,
     Paper,
     Piles,
     Progress,
     Stage,
     begin_count,
+    compute_quota,
 )
 from protocol.vm.context import Context, fail
 from protocol.vm.keys import uint_key
@@ -243,10 +242,6 @@ class _Run:
         else:
             self._clear()
 
-    def result(self) -> Count | None:
-        """Return a count that is over with its stages; by approval it has none."""
-        return None if self._approvals is not None else self._counting.result()
-
     def save(self, piles: _Pages) -> None:
         """Write where the count stands."""
         view, number, progress = self._view, self._number, self._counting.progress()
@@ -326,15 +321,19 @@ def _begin(view: View, number: int, leaver: int | None) -> CountRow:
     )
 
 
-def count(view: View, number: int) -> tuple[tuple[int, ...], Count | None]:
-    """Count an election as it stands in one go; returns the elected, and the stages where there are any."""
-    row = _begin(view, number, None)
-    if row[2] == COUNTED:
-        return (), None
-    run = _Run(view, number, row, (), MemoryPiles(len(row[6])))
-    while run.phase < CLEARING:
-        run.step()
-    return run.elected, run.result()
+def get_stages(view: View, number: int) -> tuple[Stage, ...]:
+    """Return the stages of a count, as far as it has come; by approval there are none."""
+    return tuple([Stage(Action(row[1]), *row[2:]) for _, row in STAGES.scan(view, number)])
+
+
+def show_count(view: View, number: int) -> tuple[int, tuple[int, ...], tuple[Stage, ...]] | None:
+    """Return quota, who is elected so far, and the stages of the last count of an election, or None."""
+    row = COUNTS.get(view, COUNTS.key(number))
+    if row is None:
+        return None
+    stages = get_stages(view, number)
+    quota = compute_quota(sum(stages[0].votes) // UNIT, get_election(view, number)[2]) if stages else 0
+    return quota, row[9], stages
 
 
 def go_on(view: View, number: int, leaver: int | None = None) -> tuple[int, ...] | None:
@@ -353,7 +352,7 @@ def go_on(view: View, number: int, leaver: int | None = None) -> tuple[int, ...]
         row = _begin(view, number, leaver)
     if row[2] == COUNTED:
         return row[9]
-    stages = tuple([Stage(Action(kept[1]), *kept[2:]) for _, kept in STAGES.scan(view, number)])
+    stages = get_stages(view, number)
     piles = _Pages(view, number, len(row[6]), row[5])
     run = _Run(view, number, row, stages, piles)
     begun = view.gas_used

@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
+from protocol.contracts.registry.doors import CANCELLED_BY, RETURN_METHODS
+from protocol.contracts.registry.records import ID as REGISTRY_ID
 from protocol.contracts.shares.records import CLASS
 from protocol.contracts.voting.deadlines import set_calendar
 from protocol.contracts.voting.leaving import set_retention
@@ -39,9 +41,11 @@ def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
 
     Rules: 1. methods of voting itself may be called by no program, but those that set its rules. 2. who
         votes by shares decides on a class of shares and nothing else. 3. a sealed vote does not end early;
-        what can be stopped waits before it runs. 4. a proposal of this very type never lowers its own
+        what can be stopped waits before it runs. 4. what leads back to Raft takes the majority of a bylaw,
+        and who may cancel a decision of the registry may make it, too. 5. a hearing lies in the discussion.
+        6. a proposal of this very type never lowers its own
         quorum, majority, least yes, waiting times or sponsors, nor makes it harder to stop, nor widens what
-        it may call. 5. nor does it give the setting of policies to a type that is easier to pass: what binds
+        it may call. 7. nor does it give the setting of policies to a type that is easier to pass: what binds
         it cannot be walked around.
     """
     view = ctx.view
@@ -61,6 +65,14 @@ _OPEN_TO_VOTES: Final = (set_policy, set_retention, set_calendar)
 """What of voting itself a program may call."""
 
 
+BYLAW: Final = (("quorum_bp", 3_000), ("approval_bp", 6_670), ("least_yes_bp", 2_500))
+"""What a bylaw takes at least, and with it the way back to Raft, in every co-op."""
+_RETURNS: Final = tuple([(REGISTRY_ID, method) for method in RETURN_METHODS])
+_CANCELS: Final[dict[tuple[int, int], tuple[int, int]]] = {
+    (REGISTRY_ID, cancel): (REGISTRY_ID, decide) for decide, cancel in CANCELLED_BY.items()
+}
+
+
 def _check(ctx: Context, policy: Policy) -> None:
     if len(set(policy.methods)) != len(policy.methods):
         fail(POLICY, "voting.method_once")
@@ -70,6 +82,11 @@ def _check(ctx: Context, policy: Policy) -> None:
             fail(POLICY, "voting.method", contract, method)
         if policy.weight == BY_SHARES and all(field.kind is not CLASS for field in found[1].arguments):
             fail(POLICY, "voting.share_class", contract, method)
+    _check_consensus(policy)
+    if policy.notice > policy.discussion:
+        fail(POLICY, "voting.notice", policy.discussion, policy.notice)
+    if policy.notice and policy.sponsors:
+        fail(POLICY, "voting.notice_or_sponsors", 0, policy.sponsors)
     if policy.veto_bp and policy.veto_role:
         fail(POLICY, "voting.veto_once", 0, policy.veto_bp)
     if (policy.veto_bp or policy.veto_role) and not policy.timelock:
@@ -80,6 +97,17 @@ def _check(ctx: Context, policy: Policy) -> None:
         fail(POLICY, "voting.early_or_replace")
     if policy.quiet > policy.voting:
         fail(POLICY, "voting.quiet", policy.voting, policy.quiet)
+
+
+def _check_consensus(policy: Policy) -> None:
+    """Check that members lower what protects the chain by no less than a bylaw, and cancel as they decide."""
+    for method in policy.methods:
+        for name, least in BYLAW if method in _RETURNS else ():
+            if getattr(policy, name) < least:
+                fail(POLICY, f"voting.{name}", least, getattr(policy, name))
+        decides = _CANCELS.get(method)
+        if decides is not None and decides not in policy.methods:
+            fail(POLICY, "voting.cancels", *decides)
 
 
 def _check_locked(ctx: Context, running: int, proposal_type: int, old: Policy | None, new: Policy) -> None:
@@ -96,7 +124,7 @@ def _check_locked(ctx: Context, running: int, proposal_type: int, old: Policy | 
 
 def _check_not_weaker(old: Policy, new: Policy) -> None:
     names = (
-        *("quorum_bp", "approval_bp", "least_yes_bp", "member_days", "sponsors"),
+        *("quorum_bp", "approval_bp", "least_yes_bp", "member_days", "sponsors", "notice"),
         *("discussion", "voting", "timelock", "cooldown"),
     )
     for name in names:

@@ -25,6 +25,7 @@ from protocol.contracts.voting.deadlines import (
     find_end,
 )
 from protocol.contracts.voting.elections import GRANT_ROLE_METHOD, open_election
+from protocol.contracts.voting.hearings import check_hearing, keep_hearing
 from protocol.contracts.voting.leaving import (
     begin_leaving,
     carry_terms,
@@ -85,7 +86,7 @@ from protocol.elections.decision import decide
 from protocol.errors import Code
 from protocol.types import Address
 from protocol.vm.context import Context, Environment, fail
-from protocol.vm.contract import EventType
+from protocol.vm.contract import GOV, EventType
 from protocol.vm.execute import Outcome, run_stored
 from protocol.vm.kinds import HASH, SECONDS, U8, U32, Field
 from protocol.vm.program import Call
@@ -144,6 +145,23 @@ def propose(
     return _propose(ctx, account, proposal_type, title, document, program)
 
 
+def call_hearing(
+    ctx: Context,
+    account: Address,
+    proposal_type: int,
+    title: str,
+    document: bytes,
+    program: bytes,
+    hearing: int,
+) -> Value:
+    """Propose something about somebody who is heard before the vote; returns its number.
+
+    Rules: 1. those of `propose`. 2. the type asks for a hearing, and gets a document and a time inside the
+        discussion, with the notice that it gives.
+    """
+    return _propose(ctx, account, proposal_type, title, document, program, hearing=hearing)
+
+
 def call_election(
     ctx: Context,
     account: Address,
@@ -196,8 +214,20 @@ def call_priorities(
 def countback(ctx: Context, number: int, leaver: int) -> Value:
     """Fill the seat of an elected candidate who has left the office; returns the successor. For anybody.
 
-    Returns: None while it is counted; the chain goes on with it.
+    Returns: None while it is counted; the chain goes on with it. What it goes on with and cannot end, as the
+        seat is taken again or nobody is left for it, it does not try again.
     """
+    if ctx.environment.job is None:
+        return _fill_seat(ctx, number, leaver)
+    found: list[int | None] = []
+    failure = ctx.attempt(ctx.view.gas_limit, lambda: found.append(_fill_seat(ctx, number, leaver)))
+    if failure is not None:
+        ctx.emit(RUN_FAILED, number, int(failure.code), 0)
+        return None
+    return found[0]
+
+
+def _fill_seat(ctx: Context, number: int, leaver: int) -> int | None:
     is_begun = is_counting(ctx.view, number)
     found = make_successor(ctx, number, leaver)
     if found is None:
@@ -218,9 +248,11 @@ def _propose(
     document: bytes,
     program: bytes,
     kind: int = PROGRAM_KIND,
+    hearing: int = 0,
 ) -> int:
     view, environment = ctx.view, ctx.environment
     policy = get_policy(view, proposal_type)
+    check_hearing(ctx, policy, document, hearing)
     member, record = get_by_account(view, account)
     if record.status != ACTIVE:
         fail(NOT_ELIGIBLE, "voting.proposer", ACTIVE, record.status)
@@ -248,6 +280,8 @@ def _propose(
     if policy.deposit:
         _take_deposit(ctx, number, account, policy)
     ctx.emit(PROPOSED, number, member, proposal.program_hash)
+    if hearing:
+        keep_hearing(ctx, number, document, hearing)
     if policy.sponsors:
         call_later(ctx, number, CLOSE_METHOD, proposal.ends)
     else:
@@ -498,21 +532,8 @@ def _count_later(ctx: Context, number: int, method: int, *more: int, is_begun: b
 
 def _run_as_coop(ctx: Context, number: int, raw: bytes) -> Outcome:
     """Run a program with the authority of the co-op, in the name of a proposal."""
-    outer = ctx.environment
     newest = _set_running(ctx, number)
-    inner = Environment(
-        outer.time,
-        outer.day,
-        outer.height,
-        outer.index,
-        crypto.sha256(codec.encode(("proposal", number))),
-        (),
-        "gov",
-        (),
-        outer.utc_offset_seconds,
-        outer.nesting + 1,
-        outer.job,
-    )
+    inner = ctx.environment.enter(crypto.sha256(codec.encode(("proposal", number))), (), GOV.name)
     outcome = _run_within(ctx, inner, raw)
     assert newest == _set_running(ctx, 0), "no program makes proposals"
     return outcome

@@ -136,6 +136,7 @@ class Policy:
     two_readings: bool
     veto_role: str
     veto_bp: int
+    notice: int
     methods: tuple[tuple[int, int], ...]
     version: int = 1
 
@@ -197,6 +198,7 @@ POLICY_FIELDS: Final = (
     Field("two_readings", BOOL, "it passes twice, a time lock apart"),
     Field("veto_role", Text("role", ROLE_NAME_BYTES_MAX), "who may stop it before it runs; empty: no office"),
     Field("veto_bp", BASIS_POINTS, "of the members stop it before it runs; 0: they do not"),
+    Field("notice", SHORT, "before the hearing that each proposal names, in its discussion; 0: none"),
     Field("methods", Many(METHOD, POLICY_METHODS_MAX), "what its program may call; none: no program"),
 )
 POLICIES: Final[Table[Row]] = Table(

@@ -24,6 +24,7 @@ from node.cluster.village import (
 from protocol.chain.genesis import decode_genesis
 from protocol.chain.validators import EngineKind
 from protocol.codec import Value
+from protocol.contracts import REGISTRY
 from protocol.contracts.members.records import ACTIVE
 from protocol.contracts.policies import compute_address
 from protocol.contracts.registry.records import COUNCIL
@@ -115,19 +116,20 @@ def test_every_type_of_proposal_has_its_policy(state: MemoryState) -> None:
 
 DAY = 86_400
 DECIDED: dict[str, tuple[int, ...]] = {
-    # weight, most of one (bp), quorum, yes of yes and no, yes of all (bp), time lock (days), two readings
-    "advisory": (1, 10_000, 0, 5_000, 0, 0, False),
-    "ordinary": (1, 10_000, 1_000, 5_000, 0, 2, False),
-    "budget": (1, 10_000, 1_500, 5_000, 0, 7, False),
-    "bylaw": (1, 10_000, 3_000, 6_670, 2_500, 30, True),
-    "parameter": (1, 10_000, 1_000, 5_000, 0, 2, False),
-    "upgrade": (1, 10_000, 2_000, 6_000, 0, 14, False),
-    "election": (1, 10_000, 1_000, 5_000, 0, 0, False),
-    "recall": (1, 10_000, 2_500, 6_670, 0, 1, False),
-    "shareholders": (2, 1_000, 2_000, 5_000, 0, 14, False),
-    "petition": (1, 10_000, 1_000, 5_000, 0, 2, False),
-    "products": (1, 10_000, 1_000, 5_000, 0, 2, False),
-    "priorities": (1, 10_000, 1_000, 5_000, 0, 0, False),
+    # weight, most of one (bp), quorum, yes of yes and no, yes of all (bp), discussion, voting, time lock, window
+    # (days), notice of a hearing (days), two readings, sealed, signatures
+    "advisory": (1, 10_000, 0, 5_000, 0, 0, 3, 0, 1, 0, False, False, 0),
+    "ordinary": (1, 10_000, 1_000, 5_000, 0, 1, 5, 2, 14, 0, False, False, 0),
+    "budget": (1, 10_000, 1_500, 5_000, 0, 1, 7, 7, 30, 0, False, False, 0),
+    "bylaw": (1, 10_000, 3_000, 6_670, 2_500, 7, 14, 30, 30, 0, True, False, 0),
+    "parameter": (1, 10_000, 1_000, 5_000, 0, 1, 5, 2, 14, 0, False, False, 0),
+    "upgrade": (1, 10_000, 2_000, 6_000, 0, 7, 14, 14, 60, 0, False, False, 0),
+    "election": (1, 10_000, 1_000, 5_000, 0, 7, 7, 0, 30, 0, False, False, 0),
+    "recall": (1, 10_000, 2_500, 6_670, 0, 3, 7, 1, 30, 2, False, True, 0),
+    "shareholders": (2, 1_000, 2_000, 5_000, 0, 3, 7, 14, 30, 0, False, False, 0),
+    "petition": (1, 10_000, 1_000, 5_000, 0, 7, 7, 2, 30, 0, False, False, 3),
+    "products": (1, 10_000, 1_000, 5_000, 0, 1, 5, 2, 14, 0, False, False, 0),
+    "priorities": (1, 10_000, 1_000, 5_000, 0, 3, 7, 0, 1, 0, False, False, 0),
 }
 
 
@@ -137,10 +139,29 @@ def test_each_type_takes_what_the_specification_says(state: MemoryState) -> None
         row = ask(state, "voting", "policy", number)
         assert isinstance(row, tuple)
         name, weight, _, most, *thresholds = row[:7]
-        found[name] = (weight, most, *thresholds, row[12] // DAY, row[20])  # type: ignore[operator]
+        days = [row[at] // DAY for at in (9, 10, 12, 13, 23)]  # type: ignore[operator]
+        found[name] = (weight, most, *thresholds, *days, row[20], row[19], row[8])
     assert found == DECIDED
     matter = ask(state, "voting", "policy", 9)
     assert isinstance(matter, tuple) and (matter[2], matter[21], matter[22]) == (1, "", 1_000)
+
+
+def test_consensus_is_for_the_types_that_are_made_for_it(state: MemoryState) -> None:
+    """Which type may call what of the registry: the way back to Raft is a bylaw, and so is closing doors."""
+    registry, found = REGISTRY.by_name["registry"], {}
+    names = {method.id: method.name for method in registry.methods}
+    for number, (name, *_) in enumerate(POLICIES, 1):
+        row = ask(state, "voting", "policy", number)
+        assert isinstance(row, tuple) and isinstance(row[24], tuple)
+        called = [names[method] for contract, method in row[24] if contract == registry.id]  # type: ignore[misc]
+        found |= {name: called} if called else {}
+    assert found == {
+        "ordinary": ["resume"],
+        "bylaw": ["return_to_raft", "cancel_return", "take_over"],
+        "parameter": ["set_parameter"],
+        "upgrade": ["upgrade", "cancel_upgrade", "propose", "cancel"],
+        "petition": ["resume"],
+    }
 
 
 def test_the_village_can_be_founded_on_bft() -> None:

@@ -116,7 +116,7 @@ def test_wherever_runs_end_the_count_is_the_one_in_one_go(
     bundles = [Ballots(row[1], row[2]) for _, row in e.BUNDLES.scan(View(state), NUMBER)]
     whole = count_votes(bundles, candidates, seats, draw_lot(state, candidates))
     assert (elected, read_stages(state)) == (whole.elected, whole.stages)
-    assert c.count(View(state), NUMBER) == (elected, whole)
+    assert c.show_count(View(state), NUMBER) == (whole.quota, elected, whole.stages)
     kept = {*before, c.COUNTS.key(NUMBER), *[key for key, _ in c.STAGES.scan(View(state), NUMBER)]}
     assert kept == set(state.items()), "no page is left"
 
@@ -134,7 +134,7 @@ def test_an_approval_count_over_several_runs_is_the_one_in_one_go(
         elected, _ = count_in_runs(state)
     approvals = [sum(count for count, names in papers if at in names) for at in range(candidates)]
     assert elected == elect_by_approval(approvals, seats, draw_lot(state, candidates))
-    assert c.count(View(state), NUMBER) == (elected, None)
+    assert c.show_count(View(state), NUMBER) == (0, elected, ())
 
 
 def test_an_election_is_seen_to_be_counted_and_nobody_is_in_office_before(
@@ -229,3 +229,4 @@ def test_who_is_in_office_again_while_his_seat_is_counted_keeps_it_and_blocks_no
         hall.run()
     assert hall.holds(BOB) and not hall.holds(CAROL)
     assert not c.is_counting(View(hall.state), number)
+    assert hall.ask("sched", "due", None) == (), "no job tries again what is refused"

@@ -8,10 +8,12 @@ from protocol import crypto
 from protocol.chain.receipt import Receipt
 from protocol.chain.validators import EngineKind, EpochRecord
 from protocol.codec import Value
+from protocol.contracts import multisig
 from protocol.contracts.registry import records as registry
+from protocol.contracts.registry.contract import CONTRACT
 from protocol.contracts.registry.epochs import compute_ready_digest
 from protocol.crypto import SecretKey
-from protocol.errors import Code
+from protocol.errors import Code, Rejected
 from protocol.params import (
     EPOCH_AHEAD_BLOCKS_MAX,
     EPOCH_AHEAD_SECONDS_MAX,
@@ -20,6 +22,9 @@ from protocol.params import (
     READY_BLOCKS_MAX,
 )
 from protocol.transition import next_due_time
+from protocol.vm.contract import Role
+from tests.protocol.contracts.test_multisig import CLUB, MULTISIG, TWO_OF_THREE, approve, stored, tagged
+from tests.protocol.contracts.test_multisig import propose as propose_program
 from tests.protocol.ledger_world import ALICE, AUTH, BOB, NONE, Person, World, founding, person, program
 
 REGISTRY = 4
@@ -227,23 +232,113 @@ def test_a_seal_can_wait_for_a_time(ahead: int, code: int) -> None:
         assert [_idle(world) is None for _ in range(2)] == [True, False]
 
 
-def test_back_to_raft_takes_seven_days() -> None:
+def run_bft(world: World) -> None:
+    """Let the epoch of a world be one of BFT."""
+    world.genesis = replace(world.genesis, epoch=replace(world.genesis.epoch, engine=EngineKind.BFT))
+
+
+def go_back(seal_height: int = 0, not_before: int = 0, actor: int = 0) -> Value:
+    return (REGISTRY, 10, actor, ((0, VALIDATORS[0].key), seal_height, not_before))
+
+
+def _on_bft() -> World:
     world = _world()
     for index in range(4):
         _ready(world, index)
-    world.genesis = replace(world.genesis, epoch=replace(world.genesis.epoch, engine=EngineKind.BFT))
+    run_bft(world)
+    return world
+
+
+def test_back_to_raft_takes_seven_days() -> None:
+    world = _on_bft()
     soon = int(world.time) + RAFT_RETURN_SECONDS
-    refused = _propose(world, EngineKind.RAFT, (0,), not_before=soon - 1)
+    refused = _one(world, go_back(not_before=soon - 1), ALICE)
     assert refused.code == registry.SEAL_TERMS
     assert refused.reason is not None and refused.reason.limit == soon
     assert _propose(world, EngineKind.BFT, (0, 1, 2, 3)).is_ok and _cancel(world).is_ok
-    decided = _propose(world, EngineKind.RAFT, (0,))
+    decided = _one(world, go_back(), ALICE)
     until = world.time_ms // 1_000 + RAFT_RETURN_SECONDS
     assert decided.is_ok and world.ask("registry", "pending")[2] == until  # type: ignore[index]
     for _ in range(EPOCH_DELAY_BLOCKS):
         assert _idle(world) is None
     assert world.run(seconds=RAFT_RETURN_SECONDS - EPOCH_DELAY_BLOCKS - 1).next_record is None
     assert _idle(world) is not None
+
+
+def test_the_way_back_has_a_door_of_its_own_and_so_has_its_cancelling() -> None:
+    world = _world()
+    _ready(world, 0)
+    assert _one(world, go_back(), ALICE).code == registry.WAY_BACK, "nothing to go back from"
+    assert _propose(world, EngineKind.RAFT, (0,)).is_ok
+    assert _one(world, (REGISTRY, 11, 0, ()), ALICE).code == registry.WAY_BACK
+    world = _on_bft()
+    assert _propose(world, EngineKind.RAFT, (0,)).code == registry.WAY_BACK
+    assert _one(world, (REGISTRY, 11, 0, ()), ALICE).code == registry.NO_CHANGE
+    assert _one(world, go_back(), BOB).code == Code.ROLE
+    assert _one(world, go_back(), ALICE).is_ok
+    assert _cancel(world).code == registry.WAY_BACK
+    assert _one(world, (REGISTRY, 11, 0, ()), BOB).code == Code.ROLE
+    assert _one(world, (REGISTRY, 11, 0, ()), ALICE).is_ok
+    assert world.ask("registry", "pending") is None
+
+
+def test_the_delay_of_the_way_back_binds_a_program_that_waited_as_well() -> None:
+    """What a board of several keys signs one after the other knows the epoch that it runs in."""
+    council = program((AUTH, 1, NONE, (CLUB.address,)), (AUTH, 4, NONE, (CLUB.address, registry.COUNCIL)))
+    opened = program(*[(AUTH, 1, NONE, (node.address,)) for node in NODES])
+    world = World((*founding(), council, opened))
+    _ready(world, 0)
+    run_bft(world)
+    world.ok(world.tx((MULTISIG, 7, 0, (CLUB.address, tagged(TWO_OF_THREE)))))
+    soon = int(world.time) + RAFT_RETURN_SECONDS
+    raw = stored(go_back(not_before=soon), pins=((REGISTRY, 1),))
+    world.ok(propose_program(world, raw))
+    (approved,) = world.run(approve(world, BOB, raw=raw)).receipts
+    assert approved.results == ((multisig.OPEN, registry.SEAL_TERMS),), "two blocks too early"
+    assert world.ask("registry", "pending") is None
+
+
+# --- members and the council
+
+
+COUNCIL_DOORS = (2, 3, 4, 5, 6, 7, 8, 10, 11, 16)
+
+
+@pytest.mark.parametrize("method", COUNCIL_DOORS)
+def test_what_members_took_over_the_council_has_no_part_in_for_good(method: int) -> None:
+    calls: dict[int, tuple[Value, ...]] = {
+        2: (int(EngineKind.RAFT), (0, VALIDATORS[0].key), 0, 0),
+        4: (16, 7, 60),
+        5: (16, 7),
+        6: ("block_gas", 20_000_000, 0),
+        7: (16, 2, bytes(32), "", 0),
+        8: (16,),
+        10: ((0, VALIDATORS[0].key), 0, 0),
+        16: ("south",),
+    }
+    world = _world()
+    call = (REGISTRY, method, 0, calls.get(method, ()))
+    assert _one(world, call, ALICE).code not in (Code.ROLE, registry.FOR_MEMBERS)
+    taken = program((REGISTRY, 12, NONE, (method,)))
+    council = program((AUTH, 4, NONE, (ALICE.address, registry.COUNCIL)))
+    world = World((*founding(), council, taken))
+    assert _one(world, call, ALICE).code == registry.FOR_MEMBERS
+    others = [door for door in COUNCIL_DOORS if door != method]
+    codes = [_one(world, (REGISTRY, door, 0, calls.get(door, ())), ALICE).code for door in others]
+    assert registry.FOR_MEMBERS not in codes
+    assert _one(world, (REGISTRY, 12, 0, (method,)), ALICE).code == Code.ROLE
+
+
+@pytest.mark.parametrize("method", [1, 9, 12, 13])
+def test_only_doors_of_the_council_can_be_taken_over(method: int) -> None:
+    with pytest.raises(Rejected) as refused:
+        World((*founding(), program((REGISTRY, 12, NONE, (method,)))))
+    assert refused.value.code == Code.UNKNOWN_METHOD
+
+
+def test_every_door_of_the_council_can_be_taken_over() -> None:
+    doors = [m.id for m in CONTRACT.methods if Role(registry.COUNCIL) in m.capabilities]
+    assert sorted(doors) == list(COUNCIL_DOORS)
 
 
 def test_queries_show_what_comes() -> None:

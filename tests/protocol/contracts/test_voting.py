@@ -50,6 +50,7 @@ POLICY: dict[str, Any] = {
     "two_readings": False,
     "veto_role": "",
     "veto_bp": 0,
+    "notice": 0,
     "methods": (GIVE_ROLE,),
 }
 
@@ -414,7 +415,7 @@ def test_what_a_delegate_cast_does_not_end_a_vote_early() -> None:
 
 
 def sealed(hall: Hall, who: Person, number: int, choice: int) -> Value:
-    commitment = compute_commitment(number, hall.numbers[who], choice, SECRET)
+    commitment = compute_commitment(hall.rules.genesis_hash, number, hall.numbers[who], choice, SECRET)
     return (VOTING, 6, 0, (who.address, number, commitment))
 
 

@@ -73,7 +73,7 @@ HOW_MUCH = {
     *("members", "months", "ppm a day", "rate in ppm a year", "rate part", "requests", "row", "rows"),
     *("score", "seconds", "seconds of a step", "shares", "shares > 0", "steps", "unit", "u32", "u63", "u8"),
     *("asset kind", "day count", "early rule", "kyc level", "member kind", "method", "product kind"),
-    *("status", "weight"),
+    *("status", "weight", "decided by"),
 }
 """Kinds of integers that name no thing."""
 

@@ -8,17 +8,18 @@ from protocol.chain.validators import EngineKind
 from protocol.codec import Value
 from protocol.contracts import BUILTINS
 from protocol.contracts.registry.contract import DECIDERS
-from protocol.contracts.registry.records import COUNCIL, NOT_READY
+from protocol.contracts.registry.doors import CANCELLED_BY
+from protocol.contracts.registry.records import COUNCIL, FOR_MEMBERS, NOT_READY, WAY_BACK
 from protocol.contracts.voting import records as v
 from protocol.errors import Code
-from protocol.params import EPOCH_DELAY_BLOCKS
+from protocol.params import EPOCH_DELAY_BLOCKS, RAFT_RETURN_SECONDS
 from protocol.vm.contract import GOV, Role
 from protocol.vm.kinds import Data, Fields, Flag, Integer, Kind, Many, Maybe, Text
 from protocol.vm.program import literal
-from tests.protocol.contracts.coop_world import MEMBERS, TREASURY
-from tests.protocol.contracts.test_registry import NODES, REGISTRY, VALIDATORS, _prove
+from tests.protocol.contracts.coop_world import HASH, MEMBERS, TREASURY
+from tests.protocol.contracts.test_registry import NODES, REGISTRY, VALIDATORS, _prove, go_back, run_bft
 from tests.protocol.contracts.test_voting import PEOPLE, Hall, set_policy, stored
-from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE
+from tests.protocol.ledger_world import ALICE, ASSETS, AUTH, BOB, CAROL, COOP, NONE
 
 BFT = int(EngineKind.BFT)
 MOVE: Value = (REGISTRY, 2, NONE, (BFT, (0, *[who.key for who in VALIDATORS[:4]]), 0, 0))
@@ -68,6 +69,7 @@ def test_a_move_waits_for_validators_who_are_not_ready() -> None:
 
 def test_members_cancel_a_move_before_its_seal() -> None:
     hall = make_hall((REGISTRY, 2), (REGISTRY, 3))
+    hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
     get_ready(hall, 4)
     far: Value = (REGISTRY, 2, NONE, (*MOVE[3][:2], hall.height + 500, 0))  # type: ignore[index]
     decide(hall, far)
@@ -77,6 +79,101 @@ def test_members_cancel_a_move_before_its_seal() -> None:
     hall.run(seconds=101)
     assert hall.state_of(number) == v.EXECUTED
     assert hall.ask("registry", "pending") is None
+
+
+def test_no_council_cancels_what_members_decided() -> None:
+    hall = make_hall((REGISTRY, 2), (REGISTRY, 3), (REGISTRY, 7), (REGISTRY, 8))
+    hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
+    get_ready(hall, 4)
+    far: Value = (REGISTRY, 2, NONE, (*MOVE[3][:2], hall.height + 500, 0))  # type: ignore[index]
+    decide(hall, far, (REGISTRY, 7, NONE, (ASSETS, 2, HASH, "", 0)))
+    for cancel in ((REGISTRY, 3, 0, ()), (REGISTRY, 8, 0, (ASSETS,))):
+        assert hall.code(BOB, cancel) == FOR_MEMBERS
+    decide(hall, (REGISTRY, 3, NONE, ()), (REGISTRY, 8, NONE, (ASSETS,)))
+    assert hall.ask("registry", "pending") is None and hall.ask("registry", "upgrades") == ()
+
+
+def test_members_cancel_what_the_council_decided_and_so_does_the_council() -> None:
+    hall = make_hall((REGISTRY, 2), (REGISTRY, 3))
+    hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
+    get_ready(hall, 4)
+    for by_members in (True, False):
+        hall.do(BOB, (REGISTRY, 2, 0, (*MOVE[3][:2], hall.height + 500, 0)))  # type: ignore[index]
+        if by_members:
+            decide(hall, (REGISTRY, 3, NONE, ()))
+        else:
+            hall.do(BOB, (REGISTRY, 3, 0, ()))
+        assert hall.ask("registry", "pending") is None
+
+
+def test_members_close_a_door_of_the_council_for_good() -> None:
+    hall = make_hall((REGISTRY, 12), (REGISTRY, 2))
+    hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
+    get_ready(hall, 4)
+    move = (REGISTRY, 2, 0, MOVE[3])  # type: ignore[index]
+    assert hall.code(BOB, (REGISTRY, 12, 0, (2,))) == Code.ROLE
+    assert hall.state_of(decide(hall, (REGISTRY, 12, NONE, (2,)))) == v.EXECUTED
+    assert hall.code(BOB, move) == FOR_MEMBERS
+    hall.gov((AUTH, 4, NONE, (CAROL.address, COUNCIL)))
+    assert hall.code(CAROL, move) == FOR_MEMBERS, "nor another council"
+    assert hall.state_of(decide(hall, MOVE)) == v.EXECUTED
+
+
+# --- the way back
+
+
+BACK_TERMS: dict[str, Any] = {"quorum_bp": 3_000, "approval_bp": 6_670, "least_yes_bp": 2_500}
+BACK = ((REGISTRY, 10), (REGISTRY, 11))
+
+
+@pytest.mark.parametrize("method", BACK)
+@pytest.mark.parametrize("name", BACK_TERMS)
+def test_the_way_back_to_raft_takes_a_bylaws_majority_in_every_co_op(
+    name: str, method: tuple[int, int]
+) -> None:
+    hall = make_hall(*BACK, **BACK_TERMS)
+    weaker = {**BACK_TERMS, name: BACK_TERMS[name] - 1}
+    methods = (BACK[0], method) if method != BACK[0] else (method,)
+    outcome = hall.gov_outcome(set_policy(2, methods=methods, **weaker))
+    assert outcome.code == v.POLICY
+    assert outcome.reason is not None and outcome.reason.rule == f"voting.{name}"
+    assert hall.gov_outcome(set_policy(2, methods=methods, **BACK_TERMS)).code == Code.OK
+
+
+@pytest.mark.parametrize(("decides", "cancels"), [(2, 3), (7, 8), (10, 11)])
+def test_who_may_cancel_may_decide(decides: int, cancels: int) -> None:
+    hall = make_hall((REGISTRY, 4))
+    alone = hall.gov_outcome(set_policy(2, methods=((REGISTRY, cancels),), **BACK_TERMS))
+    assert alone.code == v.POLICY
+    assert alone.reason is not None and alone.reason.rule == "voting.cancels"
+    both = ((REGISTRY, decides), (REGISTRY, cancels))
+    assert hall.gov_outcome(set_policy(2, methods=both, **BACK_TERMS)).code == Code.OK
+
+
+def test_members_go_back_to_raft_seven_days_after_their_vote_and_may_think_better_of_it() -> None:
+    hall = make_hall(*BACK, **BACK_TERMS)
+    hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
+    get_ready(hall, 4)
+    run_bft(hall)
+    program = stored(go_back(actor=NONE))
+    number = hall.propose(program=program)
+    hall.vote(number, (ALICE, 1), (BOB, 1), (CAROL, 2))
+    hall.run(seconds=1_000)
+    assert hall.state_of(number) == v.REJECTED, "two of three are not enough"
+    hall.run(seconds=5_000)
+    assert hall.state_of(decide(hall, go_back(actor=NONE))) == v.EXECUTED
+    pending = hall.ask("registry", "pending")
+    assert type(pending) is tuple and type(pending[2]) is int
+    assert 0 <= int(hall.time) + RAFT_RETURN_SECONDS - pending[2] < 10
+    for method in (3, 11):
+        assert hall.code(BOB, (REGISTRY, method, 0, ())) in (WAY_BACK, FOR_MEMBERS)
+    assert hall.state_of(decide(hall, (REGISTRY, 11, NONE, ()))) == v.EXECUTED
+    assert hall.ask("registry", "pending") is None
+    assert hall.state_of(decide(hall, go_back(actor=NONE))) == v.EXECUTED
+    hall.run(seconds=RAFT_RETURN_SECONDS - 100)
+    records = [hall.run(seconds=20).next_record for _ in range(6)]
+    (record,) = [r for r in records if r is not None]
+    assert record.engine is EngineKind.RAFT
 
 
 @pytest.mark.parametrize(
@@ -106,6 +203,7 @@ OUTCOMES: dict[str, int] = {
     "registry.propose": 404, "registry.cancel": 402, "registry.pause": 407, "registry.resume": 408,
     "registry.set_parameter": 411, "registry.upgrade": 415, "registry.cancel_upgrade": 418,
     "registry.lift": 417,
+    "registry.return_to_raft": 423, "registry.cancel_return": 402, "registry.take_over": 14,
     "assets.create": 1602, "assets.set_status": 0, "assets.set_cashier": 0, "assets.cash_in": 0,
     "assets.set_custodian": 0, "assets.freeze": 1616, "assets.lift_freeze": 1615,
     "members.set_rules": 0, "members.apply": 0, "members.attest_kyc": 0, "members.admit": 1702,
@@ -166,11 +264,13 @@ def sample(kind: Kind) -> Value:
 
 def test_a_vote_opens_every_door_that_is_made_for_it() -> None:
     hall, found = make_hall(), {}
+    decided_by = {(REGISTRY, cancel): ((REGISTRY, decides),) for decides, cancel in CANCELLED_BY.items()}
     for contract in BUILTINS:
         for method in contract.methods:
             if GOV not in method.capabilities:
                 continue
-            hall.gov(set_policy(methods=((contract.id, method.id),)))
+            door = (contract.id, method.id)
+            hall.gov(set_policy(methods=(*decided_by.get(door, ()), door), **BACK_TERMS))
             values = [literal(sample(field.kind)) for field in method.arguments]
             number = decide(hall, (contract.id, method.id, NONE, tuple(values)))
             code = hall.field(number, 18)

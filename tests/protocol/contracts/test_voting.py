@@ -13,6 +13,7 @@ from protocol.contracts.members import records as m
 from protocol.contracts.voting import records as v
 from protocol.contracts.voting.ballots import compute_commitment
 from protocol.errors import Code
+from protocol.types import Hash32
 from protocol.vm.program import literal
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD1, DAY, HASH, Coop, check_books
@@ -453,6 +454,19 @@ def test_a_copied_commitment_opens_for_nobody_else() -> None:
     hall.run(seconds=1_000)
     hall.do(ALICE, opened(ALICE, number, YES))
     assert hall.code(BOB, opened(BOB, number, YES)) == v.OTHER_BALLOT
+
+
+def test_a_commitment_of_another_chain_opens_nothing_here() -> None:
+    """Who uses a salt again on a chain of the same members and numbers shows nothing by it."""
+    hall = Hall(sealed=True, quiet=100)
+    number = hall.propose()
+    genesis_hash = hall.rules.genesis_hash
+    terms = (number, hall.numbers[ALICE], YES, SECRET)
+    other = Hash32(crypto.sha256(genesis_hash))
+    assert compute_commitment(other, *terms) != compute_commitment(genesis_hash, *terms)
+    hall.do(ALICE, (VOTING, 6, 0, (ALICE.address, number, compute_commitment(other, *terms))))
+    hall.run(seconds=1_000)
+    assert hall.code(ALICE, opened(ALICE, number, YES)) == v.OTHER_BALLOT
 
 
 @pytest.mark.parametrize(("size", "is_typed"), [(v.SALT_BYTES_MIN - 1, False), (v.SALT_BYTES_MIN, True)])

@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 
 from protocol.codec import Value
 from protocol.contracts.voting import records as v
+from protocol.contracts.voting.weights import find_weight, is_eligible
+from protocol.vm.view import View
+from tests.protocol.contracts.coop_world import SHARES
 from tests.protocol.contracts.test_voting import (
     NO,
     PEOPLE,
@@ -17,7 +20,7 @@ from tests.protocol.contracts.test_voting import (
     stored,
     vote,
 )
-from tests.protocol.ledger_world import ALICE, ASSETS, BOB, CAROL, COOP, NONE, Person
+from tests.protocol.ledger_world import ALICE, ASSETS, BOB, CAROL, COOP, NONE, Person, person
 
 Ballot = tuple[Person, int]
 
@@ -104,3 +107,60 @@ def test_what_passed_runs_once_at_most_whoever_calls_and_however_often(taken: li
 def version_of(hall: Hall, proposal_type: int) -> Value:
     row = hall.ask("voting", "policy", proposal_type)
     return row[-1] if type(row) is tuple else 0
+
+
+CROWD = (*PEOPLE, person("frank"), person("gina"))
+counts = st.integers(0, 40)
+pairs = st.tuples(st.sampled_from(CROWD), st.sampled_from(CROWD))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from((v.BY_MEMBER, v.BY_SHARES)),
+    st.sampled_from((0, 1, 1_000, 2_500, 10_000)),
+    st.lists(counts, min_size=len(CROWD), max_size=len(CROWD)),
+    st.lists(pairs, max_size=8),
+    st.lists(st.tuples(st.sampled_from(CROWD), st.integers(1, 40)), max_size=4),
+    st.lists(st.tuples(st.sampled_from(CROWD), st.sampled_from((YES, NO, v.ABSTAIN))), max_size=12),
+)
+def test_all_weights_together_are_within_the_electorate(
+    weight: int,
+    cap: int,
+    held: list[int],
+    handed: list[tuple[Person, Person]],
+    bought: list[tuple[Person, int]],
+    cast: list[Ballot],
+) -> None:
+    """Whoever holds, delegates, buys after the snapshot, is suspended since, and votes in whatever order."""
+    hall = Hall(methods=())
+    for who in CROWD[len(PEOPLE) :]:
+        hall.numbers[who] = hall.join(who, 1_000)
+    hall.gov((SHARES, 1, NONE, ("Member share", COOP, 10, False, 0, 1_000, 0, 10_000, 0, 60_000)))
+    for who, count in zip(CROWD, held, strict=True):
+        if count:
+            hall.do(who, (SHARES, 3, 0, (who.address, 1, count)))
+    share_class = 1 if weight == v.BY_SHARES else 0
+    hall.gov(set_policy(weight=weight, share_class=share_class, cap_bp=cap, methods=()))
+    for who, to in handed:
+        if who != to:
+            hall.do(who, delegate(who, to))
+    hall.run()
+    number = hall.propose(program=b"")
+    electorate = hall.field(number, 8)
+    assert electorate == (len(CROWD) if weight == v.BY_MEMBER else sum(held))
+    for who, count in bought:
+        hall.code(who, (SHARES, 3, 0, (who.address, 1, count)))
+    weights = []
+    for who, choice in cast:
+        hall.code(who, vote(who, number, choice))
+        tally = hall.tally(number)
+        assert isinstance(tally, tuple) and sum(tally) <= electorate  # type: ignore[operator,arg-type]
+    view = View(hall.state)
+    row, policy = v.get_proposal(view, number), v.get_frozen(view, number)
+    for who in CROWD:
+        if is_eligible(view, policy, row, hall.numbers[who]):
+            weights.append(find_weight(view, policy, row, hall.numbers[who]))
+    assert sum(weights) <= electorate  # type: ignore[operator]
+    if weight == v.BY_SHARES:
+        most = max(1, sum(held) * cap // 10_000)
+        assert weights == [min(count, most) for count in held if count]

@@ -213,7 +213,7 @@ def check_sums(world: World, number: int = 1) -> None:
         if loan.status == l.ACTIVE:
             assert sum(r.principal - r.principal_paid for r in rows) == state.principal_out
         else:
-            assert not state.principal_out and not state.accrued and not state.allowance
+            assert not (state.principal_out or state.accrued or state.allowance or state.fee_left)
     assert (exact, slope) == (l.read_exact(total[2]), l.read_exact(total[3]))
     assert (principal, penalties, advances, count) == (total[1], total[6], total[7], total[8])
     assert find_balance(world, l.PRINCIPAL, number) == principal

@@ -111,6 +111,7 @@ _BUDGET: Final = (
 _ORDINARY: Final = (
     *("assets.create", "assets.set_status", "assets.set_cashier", "assets.set_custodian"),
     *("assets.lift_freeze", "members.admit", "members.lift_suspension", "registry.resume"),
+    *("lending.approve", "lending.reject", "lending.reschedule"),
 )
 _BYLAW: Final = (
     *(

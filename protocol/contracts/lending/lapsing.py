@@ -28,7 +28,7 @@ from protocol.vm.contract import EventType
 from protocol.vm.kinds import Field
 from protocol.vm.view import View
 
-OFFER_GAS_MAX: Final = 100_000
+OFFER_GAS_MAX: Final = 50_000
 """Most that the end of one approval may use, with as many guarantors and pieces as a loan can have."""
 
 DECIDED: Final = EventType(

@@ -9,7 +9,14 @@ from protocol.contracts.lending import records as l
 from protocol.contracts.lending.deciding import find_missing, is_secured
 from protocol.contracts.lending.product import BY_COMMITTEE, BY_VOTE, INSIDERS_BY_VOTE, get_product
 from protocol.contracts.savings.records import get_savings
-from protocol.contracts.security.records import KINDS_MAX, NO_GUARANTEE, PAPER, TERMS
+from protocol.contracts.security.records import (
+    COLLATERAL_MAX,
+    GUARANTEES_MAX,
+    KINDS_MAX,
+    NO_GUARANTEE,
+    PAPER,
+    TERMS,
+)
 from protocol.errors import Rejected
 from protocol.vm.view import View
 from tests.protocol.contracts.coop_world import BOARD2, DAY, HASH
@@ -25,7 +32,7 @@ from tests.protocol.contracts.test_lending import (
 from tests.protocol.contracts.test_lending_enforcement import Strict
 from tests.protocol.contracts.test_security import SECURITY, offer, worth
 from tests.protocol.contracts.test_security import call as secure
-from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE, Person
+from tests.protocol.ledger_world import ALICE, AUTH, BOB, CAROL, COOP, NONE, Person, person
 
 
 def accept(bank: Lender, who: Person, loan: int) -> tuple[int, str]:
@@ -260,3 +267,22 @@ def test_who_has_approved_cannot_renew_it_and_what_is_paid_out_is_decided() -> N
     bank.accept(ALICE, loan)
     assert bank.code(COMMITTEE1, call(5, loan)) == l.STATUS == bank.code(COMMITTEE2, call(6, loan))
     assert bank.code(OFFICER, call(5, loan)) == l.STATUS
+
+
+def test_the_largest_approval_lapses_within_its_gas(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = Strict(guarantors_max=GUARANTEES_MAX)
+    bank.gov((SECURITY, 2, NONE, (COOP, 0, 9_000)))
+    loan = bank.ask_for(ALICE)
+    for number in range(GUARANTEES_MAX):
+        who = person(f"guarantor {number}")
+        bank.join(who, 200_000)
+        (bank.savings[who],) = bank.do(who, (30, 3, 0, (who.address, 1, 100_000)))  # type: ignore[assignment]
+        bank.do(who, offer(who, bank.savings[who], 5_000, loan))
+    for _ in range(COLLATERAL_MAX):
+        bank.do(ALICE, secure(7, ALICE, loan, COOP, 500))
+    bank.do(ALICE, call(4, loan))
+    free = bank.free(ALICE)
+    monkeypatch.setattr(lapsing, "OFFER_GAS_MAX", lapsing.OFFER_GAS_MAX // 2)
+    bank.days(l.OFFER_DAYS + 1, 10)
+    assert bank.loan(loan).status == l.LAPSED and bank.free(ALICE) == free + 500 * COLLATERAL_MAX
+    assert not any(locked(bank, who) for who in bank.savings if who is not ALICE)

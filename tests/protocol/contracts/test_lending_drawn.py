@@ -105,7 +105,8 @@ class Drawn(Strict):
         if self.code(who, call(4, loan)):
             self.code(COMMITTEE1, call(5, loan))
             self.code(COMMITTEE2, call(5, loan))
-        self._count("lend", self.code(who, call(8, who.address, loan, *self.terms(loan))))
+        terms_hash, annual_ppm = self.terms(loan)  # some cost more a year than a rate says
+        self._count("lend", self.code(who, call(8, who.address, loan, terms_hash, annual_ppm or 0)))
 
     def count_loans(self) -> int:
         counted = l.COUNTER.get(View(self.state), l.COUNTER.key())

@@ -156,8 +156,8 @@ def _put_forward(
         if not field.kind.holds(value):
             raise Failure(
                 "Nothing was proposed.",
-                f"{field.name} is not {explain_kind(field.kind)}.",
-                f"see: coop call voting {how} --help",
+                f"what stands for {field.name} is not {explain_kind(field.kind)}.",
+                "see the command with --help",
                 "cli.usage",
                 Exit.USAGE,
             )
@@ -266,7 +266,7 @@ def _missing_lines(proposal: dict[str, Any], missing: int | None) -> list[str]:
 
 def _hearing_lines(words: Words, proposal: int) -> list[str]:
     time = words.client.call("voting_hearing", proposal=proposal)["value"]
-    return [] if time is None else [f"  who it is about is heard at {words.show_time(time)}"]
+    return [] if time is None else [f"  hearing at {words.show_time(time)}"]
 
 
 def _objection_lines(client: RpcClient, proposal: int) -> list[str]:

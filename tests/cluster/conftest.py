@@ -20,10 +20,15 @@ def net(tmp_path: Path) -> Iterator[LocalNet]:
 
 
 @pytest.fixture
-def spare_net(tmp_path: Path) -> Iterator[LocalNet]:
-    """Three validators on Raft and a spare node, all of which have said that they are ready."""
+def spare_net(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalNet]:
+    """Three validators on Raft and a spare node, all of which have said that they are ready.
+
+    Args:
+        request: its parameter is the scenario; without one, the village.
+    """
     home = tmp_path / "ln"
-    ports = ("--port", str(own_port(25_000)), "--load-members", "200")
+    scenario = getattr(request, "param", "village")
+    ports = ("--port", str(own_port(25_000)), "--load-members", "200", "--scenario", scenario)
     coopd("localnet", "up", "--detach", "--nodes", "3", "--spare", "1", *ports, home=home)
     try:
         coopd("validator", "ready", home=home)

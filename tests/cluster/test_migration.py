@@ -215,6 +215,7 @@ def test_bft_goes_on_without_the_newcomer_and_stands_still_without_two(spare_net
     assert_sound(net)
 
 
+@pytest.mark.parametrize("spare_net", ["plain"], indirect=True)
 def test_back_to_raft_by_an_explicit_act_that_members_must_accept(spare_net: LocalNet) -> None:
     net = spare_net
     assert light_client(net) == "raft"

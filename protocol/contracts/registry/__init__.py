@@ -1,7 +1,8 @@
 """registry: who may validate next, the change of epoch, parameters, versions of contracts, and pauses.
 
 A validator-to-be says `ready` under its new consensus key. Whoever holds the role `council` (the founding
-board; later the members' vote through the same door) proposes the next epoch: engine, validators, and when.
+board), or the members' vote through the same door, proposes the next epoch: engine, validators, and when.
+Members may close doors to the council for good; the way back from BFT to Raft has its own (`doors.py`).
 Then the old epoch seals, and the next record takes over. One change at a time; until the seal it can be
 cancelled, and everybody sees it coming. This contract only writes records; what a seal means is known by
 consensus, which never hears of this contract.
@@ -16,5 +17,5 @@ finds the same.
 
 *Source*: consensus.md 1.2, 1.3 (M1, M2, M11), 1.6; contracts.md D10, 3.12.
 
-Read `records.py`, `epochs.py`, `values.py`, `upgrades.py`, `pauses.py`, `contract.py`.
+Read `records.py`, `doors.py`, `epochs.py`, `values.py`, `upgrades.py`, `pauses.py`, `contract.py`.
 """

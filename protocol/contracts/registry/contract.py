@@ -208,7 +208,7 @@ METHODS: Final = (
         (GOV,),
         20,
         doors.take_over,
-        "Let the council decide something no more, for good.",
+        "Let the council decide something no more, for good; tells whether that is new.",
     ),
     Method(
         16,
@@ -264,6 +264,13 @@ QUERIES: Final = (
         ),
         values.query_parameters,
         "List all parameters with their bounds, present values and decided changes.",
+    ),
+    Query(
+        "taken_over",
+        (),
+        Many(U16, QUERY_ITEMS_MAX),
+        doors.query_taken_over,
+        "List the methods of this contract that members decide alone; the council decides the others, too.",
     ),
     Query(
         "versions",

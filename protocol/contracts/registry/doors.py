@@ -2,7 +2,8 @@
 
 The council, the founding board, decides first. When members vote, their vote goes through the same doors, and
 what they decided no council cancels. They may also close a door to the council, one method at a time and for
-good: nothing opens it again, no vote and no other council.
+good: nothing opens it again, no vote and no other council. The way back to Raft closes to the council by
+itself as soon as members may vote on it (`voting/policies.py`).
 
 *Source*: contracts.md 3.12; consensus.md 1.3 (M1: only a second, equally strong vote cancels).
 """
@@ -14,7 +15,7 @@ from typing import Final
 from protocol.codec import Value
 from protocol.contracts.registry.records import COUNCIL, FOR_MEMBERS, ID, TAKEN_OVER, TOOK_OVER
 from protocol.errors import Code
-from protocol.vm.context import Context, fail
+from protocol.vm.context import Context, QueryContext, fail
 from protocol.vm.contract import GOV, Role
 from protocol.vm.tables import SCHEMA
 
@@ -30,13 +31,21 @@ def is_by_members(ctx: Context) -> bool:
 
 
 def take_over(ctx: Context, method: int) -> Value:
-    """Let the council call a method of this contract no more, for good."""
+    """Let the council call a method of this contract no more, for good; tells whether that is new."""
     found = ctx.registry.methods.get((ID, method))
     if found is None or Role(COUNCIL) not in found[1].capabilities:
         fail(Code.UNKNOWN_METHOD, "registry.council_method", None, method)
-    TAKEN_OVER.put(ctx.view, TAKEN_OVER.key(method), (SCHEMA,))
+    key = TAKEN_OVER.key(method)
+    if TAKEN_OVER.get(ctx.view, key) is not None:
+        return False
+    TAKEN_OVER.put(ctx.view, key, (SCHEMA,))
     ctx.emit(TOOK_OVER, method)
     return True
+
+
+def query_taken_over(query: QueryContext) -> Value:
+    """List the methods that the council has no part in any more."""
+    return tuple([TAKEN_OVER.parts(key)[0] for key, _ in TAKEN_OVER.scan(query.view)])
 
 
 def until_taken_over(method: int, run: Callable[..., Value]) -> Callable[..., Value]:

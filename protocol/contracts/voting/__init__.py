@@ -15,5 +15,6 @@ which things, not at amounts (`shapes.py`); a job runs at most 1 M gas, so a lar
 calls `execute`; secret ballots are not there yet.
 
 Read `records.py`, `policies.py`, `weights.py`, `ballots.py`, `proposals.py`, `shapes.py`, `deadlines.py`,
-`vetoes.py`, `leaving.py`, `elections.py`, `counting.py`, `priorities.py` and `contract.py`.
+`vetoes.py`, `hearings.py`, `leaving.py`, `elections.py`, `counting.py`, `priorities.py`, `queries.py` and
+`contract.py`.
 """

@@ -602,6 +602,11 @@ CONTRACT: Final = Contract(
         ErrorType(elections.IN_OFFICE, "IN_OFFICE", "The seat is not vacant."),
         ErrorType(priorities.NO_PRIORITIES, "NO_PRIORITIES", "This proposal ranks no options."),
         ErrorType(leaving.NO_LEAVING, "NO_LEAVING", "Nobody leaves over a proposal of this type."),
+        ErrorType(
+            hearings.HEARING_TERMS,
+            "HEARING_TERMS",
+            "A hearing and its document are named where the type asks for them, in the discussion.",
+        ),
         ErrorType(priorities.CREDITS, "CREDITS", "More credits than a member has, or not on these options."),
     ),
     invariants=(

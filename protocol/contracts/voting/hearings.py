@@ -8,13 +8,15 @@ is, and a time in its discussion at which the one concerned is heard, with so mu
 
 from typing import Final, TypeAlias
 
-from protocol.contracts.voting.records import ID, NOT_ALLOWED, PROPOSAL, Policy
+from protocol.contracts.voting.records import ID, PROPOSAL, Policy
 from protocol.vm.context import Context, fail
 from protocol.vm.contract import EventType
 from protocol.vm.keys import uint_key
 from protocol.vm.kinds import HASH, SECONDS, Field
 from protocol.vm.tables import SCHEMA, Table
 from protocol.vm.view import View
+
+HEARING_TERMS: Final = 2225
 
 NO_DOCUMENT: Final = bytes(32)
 
@@ -38,18 +40,18 @@ def check_hearing(ctx: Context, policy: Policy, document: bytes, time: int) -> N
         time: of the hearing; 0: none is named.
 
     Raises:
-        CallFailed: NOT_ALLOWED.
+        CallFailed: HEARING_TERMS.
     """
     if bool(time) is not bool(policy.notice):
-        fail(NOT_ALLOWED, "voting.hearing", policy.notice, time)
+        fail(HEARING_TERMS, "voting.hearing", policy.notice, time)
     if not time:
         return
     if document == NO_DOCUMENT:
-        fail(NOT_ALLOWED, "voting.hearing_document")
+        fail(HEARING_TERMS, "voting.hearing_document")
     now = int(ctx.environment.time)
     first, last = now + policy.notice, now + policy.discussion
     if not first <= time <= last:
-        fail(NOT_ALLOWED, "voting.hearing_time", first if time < first else last, time)
+        fail(HEARING_TERMS, "voting.hearing_time", first if time < first else last, time)
 
 
 def keep_hearing(ctx: Context, number: int, document: bytes, time: int) -> None:

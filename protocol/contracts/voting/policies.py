@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from protocol.codec import Value
-from protocol.contracts.registry.doors import CANCELLED_BY, RETURN_METHODS
+from protocol.contracts.registry.doors import CANCELLED_BY, RETURN_METHODS, take_over
 from protocol.contracts.registry.records import ID as REGISTRY_ID
 from protocol.contracts.shares.records import CLASS
 from protocol.contracts.voting.deadlines import set_calendar
@@ -42,11 +42,11 @@ def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
     Rules: 1. methods of voting itself may be called by no program, but those that set its rules. 2. who
         votes by shares decides on a class of shares and nothing else. 3. a sealed vote does not end early;
         what can be stopped waits before it runs. 4. what leads back to Raft takes the majority of a bylaw,
-        and who may cancel a decision of the registry may make it, too. 5. a hearing lies in the discussion.
-        6. a proposal of this very type never lowers its own
-        quorum, majority, least yes, waiting times or sponsors, nor makes it harder to stop, nor widens what
-        it may call. 7. nor does it give the setting of policies to a type that is easier to pass: what binds
-        it cannot be walked around.
+        and is no matter of the council any more; who may cancel a decision of the registry may make it. 5. a
+        hearing lies in the discussion. 6. a proposal of this very type never lowers its own quorum, majority,
+        least yes, waiting times or sponsors, nor makes it harder to stop, nor widens what it may call. 7. nor
+        does it give the setting of policies to a type that is easier to pass: what binds it cannot be walked
+        around.
     """
     view = ctx.view
     new = Policy(*values)  # type: ignore[arg-type]
@@ -57,6 +57,9 @@ def set_policy(ctx: Context, proposal_type: int, *values: Value) -> Value:
         _check_locked(ctx, counter[2], proposal_type, old, new)
     new = replace(new, version=1 if old is None else old.version + 1)
     POLICIES.put(view, POLICIES.key(proposal_type), pack_record(new))
+    for contract, method in _RETURNS:
+        if (contract, method) in new.methods:
+            take_over(ctx.enter(REGISTRY_ID), method)
     ctx.emit(POLICY_SET, proposal_type, new.version)
     return new.version
 

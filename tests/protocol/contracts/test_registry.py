@@ -327,6 +327,7 @@ def test_what_members_took_over_the_council_has_no_part_in_for_good(method: int)
     codes = [_one(world, (REGISTRY, door, 0, calls.get(door, ())), ALICE).code for door in others]
     assert registry.FOR_MEMBERS not in codes
     assert _one(world, (REGISTRY, 12, 0, (method,)), ALICE).code == Code.ROLE
+    assert world.ask("registry", "taken_over") == (method,)
 
 
 @pytest.mark.parametrize("method", [1, 9, 12, 13])

@@ -6,6 +6,7 @@ import pytest
 
 from protocol.codec import Value
 from protocol.contracts.voting import records as v
+from protocol.contracts.voting.hearings import HEARING_TERMS
 from protocol.errors import Code
 from tests.protocol.contracts.coop_world import HASH, MEMBERS
 from tests.protocol.contracts.test_elections import TERM
@@ -43,7 +44,7 @@ def accuse(hearing: int, document: bytes = HASH, proposal_type: int = TYPE) -> V
 def test_a_hearing_has_its_notice_and_lies_in_the_discussion(ahead: int, is_in_time: bool) -> None:
     hall = make_hall()
     code = hall.code(ALICE, accuse(int(hall.time) + ahead))
-    assert code == (Code.OK if is_in_time else v.NOT_ALLOWED)
+    assert code == (Code.OK if is_in_time else HEARING_TERMS)
 
 
 def test_a_hearing_is_kept_and_the_vote_comes_after_it() -> None:
@@ -65,19 +66,19 @@ def test_a_hearing_is_kept_and_the_vote_comes_after_it() -> None:
 def test_a_type_that_asks_for_a_hearing_takes_no_proposal_without_document_or_time() -> None:
     hall = make_hall(methods=(GIVE_ROLE, (MEMBERS, 19)))
     time = int(hall.time) + NOTICE + 10
-    assert hall.code(ALICE, propose(ALICE, make_auditor())) == v.NOT_ALLOWED
-    assert hall.code(ALICE, accuse(0)) == v.NOT_ALLOWED
-    assert hall.code(ALICE, accuse(time, NO_PAPER)) == v.NOT_ALLOWED
+    assert hall.code(ALICE, propose(ALICE, make_auditor())) == HEARING_TERMS
+    assert hall.code(ALICE, accuse(0)) == HEARING_TERMS
+    assert hall.code(ALICE, accuse(time, NO_PAPER)) == HEARING_TERMS
     election = (VOTING, 13, 0, (ALICE.address, TYPE, "an election", HASH, "auditor", 1, TERM, 1))
-    assert hall.code(ALICE, election) == v.NOT_ALLOWED, "nor is an election a way around it"
+    assert hall.code(ALICE, election) == HEARING_TERMS, "nor is an election a way around it"
     ranking = (VOTING, 18, 0, (ALICE.address, TYPE, "what first", HASH, (0, "roof", "well"), 100))
-    assert hall.code(ALICE, ranking) == v.NOT_ALLOWED
+    assert hall.code(ALICE, ranking) == HEARING_TERMS
     assert hall.code(ALICE, accuse(time)) == Code.OK
 
 
 def test_a_type_without_hearings_takes_none() -> None:
     hall = Hall()
-    assert hall.code(ALICE, accuse(int(hall.time) + 10)) == v.NOT_ALLOWED
+    assert hall.code(ALICE, accuse(int(hall.time) + 10)) == HEARING_TERMS
     assert hall.ask("voting", "hearing", 1) is None
 
 

@@ -150,6 +150,17 @@ def test_who_may_cancel_may_decide(decides: int, cancels: int) -> None:
     assert hall.gov_outcome(set_policy(2, methods=both, **BACK_TERMS)).code == Code.OK
 
 
+def test_the_way_back_is_no_matter_of_the_council_once_members_may_vote_on_it() -> None:
+    for young in (True, False):
+        hall = make_hall((REGISTRY, 2), (REGISTRY, 3)) if young else make_hall(*BACK, **BACK_TERMS)
+        hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))
+        get_ready(hall, 1)
+        run_bft(hall)
+        assert hall.code(BOB, go_back()) == (Code.OK if young else FOR_MEMBERS)
+        hall.gov(set_policy(methods=()))
+        assert hall.code(BOB, (REGISTRY, 11, 0, ())) == (Code.OK if young else FOR_MEMBERS), "for good"
+
+
 def test_members_go_back_to_raft_seven_days_after_their_vote_and_may_think_better_of_it() -> None:
     hall = make_hall(*BACK, **BACK_TERMS)
     hall.gov((AUTH, 4, NONE, (BOB.address, COUNCIL)))

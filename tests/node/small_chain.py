@@ -23,6 +23,7 @@ from protocol import crypto
 from protocol.chain.block import Block
 from protocol.chain.certificate import Certificate, Vote, VoteKind, certify
 from protocol.chain.evidence import Evidence
+from protocol.chain.receipt import decode_receipt
 from protocol.chain.transaction import (
     SCHEME_ECDSA,
     SignedTransaction,
@@ -109,7 +110,10 @@ class SmallChain:
     def decide(self, engine: EngineKind, *indexes: int, not_before: int = 0) -> SignedTransaction:
         """Decide as the board that these operators certify the next epoch."""
         keys = sorted(public_key_of(self.operators[index].consensus_key) for index in indexes)
-        return self.sign_as_board((registry.ID, 2, 0, (int(engine), (0, *keys), 0, not_before)))
+        chosen: tuple[Value, ...] = ((0, *keys), 0, not_before)
+        if (self.executor.record.engine, engine) == (EngineKind.BFT, EngineKind.RAFT):
+            return self.sign_as_board((registry.ID, 10, 0, chosen))
+        return self.sign_as_board((registry.ID, 2, 0, (int(engine), *chosen)))
 
     def sign_as_board(self, call: Value) -> SignedTransaction:
         """Sign a call with two of the three keys of the board."""
@@ -125,7 +129,8 @@ class SmallChain:
     def cross(self, engine: EngineKind, *indexes: int) -> None:
         """Commit what it takes until these operators certify the next block by this engine."""
         self.commit(*[self.say_ready(index) for index in indexes])
-        self.commit(self.decide(engine, *indexes))
+        block = self.commit(self.decide(engine, *indexes))
+        assert decode_receipt(self.store.receipts(block.height)[0]).is_ok, "the change was refused"
         number = self.executor.record.number
         while self.executor.record.number == number:
             self.commit()

@@ -3,7 +3,8 @@
 Each sender has a share of its own and its turn; who sends more than is checked loses only what is too much,
 and what is lost is sent again by whoever a member gave it to.
 
-What waits can be found by its digest: a proposal may name it before its signatures are checked here.
+What waits can be found by its digest: a proposal may name it before its signatures are checked here. It
+holds bytes, checks nothing (`intake.py`), and does not know who is a validator.
 """
 
 from collections import OrderedDict, deque

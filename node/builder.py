@@ -4,6 +4,8 @@ A leader that is asked for a block waits for the first transaction, then a batch
 nothing to do it proposes an empty block only as a heartbeat. Consensus knows nothing of this: it asked,
 and the answer may take minutes. Execution of a block is held to a time budget by the measured cost of the
 last ones, so that a leader is never deaf for longer than its heartbeat allows.
+
+It does not know what a transaction does (`executor.py`), nor which of those that wait are due (`mempool.py`).
 """
 
 import math

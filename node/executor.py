@@ -2,9 +2,9 @@
 
 A proposal is executed before it is voted on; the result (writes, receipts, the change of the state tree)
 waits here under the block's id until consensus commits that block or another one of the same height.
-Nothing of it is on disk before `commit`. This file does not know who proposed, who votes, or when.
+Nothing of it is on disk before `write`. This file does not know who proposed, who votes, or when.
 
-*Cost*: about 35 us a transfer, in the caller's thread; `commit` waits for the disk and belongs in a worker.
+*Cost*: about 35 us a transfer, in the caller's thread; `write` waits for the disk and belongs in a worker.
 """
 
 from collections.abc import Iterable, Sequence

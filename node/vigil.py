@@ -16,6 +16,8 @@ all started anew, and where everybody listens and nobody speaks, waits for `IDLE
 What it listens to is the chain: a certificate or a proposal with our signature above what the guard knows was
 made by another holder of the key. That is looked for in every block, also later, and ends all signing.
 
+It does not know what a vote means: it says held or released, and the driver is told.
+
 *Source*: consensus.md 2.4 (W5 to W7), reliability.md 1.9. *Departs*: W6 would have every start listen.
 """
 

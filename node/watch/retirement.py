@@ -7,6 +7,8 @@ breaks into the machine can sign a second history with it.
 runs, or of the one that is decided, and one that said after its last epoch that it is ready, while its word
 counts. 3. a node whose last key goes gets a fresh one first, so that it can be ready again.
 
+It goes by what the chain says of a key, and does not know where keys lie (`node/keychain.py`) or who signs.
+
 *Source*: consensus.md 1.3 (M10, M12).
 """
 

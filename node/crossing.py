@@ -6,7 +6,7 @@ the next epoch, because nothing in memory may stand on a record that is replaced
 stays where it is; who showed the restart did nothing wrong.
 
 What proves a restart is `protocol/light.py`; who ratified it was judged by those who applied it
-(`cli/restart.py`): here the operator's word counts. *Source*: consensus.md 1.3 (M14).
+(`cli/operator/restart.py`): here the operator's word counts. *Source*: consensus.md 1.3 (M14).
 """
 
 from collections.abc import Callable

@@ -12,20 +12,33 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from node.catalog import fill
-from node.cli.acting import find_gas_terms, open_actor, say_fee
-from node.cli.board import multisig_app, treasury_app
-from node.cli.calls import call_contract, query_contract
-from node.cli.cash import cash_app, escrow_app, order_app, show_statement
-from node.cli.credit import credit_app
-from node.cli.epoch_chain import Fork
-from node.cli.explain import explain_transaction
-from node.cli.loan import loan_app
-from node.cli.member_home import Connection, MemberHome
-from node.cli.member_session import known_contracts, session
-from node.cli.membership import apply_for_membership, attest_member, join_co_op, shares_app, show_member
-from node.cli.memos import memo_app, seal_for
-from node.cli.names import contacts_app, key_app
-from node.cli.papers import papers_app
+from node.cli.member.acting import find_gas_terms, open_actor, say_fee
+from node.cli.member.board import multisig_app, treasury_app
+from node.cli.member.calls import call_contract, query_contract
+from node.cli.member.cash import cash_app, escrow_app, order_app, show_statement
+from node.cli.member.credit import credit_app
+from node.cli.member.epoch_chain import Fork
+from node.cli.member.explain import explain_transaction
+from node.cli.member.loan import loan_app
+from node.cli.member.member_home import Connection, MemberHome
+from node.cli.member.member_session import known_contracts, session
+from node.cli.member.membership import (
+    apply_for_membership,
+    attest_member,
+    join_co_op,
+    shares_app,
+    show_member,
+)
+from node.cli.member.memos import memo_app, seal_for
+from node.cli.member.names import contacts_app, key_app
+from node.cli.member.papers import papers_app
+from node.cli.member.proving import prove
+from node.cli.member.receipts import load_bundle
+from node.cli.member.savings import savings_app
+from node.cli.member.sponsors import sponsor_app
+from node.cli.member.statements import export_statement
+from node.cli.member.verifying import verify_app
+from node.cli.member.votes import docs_app, vote_commands
 from node.cli.payments import (
     GAS_LIMIT,
     Asset,
@@ -35,15 +48,8 @@ from node.cli.payments import (
     send,
     sign_transaction,
 )
-from node.cli.proving import prove
-from node.cli.receipts import load_bundle
 from node.cli.rpc_client import RpcClient
-from node.cli.savings import savings_app
-from node.cli.sponsors import sponsor_app
-from node.cli.statements import export_statement
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
-from node.cli.verifying import verify_app
-from node.cli.votes import docs_app, vote_commands
 from node.config import VERSION
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt

@@ -9,18 +9,18 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from node.cli.consensus import consensus_app
-from node.cli.contract import contract_app
-from node.cli.gateway_child import GatewayChild, start_gateway
-from node.cli.load import load_app
-from node.cli.localnet import localnet_app
-from node.cli.params import params_app
-from node.cli.restart import restart_app
-from node.cli.rotation import validator_ls, validator_rotate
+from node.cli.operator.consensus import consensus_app
+from node.cli.operator.contract import contract_app
+from node.cli.operator.gateway_child import GatewayChild, start_gateway
+from node.cli.operator.load import load_app
+from node.cli.operator.localnet import localnet_app
+from node.cli.operator.params import params_app
+from node.cli.operator.restart import restart_app
+from node.cli.operator.rotation import validator_ls, validator_rotate
+from node.cli.operator.snapshot import snapshot_app
+from node.cli.operator.validator import validator_app
 from node.cli.session import session
-from node.cli.snapshot import snapshot_app
 from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
-from node.cli.validator import validator_app
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, VERSION, Config, load, render
 
 app = App(name="coopd", help="A node of a financial co-operative's ledger.", version=VERSION)
@@ -229,7 +229,7 @@ def db_check(*, books: bool = False) -> None:
     Args:
         books: Add up the whole journal again, too: each account's rows, and the trial balance from them.
     """
-    from node.cli.money_check import find_money_faults
+    from node.cli.operator.money_check import find_money_faults
     from node.store.check import check_store
     from node.store.store import Store
 
@@ -275,7 +275,7 @@ def export_command(form: str, /, *, out: Path, from_day: str = "", to_day: str =
         from_day: First day, such as 2026-07-01.
         to_day: Last day.
     """
-    from node.cli.export import export_books
+    from node.cli.operator.export import export_books
 
     export_books(load(session.home).store_path, form, out, from_day, to_day)
 

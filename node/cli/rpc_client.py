@@ -1,6 +1,6 @@
 """JSON-RPC over HTTP for the command line: one connection, the standard library, nothing else to load.
 
-Answers are believed in form only: what they say about money is proved elsewhere (`receipts.py`).
+Answers are believed in form only: what they say about money is proved elsewhere (`member/receipts.py`).
 """
 
 import http.client

@@ -2,7 +2,7 @@
 
 `create` makes folders, keys and genesis; `start` forks the processes after the imports, so that they start
 fast and share memory; everything that is known lies in `localnet.json`, so other commands find the processes
-again. It does not know terminals (`cli/localnet.py`).
+again. It does not know terminals (`cli/operator/localnet.py`).
 """
 
 import shutil

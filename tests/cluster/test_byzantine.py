@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.member_home import MemberHome
+from node.cli.member.member_home import MemberHome
 from node.cli.rpc_client import RpcClient
 from node.cluster import faults
 from node.cluster.local import LocalNet

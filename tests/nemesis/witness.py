@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from node.cli.epoch_chain import EpochChain
-from node.cli.money_check import find_money_faults
-from node.cli.receipts import Bundle, Proven, make_bundle, verify_bundle
+from node.cli.member.epoch_chain import EpochChain
+from node.cli.member.receipts import Bundle, Proven, make_bundle, verify_bundle
+from node.cli.operator.money_check import find_money_faults
 from node.cli.terminal import Failure
 from node.cluster.founding import CURRENCY_NUMBER
 from node.store.check import check_store

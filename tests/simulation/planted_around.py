@@ -6,7 +6,7 @@ The engines' own, and the form of all, are in `planted.py`.
 from tests.simulation.planted import LIGHT, T_LIGHT, Mutant
 
 EPOCHS = "protocol/contracts/registry/epochs.py"
-EPOCH_CHAIN = "node/cli/epoch_chain.py"
+EPOCH_CHAIN = "node/cli/member/epoch_chain.py"
 BLOCKS = "node/store/blocks.py"
 DRIVER = "node/driver.py"
 SIGNER = "node/signer.py"
@@ -16,7 +16,7 @@ HELD = "node/held.py"
 
 T_REGISTRY = "tests/protocol/contracts/test_registry.py::"
 T_REACH = "tests/protocol/contracts/test_voting_reach.py::"
-T_EPOCH_CHAIN = "tests/node/cli/test_epoch_chain.py::"
+T_EPOCH_CHAIN = "tests/node/cli/member/test_epoch_chain.py::"
 T_STORE = "tests/node/store/test_store.py::"
 T_SIGNER = "tests/node/test_signer.py::"
 T_VIGIL = "tests/node/test_vigil.py::"
@@ -122,7 +122,7 @@ AROUND = (
         LIGHT,
         "        if needs_acceptance(trust, seal, next_record):",
         "        if False:",
-        "tests/node/cli/test_restart.py::test_a_client_refuses_until_its_owner_accepts",
+        "tests/node/cli/operator/test_restart.py::test_a_client_refuses_until_its_owner_accepts",
     ),
     Mutant(
         "light-client-falls-back-to-raft",

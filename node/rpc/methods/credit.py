@@ -1,6 +1,6 @@
 """The score of a member with where each part comes from. The plain records are there as `credit_*`.
 
-What the numbers mean in words is the client's (`node/cli/credit.py`); how they are computed is
+What the numbers mean in words is the client's (`node/cli/member/credit.py`); how they are computed is
 `contracts/credit/parts.py`.
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.cli.money_check import find_money_faults
+from node.cli.operator.money_check import find_money_faults
 from node.cluster.founding import LOAD_OPENING_MINOR, demo_address, load_openings, make_operators
 from node.cluster.scenarios import SCENARIOS
 from node.cluster.village import (
@@ -116,8 +116,8 @@ def test_every_type_of_proposal_has_its_policy(state: MemoryState) -> None:
 
 DAY = 86_400
 DECIDED: dict[str, tuple[int, ...]] = {
-    # weight, most of one (bp), quorum, yes of yes and no, yes of all (bp), discussion, voting, time lock, window
-    # (days), notice of a hearing (days), two readings, sealed, signatures
+    # weight, most of one (bp), quorum, yes of yes and no, yes of all (bp), discussion, voting, time lock,
+    # window (days), notice of a hearing (days), two readings, sealed, signatures
     "advisory": (1, 10_000, 0, 5_000, 0, 0, 3, 0, 1, 0, False, False, 0),
     "ordinary": (1, 10_000, 1_000, 5_000, 0, 1, 5, 2, 14, 0, False, False, 0),
     "budget": (1, 10_000, 1_500, 5_000, 0, 1, 7, 7, 30, 0, False, False, 0),

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from node.books.camt053 import NAMESPACE
-from node.cli import statements
-from node.cli.epoch_chain import EpochChain
-from node.cli.statements import fetch_statement
+from node.cli.member import statements
+from node.cli.member.epoch_chain import EpochChain
+from node.cli.member.statements import fetch_statement
 from node.cluster.founding import CURRENCY_NUMBER, demo_address
 from node.rpc.methods import books
 from node.snapshot.folder import SnapshotFolder

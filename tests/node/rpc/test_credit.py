@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from node.cli.credit import PARTS, explain_part
-from node.cli.member_session import session
+from node.cli.member.credit import PARTS, explain_part
+from node.cli.member.member_session import session
 from node.cluster.founding import demo_address
 from node.rpc.methods import credit
 from node.rpc.service import Call

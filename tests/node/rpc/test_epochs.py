@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.consensus import _restart_lines
+from node.cli.operator.consensus import _restart_lines
 from node.crossing import find_restart
 from node.executor import Executor
 from protocol import codec

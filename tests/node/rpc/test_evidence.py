@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from node.catalog import by_slug
-from node.cli.validator import evidence_lines
+from node.cli.operator.validator import evidence_lines
 from protocol.chain.evidence import EvidenceKind
 from protocol.contracts.registry import records as registry
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.explain import describe
+from node.cli.member.explain import describe
 from node.cluster.founding import demo_address
 from protocol.addresses import HRP_TEST, format_address
 from tests.node.job_chain import make_job_chain

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from node.cli.epoch_chain import EpochChain
-from node.cli.receipts import explain, make_bundle, verify_bundle
+from node.cli.member.epoch_chain import EpochChain
+from node.cli.member.receipts import explain, make_bundle, verify_bundle
 from node.cluster.founding import demo_address
 from node.ipc.messages import Verdict
 from protocol.addresses import HRP_TEST, format_address, format_tx_id

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from node.catalog import by_slug
-from node.cli.epoch_chain import EpochChain
-from node.cli.statements import check_record_proof
+from node.cli.member.epoch_chain import EpochChain
+from node.cli.member.statements import check_record_proof
 from node.cluster.founding import demo_address
 from protocol.addresses import HRP_TEST, format_address
 from protocol.codec import Value, decode

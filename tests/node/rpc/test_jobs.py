@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from node.cli.epoch_chain import EpochChain
-from node.cli.receipts import decode_bundle, explain, make_bundle, verify_bundle
+from node.cli.member.epoch_chain import EpochChain
+from node.cli.member.receipts import decode_bundle, explain, make_bundle, verify_bundle
 from node.cluster.founding import demo_address
 from protocol.addresses import HRP_TEST, format_address
 from protocol.errors import Code, Rejected

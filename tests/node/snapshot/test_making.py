@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.money_check import find_money_faults
+from node.cli.operator.money_check import find_money_faults
 from node.errors import OperationError
 from node.executor import Executor
 from node.snapshot.folder import SNAPSHOTS_KEPT, SnapshotFolder

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from node.config import CONSENSUS_KEY, Config
 from node.errors import OperationError
-from node.keychain import Keychain, OwnKey, OwnKeys
+from node.keychain import Keychain, OwnKey, OwnKeys, read_kept_passphrase
 from node.signer import Place, Signer, SignKind, has_signed
 from node.wallet.keyring import Keyring
 from protocol.chain.validators import EngineKind, EpochRecord, Validator, order_validators
@@ -235,3 +236,14 @@ def test_never_two_keys_sign_for_one_epoch(acts: list[str], tmp_path_factory: py
             held = {key.public_key for key in keys.list()}
             assert not any(v.consensus_key in held for v in record.validators), "ours stands there, unused"
     chain.close()
+
+
+def test_a_passphrase_is_read_from_the_file_that_the_settings_name(config: Config) -> None:
+    kept = config.home / "passphrase"
+    kept.write_text("two words\n")
+    named = replace(config, passphrase_file=str(kept))
+    assert read_kept_passphrase(config) is None and read_kept_passphrase(named) == "two words"
+    kept.unlink()
+    with pytest.raises(OperationError) as caught:
+        read_kept_passphrase(named)
+    assert caught.value.slug == "key.passphrase" and str(kept) in caught.value.why

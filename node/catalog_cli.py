@@ -8,6 +8,9 @@ from typing import Final
 COMMAND_SENTENCES: Final = (
     # What was typed
     ("There is nothing of that number or name", "没有该编号或名称"),
+    ("The list is too long to be shown whole", "列表过长，无法全部显示"),
+    ("{}: more than {} rows, the limit", "{}：超过上限 {} 行"),
+    ("ask for it page by page: {}", "请逐页查询：{}"),
     ("{} has no query {}", "{} 没有查询 {}"),
     ("too many arguments", "参数过多"),
     ("There is no such grant", "没有此授权"),

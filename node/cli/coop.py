@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from node.catalog import fill
-from node.cli.member.acting import find_gas_terms, open_actor, say_fee
+from node.cli.member.acting import ask_all_at, find_gas_terms, open_actor, say_fee
 from node.cli.member.board import multisig_app, treasury_app
 from node.cli.member.calls import call_contract, query_contract
 from node.cli.member.cash import cash_app, escrow_app, order_app, show_statement
@@ -109,20 +109,20 @@ def connect(url: str, /, *, replace: bool = False, token_file: Path | None = Non
 
 @app.command
 def me() -> None:
-    """Show your address and what you have."""
+    """Show your address and all that you have, as it was at one height."""
     name = session.home.pick_key(session.acts_as)
     address = address_of_key(session.home.keyring.entry(name).public_key)
     text = format_address(address, session.home.chain().hrp)
     client = session.client()
-    answer = client.call("assets_balances", address=text)
+    height, balances = ask_all_at(client, "assets_balances", "asset", address=text)
     rows = []
-    for item in answer["value"]:
+    for item in balances:
         asset = _asset_of(client, int(item["asset"]))
         rows.append((asset, int(item["posted"]), int(item["available"])))
     session.terminal.show(
-        {"name": name, "address": text, "height": answer["height"], "balances": answer["value"]},
+        {"name": name, "address": text, "height": height, "balances": balances},
         lambda: "\n".join(
-            [f"{name}   {text}   height {answer['height']:,}"]
+            [f"{name}   {text}   height {height:,}"]
             + [
                 f"  {format_amount(posted, asset.decimals, asset.symbol):>20}"
                 + ("" if posted == free else f"   free {format_amount(free, asset.decimals, asset.symbol)}")

@@ -33,6 +33,9 @@ from protocol.vm.program import TAG_LIST
 BOOKS: Final = "ledger"
 """Whose events say in accounts what the other contracts say in words."""
 
+LIST_ROWS_MAX: Final = 100 * QUERY_ITEMS_MAX
+"""Rows of one list that are fetched: a node that never ends it fills no memory."""
+
 DIGESTS: Final = frozenset({"hash", "public key", "tag"})
 MONEY_RULES: Final = frozenset(
     {
@@ -347,16 +350,33 @@ def ask(client: RpcClient, method: str, **params: Any) -> Any:
 
 
 def ask_all(client: RpcClient, method: str, key: str = "", after: Any = None, **params: Any) -> list[Any]:
-    """List what a query answers, page by page to its end.
+    """List what a query answers, page by page to its end, all from the height of the first page.
 
     Args:
         key: field of a row after which the next page begins; empty: the row itself says it.
         after: what the first page begins after.
+
+    Raises:
+        Failure: cli.list_too_long; or the node refused.
     """
-    rows: list[Any] = []
-    while True:
-        page = client.call(method, after=after, **params)["value"]
+    return ask_all_at(client, method, key, after, **params)[1]
+
+
+def ask_all_at(
+    client: RpcClient, method: str, key: str = "", after: Any = None, **params: Any
+) -> tuple[int, list[Any]]:
+    """As `ask_all`, with the height at which all of it holds."""
+    answer = client.call(method, after=after, **params)
+    height, page = int(answer["height"]), answer["value"]
+    rows: list[Any] = list(page)
+    while len(page) >= QUERY_ITEMS_MAX:
+        page = client.call(method, after=page[-1][key] if key else page[-1], at=height, **params)["value"]
         rows += page
-        if len(page) < QUERY_ITEMS_MAX:
-            return rows
-        after = page[-1][key] if key else page[-1]
+        if len(rows) > LIST_ROWS_MAX:
+            raise Failure(
+                "The list is too long to be shown whole.",
+                f"{method}: more than {LIST_ROWS_MAX:,} rows, the limit.",
+                f"ask for it page by page: coop query {method.replace('_', ' ', 1)}",
+                "cli.list_too_long",
+            )
+    return height, rows

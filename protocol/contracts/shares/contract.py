@@ -1,6 +1,7 @@
 """The schema of shares: what a program can call, and what can be asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
 from protocol.codec import Value
@@ -64,6 +65,7 @@ from protocol.vm.kinds import (
     Many,
     Maybe,
 )
+from protocol.vm.view import View
 
 OBLIGATION, PLEDGE, INSTALMENT, REQUEST, WAIT, CLAIM = range(1, 7)
 _STEPS: Final[tuple[tuple[int, Callable[[HoldingRow], tuple[int, int]]], ...]] = (
@@ -115,21 +117,28 @@ def _query_pledges(query: QueryContext, member: int, after: tuple[int, Address] 
     return tuple([(*key[1:], row[1]) for key, row in page])
 
 
-def _query_exit_plan(query: QueryContext, member: int) -> Value:
+def _query_exit_plan(query: QueryContext, member: int, after: tuple[int, int] | None) -> Value:
     """List what keeps a member from leaving, in the order in which it is settled."""
-    view, plan = query.view, list[Value]()
-    for key, tie in TIES.page_rows(view, member):
-        if key[1] != ID:
-            plan.append((OBLIGATION, key[1], tie[1], 0))
-    holdings = HOLDINGS.page_rows(view, member)
+    plan = (row for row in _list_exit_plan(query.view, member) if after is None or row[:2] > after)
+    return tuple(islice(plan, QUERY_ITEMS_MAX))
+
+
+def _list_exit_plan(view: View, member: int) -> Iterator[tuple[int, int, int, int]]:
+    """Walk through the whole plan by step and what it is of."""
+    for key, tie in TIES.scan(view, member):
+        contract = int(str(TIES.parts(key)[1]))
+        if contract != ID:
+            yield OBLIGATION, contract, tie[1], 0
+    holdings = [(int(str(HOLDINGS.parts(key)[1])), row) for key, row in HOLDINGS.scan(view, member)]
     for step, read in _STEPS:
-        plan += [(step, key[1], *read(row)) for key, row in holdings if any(read(row))]
-    assets = dict.fromkeys([row[2] for _, row in CLASSES.page_rows(view)])
-    for asset in assets:
-        row = get_account(view, account_key(ADDRESS_OF, PAYABLE, asset, member))
-        if row is not None and row[5] > row[3]:
-            plan.append((CLAIM, asset, 0, row[5] - row[3]))
-    return tuple(plan[:QUERY_ITEMS_MAX])
+        for number, row in holdings:
+            count, amount = read(row)
+            if count or amount:
+                yield step, number, count, amount
+    for asset in sorted(dict.fromkeys([row[2] for _, row in CLASSES.scan(view)])):
+        payable = get_account(view, account_key(ADDRESS_OF, PAYABLE, asset, member))
+        if payable is not None and payable[5] > payable[3]:
+            yield CLAIM, asset, 0, payable[5] - payable[3]
 
 
 def _query_year(query: QueryContext, number: int, year: int) -> Value:
@@ -338,7 +347,14 @@ CONTRACT: Final = Contract(
         ),
         Query(
             "exit_plan",
-            (_MEMBER,),
+            (
+                _MEMBER,
+                Field(
+                    "after",
+                    Maybe(Fields((Field("step", U8), Field("of", U32)))),
+                    "the last of the page before",
+                ),
+            ),
             Many(
                 Fields(
                     (

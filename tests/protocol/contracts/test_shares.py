@@ -1,6 +1,7 @@
 """shares: buying, instalments, pledges, the queue with its limits, par less losses, and joining whole."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 from hypothesis import given, settings
@@ -439,15 +440,24 @@ def check_shares(coop: Coop) -> None:
 # --- the plan of leaving
 
 
-def test_the_exit_plan_names_what_keeps_a_member_in_the_order_of_settling(coop: Coop) -> None:
-    assert coop.ask("shares", "exit_plan", 1) == ()
+def test_the_exit_plan_names_what_keeps_a_member_in_the_order_of_settling(
+    coop: Coop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert coop.ask("shares", "exit_plan", 1, None) == ()
     coop.do(ALICE, call(3, ALICE, 1, 5), call(4, ALICE, 1, 7))
     coop.do(ALICE, call(6, ALICE, 1, 1, BOB.address), call(8, ALICE, 1, 2))
     view = View(coop.state)
     bind(view, 1, 31)
     coop.state.apply(view.collect_writes())
     plan = ((1, 31, 1, 0), (2, 1, 1, 0), (3, 1, 0, 7), (4, 1, 2, 0), (5, 1, 2, 0))
-    assert coop.ask("shares", "exit_plan", 1) == plan
+    assert coop.ask("shares", "exit_plan", 1, None) == plan
+    for at, row in enumerate(plan, 1):
+        assert coop.ask("shares", "exit_plan", 1, row[:2]) == plan[at:]
+    assert coop.ask("shares", "exit_plan", 1, (1, 0)) == plan
+    for limit in (4, 5, 6):
+        monkeypatch.setattr(import_module("protocol.contracts.shares.contract"), "QUERY_ITEMS_MAX", limit)
+        assert coop.ask("shares", "exit_plan", 1, None) == plan[:limit]
+    assert coop.ask("shares", "exit_plan", 1, (4, 1)) == plan[4:]
     coop.do(ALICE, (MEMBERS, 13, 0, (ALICE.address,)))
     assert coop.code(BOB, (MEMBERS, 14, 0, (1,))) == m.OBLIGED
     view = View(coop.state)
@@ -458,8 +468,8 @@ def test_the_exit_plan_names_what_keeps_a_member_in_the_order_of_settling(coop: 
     coop.do(ALICE, call(5, ALICE, 1), call(8, ALICE, 1, 3))
     coop.gov((LEDGER, 6, NONE, (free, ledger.FROZEN_IN)))
     coop.do(BOB, redeem())
-    assert coop.ask("shares", "exit_plan", 1) == ((6, COOP, 0, 5 * PAR),)
+    assert coop.ask("shares", "exit_plan", 1, None) == ((6, COOP, 0, 5 * PAR),)
     coop.gov((LEDGER, 7, NONE, (free, ledger.FROZEN_IN)))
     coop.do(ALICE, call(12, ALICE, COOP))
-    assert coop.ask("shares", "exit_plan", 1) == ()
+    assert coop.ask("shares", "exit_plan", 1, None) == ()
     assert coop.do(BOB, (MEMBERS, 14, 0, (1,))) == (m.EXITED,)

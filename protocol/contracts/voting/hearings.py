@@ -43,7 +43,7 @@ def check_hearing(ctx: Context, policy: Policy, document: bytes, time: int) -> N
         CallFailed: HEARING_TERMS.
     """
     if bool(time) is not bool(policy.notice):
-        fail(HEARING_TERMS, "voting.hearing", policy.notice, time)
+        fail(HEARING_TERMS, "voting.hearing")
     if not time:
         return
     if document == NO_DOCUMENT:

@@ -4,6 +4,7 @@ What is done is a program of calls (`typed.py` reads them). Everything is tried 
 is signed, so a refusal costs nothing; what is shown afterwards is what the proven receipt says.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -98,8 +99,13 @@ def number_of_member(words: Words, who: str) -> int:
         ) from None
 
 
-def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dict[str, Any]:
+def act(
+    actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False, keep: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Run a program of one actor; returns the receipt as JSON-RPC writes it, with `proven` and its file.
+
+    Args:
+        keep: saves what the member must still have when no answer comes; called before anything is sent.
 
     Raises:
         Failure: refused with rule, limit and actual value; or the outcome is unknown.
@@ -117,6 +123,8 @@ def act(actor: Actor, calls: tuple[Value, ...], *, dry_run: bool = False) -> dic
     session.terminal.confirm("Sign and send?")
     secret = session.home.keyring.load(actor.name, session.passphrase(actor.name))
     signed = sign_transaction(genesis, terms.apply(built, gas), secret)
+    if keep is not None:
+        keep()
     session.terminal.note(f"sent      {format_tx_id(signed.id)}  waiting")
     receipt = send(client, signed)
     if not receipt["ok"]:
@@ -168,11 +176,13 @@ def say_fee(terms: GasTerms, gas_limit: int, words: Words) -> None:
         session.terminal.note(f"fee       {shown}, for {gas_limit - terms.free:,} gas above what is free")
 
 
-def act_and_show(calls: list[tuple[str, list[str]]], *, dry_run: bool = False) -> dict[str, Any]:
+def act_and_show(
+    calls: list[tuple[str, list[str]]], *, dry_run: bool = False, keep: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Read calls as they are typed, run them as one program, and show what happened."""
     actor = open_actor()
     program = tuple([actor.words.read_call(name, texts, actor.address) for name, texts in calls])
-    receipt = act(actor, program, dry_run=dry_run)
+    receipt = act(actor, program, dry_run=dry_run, keep=keep)
     show_receipt(receipt, actor.words)
     return receipt
 

@@ -45,13 +45,13 @@ def apply_for_membership(
     salt = secrets.token_bytes(32)
     content = papers.read_bytes() if papers is not None else b""
     commitment = crypto.sha256(salt + content)
-    receipt = act_and_show(
-        [("members.apply", [KINDS[kind], "0x" + commitment.hex(), referrer])], dry_run=dry_run
+    file = session.home.path / f"papers-{session.me()[0]}.json"
+    kept = {"salt": salt.hex(), "papers": "" if papers is None else str(papers.absolute())}
+    act_and_show(
+        [("members.apply", [KINDS[kind], "0x" + commitment.hex(), referrer])],
+        dry_run=dry_run,
+        keep=lambda: write_whole(file, json.dumps(kept).encode()),
     )
-    if receipt["proven"]:
-        name, _ = session.me()
-        kept = {"salt": salt.hex(), "papers": "" if papers is None else str(papers.absolute())}
-        write_whole(session.home.path / f"papers-{name}.json", json.dumps(kept).encode())
 
 
 def attest_member(

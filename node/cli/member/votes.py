@@ -351,9 +351,13 @@ def seal(proposal: int, choice: str, /, *, dry_run: bool = False) -> None:
     salt = secrets.token_bytes(32)
     member = actor.words.member(actor.name)
     commitment = compute_commitment(actor.genesis.compute_hash(), proposal, member, number, salt)
-    if not dry_run:
-        write_whole(_ballot_file(actor, proposal), f"{choice} {salt.hex()}".encode())
-    act_and_show([("voting.commit", [str(proposal), "0x" + commitment.hex()])], dry_run=dry_run)
+    file = _ballot_file(actor, proposal)
+    before = file.read_bytes() if file.exists() else b""
+    act_and_show(
+        [("voting.commit", [str(proposal), "0x" + commitment.hex()])],
+        dry_run=dry_run,
+        keep=lambda: write_whole(file, before + f"{choice} {salt.hex()}\n".encode()),
+    )
 
 
 @vote_app.command(name="open")
@@ -364,16 +368,25 @@ def open_ballot(proposal: int, /, *, dry_run: bool = False) -> None:
         proposal: Its number.
         dry_run: Sign and send nothing; show what would happen.
     """
-    try:
-        choice, salt = _ballot_file(open_actor(), proposal).read_text(encoding="ascii").split()
-    except (FileNotFoundError, ValueError):
-        raise Failure(
-            "Your ballot cannot be opened here.",
-            f"this machine has sealed none for proposal {proposal}.",
-            "open it where you sealed it",
-            "cli.nothing",
-        ) from None
-    act_and_show([("voting.reveal", [str(proposal), choice, "0x" + salt])], dry_run=dry_run)
+    file = _ballot_file(open_actor(), proposal)
+    ballots = file.read_text(encoding="ascii").splitlines() if file.exists() else []
+    refused = Failure(
+        "Your ballot cannot be opened here.",
+        f"this machine has sealed none for proposal {proposal}.",
+        "open it where you sealed it",
+        "cli.nothing",
+    )
+    for ballot in reversed(ballots):  # The newest may never have reached the chain.
+        choice, _, salt = ballot.partition(" ")
+        try:
+            act_and_show([("voting.reveal", [str(proposal), choice, "0x" + salt])], dry_run=dry_run)
+        except Failure as failure:
+            if not failure.label.endswith("voting.other_ballot"):
+                raise
+            refused = failure
+        else:
+            return
+    raise refused
 
 
 @vote_app.command
@@ -513,9 +526,9 @@ def register(file: Path, kind: str, /, *, keep_until: str = "0", plain: bool = F
     """
     salt = b"" if plain else secrets.token_bytes(32)
     commitment = crypto.sha256(salt + file.read_bytes())
-    receipt = act_and_show([("docs.register", ["0x" + commitment.hex(), kind, keep_until])])
-    if salt and receipt["proven"]:
-        write_whole(session.home.path / f"salt-{commitment.hex()[:16]}", salt.hex().encode())
+    saved = session.home.path / f"salt-{commitment.hex()[:16]}"
+    keep = None if plain else (lambda: write_whole(saved, salt.hex().encode()))
+    act_and_show([("docs.register", ["0x" + commitment.hex(), kind, keep_until])], keep=keep)
 
 
 def _type_of(words: Words, kind: str) -> int:

@@ -1,11 +1,13 @@
 """A registrar's papers by command: held against the commitment, shown, kept while the law says, erased."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from node.cli.member import acting
 from node.cli.member.acting import act_and_show
 from node.cli.member.member_session import session
 from node.cli.member.membership import apply_for_membership
@@ -111,3 +113,21 @@ def test_registrars_share_a_pepper(
     monkeypatch.setattr("node.cli.member.papers.read_secret", lambda prompt: "xyz")
     with pytest.raises(OperationError, match="no pepper"):
         pepper(take=True)
+
+
+def test_the_salt_of_an_application_is_kept_before_it_is_sent_and_outlives_a_refused_one(
+    gateway: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object) -> None:
+        raise Failure("No answer.", "the node is gone.", "wait", "rpc.unreachable", is_applied_unknown=True)
+
+    session.home.keyring.recover("oz", demo_phrase("oz"), None)
+    act_and_show([("auth.open", ["oz"])])
+    first = Path(salt()[1:]).read_bytes()
+    session.acts_as = "nia"
+    assert refusal(apply_for_membership) != "rpc.unreachable", "she has applied already"
+    assert Path(salt()[1:]).read_bytes() == first
+    session.acts_as = "oz"
+    monkeypatch.setattr(acting, "send", lose)
+    assert refusal(apply_for_membership) == "rpc.unreachable"
+    assert len(bytes.fromhex(json.loads((session.home.path / "papers-oz.json").read_text())["salt"])) == 32

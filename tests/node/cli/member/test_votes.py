@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.member.votes import call_election, call_priorities, propose
+from node.cli.member import acting
+from node.cli.member.member_session import session
+from node.cli.member.votes import call_election, call_priorities, open_ballot, propose, seal
 from node.cli.terminal import Failure
+from node.cluster.founding import demo_phrase
 from protocol.contracts.voting.elections import SEATS_MAX
 from tests.node.cli.member.in_process import open_session
 from tests.node.small_chain import SmallChain
+
+DAY = 86_400
 
 
 @pytest.fixture
@@ -53,3 +58,31 @@ def test_what_a_type_lacks_is_said_by_the_chain(
             with pytest.raises(Failure) as refused:
                 put()
             assert "There is no such type" in refused.value.what
+
+
+def test_a_sealed_ballot_opens_when_a_later_one_never_reached_the_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain = SmallChain(tmp_path / "store", (int(time.time()) - 60) * 1_000, is_village=True)
+    chain.commit()
+    text = tmp_path / "why.txt"
+    text.write_text("Gus missed every meeting.")
+    for _ in open_session(chain, tmp_path / "home", monkeypatch):
+        session.home.keyring.recover("gus", demo_phrase("gus"), None)
+        propose("recall", "Gus leaves", "members.revoke_role gus board", text=f"@{text}", hearing="+60h")
+        chain.commit_later(3 * DAY)
+        seal(1, "yes")
+        with monkeypatch.context() as broken:
+            broken.setattr(acting, "send", lose)
+            with pytest.raises(Failure):
+                seal(1, "no")
+        chain.commit_later(7 * DAY)
+        open_ballot(1)
+        assert "voting.cast: proposal 1, member 1, choice yes" in capsys.readouterr().out
+        with pytest.raises(Failure) as refused:
+            open_ballot(2)
+        assert refused.value.label == "cli.nothing"
+
+
+def lose(*_: object) -> None:
+    raise Failure("No answer.", "the node is gone.", "wait", "rpc.unreachable", is_applied_unknown=True)

@@ -58,6 +58,7 @@ COMMAND_SENTENCES: Final = (
     ("check that it runs ({}), or connect to another one: {}", "请确认它在运行（{}），或连接另一个：{}"),
     ("The node's answer cannot be used", "节点的应答不可用"),
     ("its answer is not JSON-RPC", "应答不是 JSON-RPC"),
+    ("its answer has more than {} bytes, the limit", "应答超过上限 {} 字节"),
     ("HTTP {}, and no JSON", "HTTP {}，且不是 JSON"),
     ("check the address: is a coopd gateway there?", "请核对地址：那里是 coopd 网关吗？"),
     ("There is no such type of proposal", "没有此类提案"),

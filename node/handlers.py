@@ -254,7 +254,11 @@ class NodeHandlers:
 
 def _read_offset(text: str, offset_ms: int) -> int:
     """Read how far the clock shall be ahead; block times never go back, so neither does it."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= OFFSET_DIGITS_MAX) or int(text) < offset_ms:
+    if not (text.isascii() and text.isdecimal() and len(text) <= OFFSET_DIGITS_MAX):
+        raise Rejected(
+            Code.MALFORMED, f"milliseconds have 1 to {OFFSET_DIGITS_MAX} digits, this has {len(text)}"
+        )
+    if int(text) < offset_ms:
         raise Rejected(Code.MALFORMED, f"the clock is {offset_ms} ms ahead, and only goes forward")
     return int(text)
 

@@ -67,7 +67,7 @@ class RpcClient:
         try:
             self._connection.request("POST", self._path, body, self._headers)
             response = self._connection.getresponse()
-            data = response.read(ANSWER_BYTES_MAX)
+            data = response.read(ANSWER_BYTES_MAX + 1)
         except (OSError, http.client.HTTPException) as failure:
             self._connection.close()
             refused = isinstance(failure, ConnectionRefusedError | socket.gaierror)
@@ -79,6 +79,9 @@ class RpcClient:
                 Exit.UNKNOWN if sends and not refused else Exit.UNREACHABLE,
                 is_applied_unknown=sends and not refused,
             ) from None
+        if len(data) > ANSWER_BYTES_MAX:
+            self._connection.close()  # what is left of the answer would stand before the next one
+            raise self._unusable(f"its answer has more than {ANSWER_BYTES_MAX:,} bytes, the limit")
         try:
             return msgspec.json.decode(data)
         except msgspec.DecodeError:

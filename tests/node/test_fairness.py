@@ -8,6 +8,7 @@ import trio
 
 from node.builder import Builder
 from node.daemon import Daemon
+from node.fairness import HEARD_HEIGHTS_MAX
 from node.net.transport import PeerId
 from node.wire import Starve, encode_starve, split
 from protocol import crypto
@@ -126,8 +127,11 @@ async def test_what_nobody_signed_is_not_heard(tmp_path: Path) -> None:
                 fairness.on_frame(peer, split(encode_starve(starve))[1])
             digest = starve.compute_digest(net.genesis_hash)
             signed = replace(starve, signature=crypto.sign(net.keys[index][1], digest))
-            far = replace(signed, height=Height(starve.height + 3))
+            far = replace(signed, height=Height(starve.height + HEARD_HEIGHTS_MAX + 1))
             fairness.on_frame(peer, split(encode_starve(far))[1])
+            near = replace(signed, height=Height(starve.height + HEARD_HEIGHTS_MAX))
+            with pytest.raises(Rejected):  # it is looked at: nobody signed that height
+                fairness.on_frame(peer, split(encode_starve(near))[1])
             assert len(fairness._attestations._said) == index - 1
             fairness.on_frame(peer, split(encode_starve(signed))[1])
         assert fairness._attestations.list_attested() == list(ids)

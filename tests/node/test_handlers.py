@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from node.clock import Clock, FakeClock, SystemClock
-from node.handlers import NodeHandlers
+from node.handlers import OFFSET_DIGITS_MAX, NodeHandlers
 from node.ipc.messages import Proved, Verdict
 from node.store.tables import BLOCKS
 from node.watch.scrubber import Scrubber
@@ -109,3 +109,14 @@ async def test_a_block_that_a_gateway_doubts_is_looked_at(tmp_path: Path) -> Non
         with pytest.raises(Rejected) as refused:
             await handlers.admin("check", (height,))
         assert refused.value.code == Code.MALFORMED
+
+
+@pytest.mark.parametrize("digits", [OFFSET_DIGITS_MAX, OFFSET_DIGITS_MAX + 1])
+async def test_a_clock_goes_no_further_than_so_many_digits_say(digits: int) -> None:
+    handlers = NodeHandlers(moving_parts(is_dev=True, clock=SystemClock()))  # type: ignore[arg-type]
+    if digits == OFFSET_DIGITS_MAX:
+        await handlers.admin("clock", ("1" * digits,))
+        return
+    with pytest.raises(Rejected) as refused:
+        await handlers.admin("clock", ("1" * digits,))
+    assert refused.value.code == Code.MALFORMED and "1 to 13 digits, this has 14" in str(refused.value)

@@ -1,10 +1,13 @@
 """What a node reads from others in one piece: bytes at the limit are looked at, one more are not."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from node.cli.member.receipts import BUNDLE_BYTES_MAX, load_bundle
 from node.job_proof import PROOF_BYTES_MAX, decode_job_proof
+from node.store.records import HEAD_BYTES_MAX, decode_head
 from node.wire import (
     BATCH_BYTES_MAX,
     BITMAP_BYTES_MAX,
@@ -52,3 +55,18 @@ def test_a_question_names_as_many_transactions_as_a_block_has() -> None:
     assert decode_get_txs(codec.encode((ask.block_id, b"\xff" * BITMAP_BYTES_MAX))) == ask
     assert encode_get_txs(ask).endswith(b"\xff" * BITMAP_BYTES_MAX)
     assert refuse(lambda: decode_get_txs(longer)) is Code.MALFORMED
+
+
+def test_the_head_of_a_store_has_at_most_so_many_bytes() -> None:
+    whole = codec.encode(bytes(HEAD_BYTES_MAX - 2))
+    assert len(whole) == HEAD_BYTES_MAX
+    assert refuse(lambda: decode_head(whole)) is Code.MALFORMED
+    assert refuse(lambda: decode_head(whole + b"\0")) is Code.TOO_LARGE
+
+
+def test_a_bundle_at_the_limit_is_read_from_its_file_and_a_longer_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "receipt.json"
+    path.write_bytes(b" " * BUNDLE_BYTES_MAX)
+    assert refuse(lambda: load_bundle(path)) is Code.MALFORMED
+    path.write_bytes(b" " * (BUNDLE_BYTES_MAX + 1))
+    assert refuse(lambda: load_bundle(path)) is Code.TOO_LARGE

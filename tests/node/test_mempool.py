@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.mempool import Mempool, MempoolLimits
+from node.mempool import (
+    MEMPOOL_BYTES_MAX,
+    MEMPOOL_PAYER_TXS_MAX,
+    MEMPOOL_TXS_MAX,
+    SEEN_IDS_MAX,
+    TURN_GAS_MIN,
+    Mempool,
+    MempoolLimits,
+)
 from protocol import crypto
 from protocol.chain.transaction import UNORDERED, SignedTransaction, Transaction, TxSignature, assemble
 from protocol.errors import Code, Rejected
@@ -412,3 +420,49 @@ def test_the_next_of_each_payer_whoever_waits_longest_first() -> None:
     assert [s.tx.sequence for s in pool.next_of_payers()] == [1, 7]
     pool.remove_committed([tx(1, 1).id])
     assert [s.tx.sequence for s in pool.next_of_payers()] == [7, 2]
+
+
+def test_one_payer_fills_his_share_and_no_more() -> None:
+    pool = Mempool()
+    for n in range(MEMPOOL_PAYER_TXS_MAX):
+        pool.add(tx(1, n), address(1), 100)
+    assert f"{MEMPOOL_PAYER_TXS_MAX} transactions" in str(refused(pool, tx(1, 9_999), 1, Code.FULL))
+
+
+def test_by_itself_a_mempool_holds_so_many_so_many_bytes_and_so_many_ids() -> None:
+    assert MempoolLimits() == MempoolLimits(
+        txs=MEMPOOL_TXS_MAX,
+        size_bytes=MEMPOOL_BYTES_MAX,
+        payer_txs=MEMPOOL_PAYER_TXS_MAX,
+        seen_ids=SEEN_IDS_MAX,
+    )
+    pool = Mempool(MempoolLimits(payer_txs=MEMPOOL_TXS_MAX))
+    for n in range(MEMPOOL_TXS_MAX):
+        pool.add(tx(1, n), address(1), 100)
+    refused(pool, tx(1, MEMPOOL_TXS_MAX), 1, Code.FULL)
+    large = Mempool(MempoolLimits(payer_txs=MEMPOOL_TXS_MAX))
+    memo = bytes(MEMPOOL_BYTES_MAX // 4 - len(tx(1, 1, memo=bytes(1 << 16)).raw) + (1 << 16))
+    for n in range(4):
+        large.add(tx(1, n + 1, memo=memo), address(1), 100)
+    assert large.figures().size_bytes == MEMPOOL_BYTES_MAX
+    refused(large, tx(1, 9), 1, Code.FULL)
+
+
+def test_so_many_ids_are_remembered_and_the_one_before_is_forgotten() -> None:
+    pool = Mempool()
+    ids = [crypto.sha256(n.to_bytes(4, "big")) for n in range(SEEN_IDS_MAX + 1)]
+    pool.remove_committed(ids[:-1])  # type: ignore[arg-type]
+    assert pool.known(ids[0])  # type: ignore[arg-type]
+    pool.remove_committed(ids[-1:])  # type: ignore[arg-type]
+    assert [pool.known(ids[at]) for at in (0, 1, -1)] == [False, True, True]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gas", "order"), [(0, "122121"), (TURN_GAS_MIN, "122121"), (TURN_GAS_MIN + 1, "121212")]
+)
+def test_a_turn_counts_at_least_so_much_gas(gas: int, order: str) -> None:
+    pool = Mempool()
+    for n in range(3):
+        pool.add(tx(1, n), address(1), TURN_GAS_MIN + 1)
+        pool.add(tx(2, n), address(2), gas)
+    assert [signed.tx.actors[0] for signed in take_all(pool)] == [address(int(who)) for who in order]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from node import starvation
 from node.starvation import (
     OPEN_MAX,
     SMALL_BLOCK_TXS,
@@ -252,3 +253,12 @@ def test_nobody_starves_longer_than_the_bound(engine: EngineKind, seed: int) -> 
     waited = -(-STARVE_SECONDS // seconds) + 1
     bound = max(STARVE_BLOCKS + 1, waited) + STARVE_HEIGHTS + 12  # the last: words that were lost
     assert 0 < served_at <= bound
+
+
+def test_what_fits_beside_header_and_certificate_fits_and_one_byte_more_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signed = pay(1)
+    for size, fits in ((2 * len(signed.raw), True), (2 * len(signed.raw) - 1, False)):
+        monkeypatch.setattr(starvation, "BODY_BYTES_MAX", size)
+        assert Room(block_of(pay(2))).fits(signed) == fits

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -19,9 +20,11 @@ from node.store.store import Store
 from node.store.tables import BLOCKS, META
 from node.sync import (
     ASKED_MAX,
+    FAILING_SECONDS_MAX,
     INPUTS_WAITING_MAX,
     LAG_SECONDS,
     LYING_SECONDS,
+    LYING_SECONDS_MAX,
     REQUEST_SECONDS_MAX,
     SERVED_WAITING_MAX,
     STATUS_SECONDS,
@@ -415,3 +418,16 @@ def test_what_nobody_asked_for_is_not_even_decoded(tmp_path: Path, above: int) -
     with pytest.raises(Rejected) as caught:
         serving(tmp_path, 0).sync.on_frame(OBSERVER, b"\xc1" * (UNASKED_BYTES_MAX + above))
     assert (caught.value.code == Code.TOO_LARGE) is bool(above)
+
+
+@pytest.mark.parametrize(
+    ("first", "most"),
+    [(sync_module.FAILING_SECONDS, FAILING_SECONDS_MAX), (LYING_SECONDS, LYING_SECONDS_MAX)],
+)
+async def test_a_peer_is_left_out_twice_as_long_each_time_up_to_a_limit(first: float, most: float) -> None:
+    kept: Any = SimpleNamespace(_left_out={})
+    times = []
+    for _ in range(10):
+        BlockSync._leave_out(kept, OBSERVER, first)
+        times.append(kept._left_out[OBSERVER][1])
+    assert times == [min(first * 2**turn, most) for turn in range(10)] and times[-1] == most

@@ -165,7 +165,9 @@ class EpochChain:
             Rejected: MALFORMED, BAD_PROOF.
             Failure: two final headers end one epoch; whoever signed both is named.
         """
-        if not 1 <= first <= len(self._trusts) or first + len(seals) > EPOCHS_MAX:
+        if first + len(seals) > EPOCHS_MAX:
+            raise Rejected(Code.BAD_PROOF, f"{first + len(seals)} epochs, limit {EPOCHS_MAX}")
+        if not 1 <= first <= len(self._trusts):
             raise Rejected(
                 Code.BAD_PROOF, f"seals from epoch {first} on do not go on from {len(self._trusts)}"
             )

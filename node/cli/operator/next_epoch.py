@@ -7,9 +7,9 @@ refusal names operators and numbers before anything is signed. The chain checks 
 from typing import Any, Final
 
 from node.cli.terminal import Exit, Failure
+from protocol.params import BFT_VALIDATORS_MIN
 
 ENGINES: Final = {"raft": 1, "bft": 2}
-BFT_MIN: Final = 4
 KEY_DIGITS_MIN: Final = 8
 """So many hexadecimal digits of a consensus key name it."""
 LEFT: Final = (("blocksLeft", "blocks"), ("secondsLeft", "seconds"))
@@ -64,7 +64,7 @@ def list_obstacles(answer: dict[str, Any], engine: str, chosen: list[dict[str, A
                 "registry.change_pending",
             )
         )
-    low = BFT_MIN if engine == "bft" else 1
+    low = BFT_VALIDATORS_MIN if engine == "bft" else 1
     names = ", ".join(one["operator"] for one in chosen) or "nobody"
     if len(chosen) < low:
         found.append(

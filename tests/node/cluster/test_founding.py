@@ -6,6 +6,7 @@ import pytest
 
 from node.cli.council import load_council
 from node.cli.terminal import Exit, Failure
+from node.cluster import founding
 from node.cluster.founding import (
     BOARD,
     LOAD_OPENING_MINOR,
@@ -115,3 +116,12 @@ def test_how_many_nodes_a_cluster_has(
         with pytest.raises(OperationError) as refused:
             create()
         assert refused.value.slug == "localnet.nodes"
+
+
+def test_so_many_members_are_founded_for_a_load_and_one_more_is_our_bug(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(founding, "LOAD_MEMBERS_MAX", 2)
+    assert len(founding.load_openings(2)) == 2
+    with pytest.raises(AssertionError):
+        founding.load_openings(3)

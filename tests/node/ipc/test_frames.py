@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.ipc.frames import FrameReader, frame
+from node.ipc.frames import FRAME_BYTES_MAX, FrameReader, frame
 from protocol.errors import Code, Rejected
 
 
@@ -24,3 +24,13 @@ def test_a_frame_of_the_limit_passes_and_one_above_is_refused_by_its_header() ->
     with pytest.raises(Rejected) as caught:
         FrameReader(3).feed(frame(b"abcd")[:4])
     assert caught.value.code == Code.TOO_LARGE
+
+
+def test_by_itself_a_frame_has_at_most_so_many_bytes() -> None:
+    head = FRAME_BYTES_MAX.to_bytes(4, "big")
+    assert frame(bytes(FRAME_BYTES_MAX))[:4] == head and FrameReader().feed(head) == []
+    with pytest.raises(Rejected) as caught:
+        FrameReader().feed((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
+    assert caught.value.code == Code.TOO_LARGE
+    with pytest.raises(AssertionError):
+        frame(bytes(FRAME_BYTES_MAX + 1))

@@ -135,3 +135,14 @@ def test_registrars_with_one_pepper_make_one_tag(vault: v.Vault, tmp_path: Path)
 def test_a_disk_that_says_no_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "papers").write_bytes(b"a file where the folder should be")
     assert slug(v.Vault(tmp_path / "papers", REN).keep, PAPERS) == "papers.disk"
+
+
+def test_a_file_at_the_limit_is_read_and_a_longer_one_is_damaged(
+    vault: v.Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commitment = vault.keep(PAPERS)
+    size = max(path.stat().st_size for path in (tmp_path / "papers").iterdir())
+    monkeypatch.setattr(v, "_FILE_BYTES_MAX", size)
+    assert vault.open(commitment) == PAPERS
+    monkeypatch.setattr(v, "_FILE_BYTES_MAX", size - 1)
+    assert slug(vault.open, commitment) == "papers.damaged"

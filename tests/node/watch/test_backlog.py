@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from node.watch import backlog as backlog_module
 from node.watch.backlog import LATE_SECONDS, Backlog
 from protocol.params import JOB_RETRY_SECONDS
 from protocol.types import TimeMs
@@ -61,3 +62,18 @@ def test_what_is_late_is_warned_of_at_the_limit_and_not_below(
     monkeypatch.setattr("node.watch.backlog.JOBS_PER_BLOCK_MAX", 2)
     backlog.look()
     assert all("2 or more jobs" in warning for warning in backlog.warnings)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_so_many_blocks_are_looked_at_and_no_older_one(
+    chain: SmallChain, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog_module, "LOOK_BLOCKS_MAX", limit)
+    chain.commit(allow_self(chain, "ada"))
+    chain.commit(order(chain, "ada", "bo", 100, 2), order(chain, "ada", "cy", 1 << 50, 2))
+    backlog = Backlog(chain.store, chain.executor)
+    heights = [chain.commit().height, chain.commit().height]
+    runs = [len(chain.store.run_receipts(height)) for height in heights]
+    assert runs[0], "the older of the two blocks ran jobs"
+    backlog.look()
+    assert backlog.runs == sum(runs[-limit:])

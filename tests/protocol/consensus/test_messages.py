@@ -9,6 +9,7 @@ from protocol import codec
 from protocol.chain.block import Block, decode_block
 from protocol.chain.certificate import UNSIGNED, Certificate, Vote, VoteKind
 from protocol.chain.claim import Claim
+from protocol.consensus import election
 from protocol.consensus.election import Election
 from protocol.consensus.messages import (
     BUNDLE_VOTES_MAX,
@@ -45,7 +46,7 @@ from protocol.consensus.safety import (
     Said,
     decode_safety,
 )
-from protocol.errors import Rejected
+from protocol.errors import Code, Rejected
 from protocol.params import BLOCK_BYTES_MAX, VALIDATORS_MAX
 from protocol.types import BlockId, EpochNumber, Hash32, Height, Signature, View
 from tests.protocol.consensus.stage import Stage
@@ -360,3 +361,12 @@ def test_safety_record_round_trip(record: SafetyRecord) -> None:
 def test_safety_record_that_contradicts_itself_is_refused(record: SafetyRecord) -> None:
     with pytest.raises(Rejected):
         decode_safety(record.encode(), decode_body)
+
+
+def test_a_bitmap_has_a_bit_for_each_validator_and_no_byte_more() -> None:
+    whole = (1 << 8 * election._BITMAP_BYTES_MAX) - 1
+    assert whole.bit_length() >= VALIDATORS_MAX > whole.bit_length() - 8
+    assert election.read_bitmap(codec.Reader((election.bitmap_bytes(whole),), "signers", 1)) == whole
+    with pytest.raises(Rejected) as refused:
+        election.read_bitmap(codec.Reader((election.bitmap_bytes(whole + 1),), "signers", 1))
+    assert refused.value.code == Code.MALFORMED

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.member.epoch_chain import HEADERS_KEPT_MAX, EpochChain, Fork, Proof, Seal, Seen, read_proof
+from node.cli.member.epoch_chain import (
+    EPOCHS_MAX,
+    HEADERS_KEPT_MAX,
+    EpochChain,
+    Fork,
+    Proof,
+    Seal,
+    Seen,
+    read_proof,
+)
 from node.cli.member.member_home import Connection, MemberHome
 from node.cli.member.receipts import Bundle, make_bundle, verify_bundle
 from node.cli.terminal import Failure
@@ -243,3 +252,15 @@ def test_a_folder_remembers_what_was_proved(chain: SmallChain, tmp_path: Path) -
     other = SmallChain(tmp_path / "other", chain.genesis.time_ms)
     home.pin(Connection("http://127.0.0.1:1"), other.genesis, replace=True)
     assert len(home.epochs().records) == 1
+
+
+def test_so_many_epochs_are_followed_and_one_more_is_not(
+    chain: SmallChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = EpochChain(chain.genesis)
+    forged = [Seal("0x", "0x", "0x")] * EPOCHS_MAX
+    with pytest.raises(Rejected, match=f"{EPOCHS_MAX + 1} epochs, limit {EPOCHS_MAX}"):
+        follower.follow(forged)
+    with pytest.raises(Rejected) as looked_at:
+        follower.follow(forged[1:])
+    assert "limit" not in str(looked_at.value)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.operator.next_epoch import choose_validators, list_suspended
+from node.cli.operator.next_epoch import KEY_DIGITS_MIN, choose_validators, list_suspended
 from node.cli.terminal import Failure
 
 
@@ -115,3 +115,15 @@ def test_whoever_is_suspended_is_told_before(
     evidence = {"items": [{**deed, "kind": "duplicate_vote", "height": 7}]}
     found = list_suspended(evidence, [chosen])
     assert [failure.label for failure in found] == ["registry.suspended"] * is_barred
+
+
+@pytest.mark.parametrize("digits", [KEY_DIGITS_MIN - 1, KEY_DIGITS_MIN])
+def test_so_many_digits_name_a_key_and_fewer_do_not(digits: int) -> None:
+    answer = world(said("n4", "ab" * 33))
+    name = ("ab" * 33)[:digits]
+    if digits == KEY_DIGITS_MIN:
+        assert names(choose_validators(answer, "bft", (name,), ()))[-1] == "n4"
+        return
+    with pytest.raises(Failure) as refused:
+        choose_validators(answer, "bft", (name,), ())
+    assert refused.value.label == "registry.no_operator"

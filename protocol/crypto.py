@@ -75,6 +75,7 @@ class Domain(Enum):
     VIEW_KEY = "coopd/view_key/1"
     MEMO_WRAP = "coopd/memo_wrap/1"
     PAPERS = "coopd/papers/1"
+    SIGN_IN = "coopd/sign_in/1"
 
     def __init__(self, text: str) -> None:
         self.prefix = bytes([len(text)]) + text.encode("ascii")

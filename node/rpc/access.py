@@ -4,7 +4,8 @@ Rules:
     1. The Host must be a name of this gateway: a page that was made to resolve to this address is refused.
     2. An Origin, when there is one, must be listed or one of this gateway's own.
     3. A caller from this machine, not through a proxy, is trusted. Everybody else needs the token, unless the
-       operator has opened the gateway: then they are anonymous, with smaller limits.
+       operator has opened the gateway: then they are anonymous, with smaller limits, or a member who shows
+       a proof (`sign_in.py`; whether it holds is not judged here). What either may read is in `readers.py`.
     4. What changes anything is a POST of application/json; nothing has an effect by GET.
 
 *Source*: reliability.md 3.
@@ -17,6 +18,7 @@ from enum import Enum
 from typing import Final
 
 from node.config import is_loopback
+from node.rpc.sign_in import SCHEME, Proof
 
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PROXY_HEADERS: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -26,7 +28,20 @@ class Trust(Enum):
     """How far a caller is trusted."""
 
     TRUSTED = "trusted"
+    MEMBER = "member"
     ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls.
+
+    Args:
+        proof: of a member, made for this gateway; its time and its key are looked at in each call.
+    """
+
+    trust: Trust
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,7 @@ def judge(
         needs_json: whether it must be a body of application/json.
     """
     host = headers.get("host", "")
-    if _name_of(host) not in door.names:
+    if name_of(host) not in door.names:
         return Denied(403, "this gateway does not go by that host name")
     origin = headers.get("origin")
     if origin is not None and not _is_own_origin(origin, host, door):
@@ -75,6 +90,11 @@ def judge(
     given = headers.get("authorization")
     if given is not None:
         scheme, _, token = given.partition(" ")
+        if scheme.lower() == SCHEME:
+            # Also on the node's own machine: who signs in asks to be seen as that member.
+            is_near = is_loopback(client_host) and not any(name in headers for name in _PROXY_HEADERS)
+            is_let_in = door.is_open or is_near
+            return Trust.MEMBER if is_let_in else Denied(401, "this gateway is not open to members")
         wanted = door.token
         if wanted and scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), wanted.encode()):
             return Trust.TRUSTED
@@ -84,7 +104,7 @@ def judge(
     return Trust.ANONYMOUS if door.is_open else Denied(401, "a token is needed from elsewhere")
 
 
-def _name_of(host: str) -> str:
+def name_of(host: str) -> str:
     """Return a Host header without its port, in lower case; a name with a final dot is another name."""
     host = host.lower()
     if host.startswith("["):

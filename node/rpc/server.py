@@ -21,14 +21,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from node.catalog import by_number, choose_language
 from node.config import VERSION
 from node.ipc.messages import AskStatus, Status
-from node.rpc.access import Denied, Door, Trust, judge
+from node.rpc.access import Caller, Denied, Door, Trust, judge, name_of
 from node.rpc.dispatch import ANONYMOUS_LIMITS, TRUSTED_LIMITS, Dispatcher, Limits, Method
 from node.rpc.events import EventFilter, parse_cursor, parse_topic
 from node.rpc.exposition import Exposition
 from node.rpc.failure import RpcFailure, error_object, failure_of
+from node.rpc.readers import check_topic
 from node.rpc.service import Call, Service
+from node.rpc.sign_in import check_now, check_place, read_proof
 from node.rpc.subscriptions import Session, encode_text, follow
 from protocol.errors import Rejected
+from protocol.vm.view import View
 
 ANSWERS_RUNNING_MAX: Final = 1_024
 """Bodies that are answered at once, most of them waiting for a commit; more get 429."""
@@ -74,11 +77,14 @@ class Web:
         )
 
     async def _rpc(self, request: Request) -> Response:
-        trust = self._judge(request, needs_json=True)
-        if isinstance(trust, Denied):
-            return _denied(trust)
-        limits = _limits_of(trust)
         language = choose_language(request.headers.get("accept-language"))
+        try:
+            caller = self._admit(request, needs_json=True)
+        except RpcFailure as refused:
+            return _json(_refusal(refused, language), 401)
+        if isinstance(caller, Denied):
+            return _denied(caller)
+        limits = _limits_of(caller)
         if self._running >= ANSWERS_RUNNING_MAX:
             failure = RpcFailure("rpc.rate", limit=ANSWERS_RUNNING_MAX, wait=RETRY_MS)
             return _json(_refusal(failure, language), 429)
@@ -87,7 +93,9 @@ class Web:
         try:
             async with asyncio.timeout(BODY_SECONDS_MAX):
                 body = await _read_body(request, limits.body_bytes_max)
-            answer = await self._dispatcher.answer(body, self._service.open_call(language), limits, language)
+            answer = await self._dispatcher.answer(
+                body, self._service.open_call(caller, language), limits, language
+            )
         except (ClientDisconnect, TimeoutError):
             return Response(status_code=408)
         finally:
@@ -98,8 +106,11 @@ class Web:
         return Response(answer, media_type="application/json")
 
     async def _ws(self, socket: WebSocket) -> None:
-        trust = self._judge(socket)
-        if isinstance(trust, Denied) or self._sockets >= WEBSOCKETS_MAX:
+        try:
+            caller = self._admit(socket)
+        except RpcFailure:
+            caller = Denied(401, "the sign-in does not hold")
+        if isinstance(caller, Denied) or self._sockets >= WEBSOCKETS_MAX:
             await socket.close(code=1008)
             return
         await socket.accept()
@@ -110,6 +121,7 @@ class Web:
             socket.send_text,
             self._numbers.count_call,
             self._numbers.count_event,
+            caller,
         )
         self._sockets += 1
         self._numbers.ws_clients.set(self._sockets)
@@ -119,7 +131,7 @@ class Web:
                 if message["type"] == "websocket.disconnect":
                     break
                 data = message.get("bytes") or (message.get("text") or "").encode("utf-8", "surrogatepass")
-                await session.receive(data, _limits_of(trust), language)
+                await session.receive(data, _limits_of(caller), language)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the other end went away while something was sent to it
         finally:
@@ -131,14 +143,18 @@ class Web:
                     await socket.close()
 
     async def _events(self, request: Request) -> Response:
-        trust = self._judge(request)
-        if isinstance(trust, Denied):
-            return _denied(trust)
         language = choose_language(request.headers.get("accept-language"))
+        try:
+            caller = self._admit(request)
+        except RpcFailure as refused:
+            return _json(_refusal(refused, language), 401)
+        if isinstance(caller, Denied):
+            return _denied(caller)
         query = request.query_params
         try:
             wanted = EventFilter(query.get("address", ""), query.get("contract", ""), "ids" in query)
             topic = parse_topic(query.get("topic", ""), wanted, self._service.facts)
+            check_topic(self._service.open_call(caller), topic)
             cursor = request.headers.get("last-event-id") or query.get("from")
             store = self._service.store
             after = parse_cursor(cursor, store.head().height, store.base())
@@ -149,7 +165,7 @@ class Web:
 
         async def stream() -> AsyncIterator[str]:
             yield f"retry: {RETRY_MS}\n\n"
-            async for at, event in follow(self._service, topic, after):
+            async for at, event in follow(self._service, topic, after, caller):
                 self._numbers.count_event()
                 yield f"id: {at}\ndata: {encode_text(event)}\n\n"
 
@@ -197,6 +213,21 @@ class Web:
         assert isinstance(answer, Status)
         return answer
 
+    def _admit(self, connection: HTTPConnection, *, needs_json: bool = False) -> Caller | Denied:
+        """Say who calls, by the head of a request.
+
+        Raises:
+            RpcFailure: signin.*: a proof does not hold here and now.
+        """
+        trust = self._judge(connection, needs_json=needs_json)
+        if isinstance(trust, Denied) or trust is not Trust.MEMBER:
+            return trust if isinstance(trust, Denied) else Caller(trust)
+        proof = read_proof(connection.headers["authorization"].partition(" ")[2])
+        check_place(proof, self._service.facts.genesis_hash, name_of(connection.headers["host"]))
+        with self._service.store.view() as state:
+            check_now(proof, View(state), int(time.time()))
+        return Caller(trust, proof)
+
     def _judge(self, connection: HTTPConnection, *, needs_json: bool = False) -> Trust | Denied:
         client = connection.client
         headers = dict(connection.headers)
@@ -219,8 +250,8 @@ async def _read_body(request: Request, size_bytes_max: int) -> bytes:
     return b"".join(parts)
 
 
-def _limits_of(trust: Trust) -> Limits:
-    return TRUSTED_LIMITS if trust is Trust.TRUSTED else ANONYMOUS_LIMITS
+def _limits_of(caller: Caller) -> Limits:
+    return TRUSTED_LIMITS if caller.trust is Trust.TRUSTED else ANONYMOUS_LIMITS
 
 
 def _refusal(failure: RpcFailure, language: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from node.ipc.client import DaemonClient, DaemonUnreachable
 from node.ipc.messages import Admin, Answer, Request, Verdict
+from node.rpc.access import Caller
 from node.rpc.failure import RpcFailure
 from node.rpc.values import read_address
 from node.store.sound import RowDamaged, SoundReader
@@ -83,9 +84,9 @@ class Service:
         self._receipts_height = Height(0)
         self._doubted: dict[int, asyncio.Task[None]] = {}
 
-    def open_call(self, language: str = "en") -> "Call":
-        """Fix the height at which a body is answered."""
-        return Call(self, self.store.head().height, language)
+    def open_call(self, caller: Caller, language: str = "en") -> "Call":
+        """Fix the height at which a body is answered, and who asked."""
+        return Call(self, self.store.head().height, language, caller)
 
     async def ask(self, request: Request) -> Answer:
         """Ask the daemon.
@@ -180,6 +181,7 @@ class Call:
     service: Service
     height: Height
     language: str
+    caller: Caller
 
     @property
     def store(self) -> Store:

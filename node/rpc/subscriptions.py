@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from node.rpc.access import Caller
 from node.rpc.dispatch import Dispatcher, Limits, Method
 from node.rpc.events import (
     SUBSCRIPTIONS_MAX,
@@ -23,6 +24,7 @@ from node.rpc.events import (
 )
 from node.rpc.failure import RpcFailure
 from node.rpc.methods.params import CursorParam, Params
+from node.rpc.readers import check_topic, guard
 from node.rpc.service import Call, Service
 
 CALLS_RUNNING_MAX: Final = 64
@@ -43,12 +45,18 @@ class UnsubscribeParams(Params):
     sub: str
 
 
-async def follow(service: Service, topic: Topic, after: Cursor) -> AsyncIterator[tuple[Cursor, Any]]:
-    """Yield the events behind a cursor, for ever, in order, without a gap."""
+async def follow(
+    service: Service, topic: Topic, after: Cursor, caller: Caller
+) -> AsyncIterator[tuple[Cursor, Any]]:
+    """Yield the events behind a cursor, in order, without a gap, as long as the caller may see them."""
     while True:
         # Take the bell before looking: a block that comes in between rings it.
         bell = service.news.bell()
         head = service.store.head().height
+        try:
+            check_topic(service.open_call(caller), topic)
+        except RpcFailure:
+            return  # the sign-in is over, or the books are public no longer
         page = read_events(service.store, service.facts, topic, after, head)
         for cursor, event in page.events:
             yield cursor, event
@@ -73,8 +81,10 @@ class Session:
         send: Callable[[str], Awaitable[None]],
         on_call: Callable[[str, int], None],
         on_event: Callable[[], None],
+        caller: Caller,
     ) -> None:
         self._service = service
+        self._caller = caller
         self._send = send
         self._on_event = on_event
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -92,7 +102,7 @@ class Session:
             ),
             Method("coop_unsubscribe", UnsubscribeParams, bool, "End a subscription.", self._unsubscribe),
         )
-        self._dispatcher: Dispatcher[Call] = Dispatcher((*methods, *own), on_call)
+        self._dispatcher: Dispatcher[Call] = Dispatcher((*methods, *map(guard, own)), on_call)
 
     async def receive(self, data: bytes, limits: Limits, language: str) -> None:
         """Begin to answer one text of the client; waits while too many others are being answered.
@@ -113,7 +123,7 @@ class Session:
 
     async def _answer(self, data: bytes, limits: Limits, language: str) -> None:
         try:
-            call = self._service.open_call(language)
+            call = self._service.open_call(self._caller, language)
             answer = await self._dispatcher.answer(data, call, limits, language)
             if answer is not None:
                 await self._send(answer.decode())
@@ -137,7 +147,7 @@ class Session:
         return True
 
     async def _push(self, sub: str, topic: Topic, after: Cursor) -> None:
-        async for cursor, event in follow(self._service, topic, after):
+        async for cursor, event in follow(self._service, topic, after, self._caller):
             await self._send(
                 encode_text(
                     {

@@ -95,8 +95,17 @@ JOBS_GAS: Final = Parameter(
     JOBS_BLOCK_GAS_MAX,
     "Gas of all jobs of a block, beside that of its transactions.",
 )
+BOOKS_PUBLIC: Final = Parameter(
+    7,
+    "books_public",
+    "flag",
+    0,
+    1,
+    0,
+    "Whether gateways that are open show the rows of all members to everybody; totals they always show.",
+)
 
-PARAMETERS: Final = (EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS, QUOTA, BLOCK_GAS, JOBS_GAS)
+PARAMETERS: Final = (EPOCH_DELAY, RAFT_RETURN, READY_BLOCKS, QUOTA, BLOCK_GAS, JOBS_GAS, BOOKS_PUBLIC)
 _KEYS: Final = {p.id: VALUES.prefix + p.id.to_bytes(2, "big") for p in PARAMETERS}
 BY_NAME: Final = {parameter.name: parameter for parameter in PARAMETERS}
 

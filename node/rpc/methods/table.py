@@ -24,6 +24,7 @@ from node.rpc.methods import (
 from node.rpc.methods.contracts import query_methods
 from node.rpc.methods.params import CursorParam, Limit, Params
 from node.rpc.openrpc import describe
+from node.rpc.readers import guard
 from node.rpc.service import Call
 from protocol.vm.contract import Registry
 
@@ -63,7 +64,7 @@ async def get_events(call: Call, params: EventsParams) -> EventPage:
 
 
 def build_methods(registry: Registry) -> tuple[Method[Any], ...]:
-    """Return every method of a gateway of this chain, `rpc.discover` among them."""
+    """Return every method of a gateway of this chain, `rpc.discover` among them, each behind its guard."""
     methods: list[Method[Any]] = [
         *node.METHODS,
         *chain.METHODS,
@@ -93,4 +94,4 @@ def build_methods(registry: Registry) -> tuple[Method[Any], ...]:
 
     methods.append(Method("rpc.discover", NoParams, dict[str, Any], "This document.", discover))
     document = describe(methods)
-    return tuple(methods)
+    return tuple(map(guard, methods))

@@ -45,6 +45,11 @@ TABLE = [
     (OPEN, {"host": "coop.example"}, ELSEWHERE, Trust.ANONYMOUS),
     (OPEN, {"host": "coop.example", "x-forwarded-for": ELSEWHERE}, HERE, Trust.ANONYMOUS),
     (OPEN, {"host": "coop.example", "authorization": "Bearer x"}, ELSEWHERE, 401),
+    (OPEN, {"host": "coop.example", "authorization": "Member x"}, ELSEWHERE, Trust.MEMBER),
+    (OPEN, {"host": "evil.example", "authorization": "Member x"}, ELSEWHERE, 403),
+    (CLOSED, {"host": "coop.example", "authorization": "Member x"}, ELSEWHERE, 401),
+    (CLOSED, {"host": "localhost", "authorization": "member x"}, HERE, Trust.MEMBER),
+    (CLOSED, {"host": "localhost", "authorization": "Member x", "x-real-ip": ELSEWHERE}, HERE, 401),
     (NO_TOKEN, {"host": "coop.example", "authorization": "Bearer "}, ELSEWHERE, 401),
     (CLOSED, {"host": "localhost"}, "", 401),
 ]

@@ -12,10 +12,11 @@ from node.clock import FakeClock
 from node.evidence import EvidencePool
 from node.mempool import Mempool
 from protocol.chain.transaction import SignedTransaction
+from protocol.params import BLOCK_INTERVAL_MS_MIN
 from protocol.types import Address, View
 from tests.node.small_chain import SmallChain
 
-PACE = Pace(window_ms=50, interval_ms_min=100, txs_max=1_000, idle_seconds=300)
+PACE = Pace(window_ms=50, interval_ms_min=BLOCK_INTERVAL_MS_MIN, txs_max=1_000, idle_seconds=300)
 PAYER = Address(bytes(20))
 
 

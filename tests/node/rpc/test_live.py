@@ -11,6 +11,8 @@ import websockets
 
 from node.cluster.founding import demo_address
 from node.cluster.local import find_ports
+from node.rpc import http_protocol
+from node.rpc import server as server_module
 from node.rpc.events import SUBSCRIPTIONS_MAX
 from node.rpc.http_protocol import HEAD_BYTES_MAX, BoundedHttp
 from protocol.addresses import HRP_TEST, format_address
@@ -221,5 +223,41 @@ def test_a_call_that_waits_does_not_hold_up_those_behind_it(gateway: Any) -> Non
             gateway.daemon.commit(signed)
             answer = json.loads(await socket.recv())
             assert answer["id"] == "w" and answer["result"]["height"] == 4
+
+    live(gateway, use)
+
+
+def test_one_connection_more_than_the_limit_is_turned_away(
+    gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 2)
+    asked = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    async def use(host: str, port: int) -> None:
+        opened = []
+        for served in (True, True, False):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            opened.append(writer)
+            try:
+                writer.write(asked)
+                found = await reader.read(12)
+            except (ConnectionResetError, BrokenPipeError):
+                found = b""
+            assert (found == b"HTTP/1.1 200") == served
+        for writer in opened:
+            writer.close()
+
+    live(gateway, use)
+
+
+def test_one_websocket_more_than_the_limit_is_refused(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "WEBSOCKETS_MAX", 1)
+
+    async def use(host: str, port: int) -> None:
+        async with websockets.connect(f"ws://{host}/ws") as first:
+            assert "height" in await ask(first, "node_getStatus")
+            with pytest.raises(websockets.InvalidStatus):
+                await websockets.connect(f"ws://{host}/ws")
+            assert "height" in await ask(first, "node_getStatus")
 
     live(gateway, use)

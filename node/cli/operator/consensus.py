@@ -17,6 +17,7 @@ from node.cli.operator.next_epoch import (
     list_chosen,
     list_obstacles,
     list_suspended,
+    list_taken_over,
     say_left,
 )
 from node.cli.session import session
@@ -230,10 +231,12 @@ def migrate_dry_run(
     chosen = list_chosen(answer, add, remove)
     obstacles = list_obstacles(answer, engine, chosen)
     obstacles += list_suspended(client.call("chain_getEvidence"), chosen)
+    taken = client.call("registry_takenOver")["value"]
+    obstacles += list_taken_over(taken, is_return=_is_return(answer, engine))
     ready = {one["consensusKey"]: one for one in answer["ready"]}
     rows = [{**one, **ready.get(one["consensusKey"], {})} for one in chosen]
     seal = answer["height"] + 1 + answer["delayBlocks"]
-    waits = answer["returnSeconds"] if (answer["epoch"]["protocol"], engine) == ("bft", "raft") else 0
+    waits = answer["returnSeconds"] if _is_return(answer, engine) else 0
     lines = [
         f"{one['operator']:<10} {one.get('software', '-'):<14} "
         f"engines {' '.join(one.get('engines', ['-'])):<8}   "

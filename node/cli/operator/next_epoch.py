@@ -10,6 +10,8 @@ from node.cli.terminal import Exit, Failure
 from protocol.params import BFT_VALIDATORS_MIN
 
 ENGINES: Final = {"raft": 1, "bft": 2}
+DOORS: Final = (2, 10)
+"""The methods of the registry that decide an epoch: any, and the way back to Raft."""
 KEY_DIGITS_MIN: Final = 8
 """So many hexadecimal digits of a consensus key name it."""
 LEFT: Final = (("blocksLeft", "blocks"), ("secondsLeft", "seconds"))
@@ -120,6 +122,25 @@ def list_suspended(evidence: dict[str, Any], chosen: list[dict[str, Any]]) -> li
                 )
             )
     return found
+
+
+def list_taken_over(taken: list[int], *, is_return: bool) -> list[Failure]:
+    """List whether members alone decide such a change, from what `registry_takenOver` answered.
+
+    Args:
+        taken: methods of the registry in which the council has no part.
+        is_return: from BFT back to Raft, which has a door of its own.
+    """
+    if DOORS[is_return] not in taken:
+        return []
+    return [
+        Failure(
+            "Nothing was decided: this is for members to decide.",
+            "rule: what members have taken over, the council decides no more.",
+            'propose it to the members: coop propose TYPE TITLE "$(coopd consensus migrate program ...)"',
+            "registry.for_members",
+        )
+    ]
 
 
 def say_left(pending: dict[str, Any]) -> str:

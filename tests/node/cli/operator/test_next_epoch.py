@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from node.cli.operator.next_epoch import KEY_DIGITS_MIN, choose_validators, list_suspended
+from node.cli.operator.next_epoch import (
+    DOORS,
+    KEY_DIGITS_MIN,
+    choose_validators,
+    list_suspended,
+    list_taken_over,
+)
 from node.cli.terminal import Failure
+from protocol.contracts.registry.contract import METHODS
 
 
 def one(name: str, key: str = "") -> dict[str, Any]:
@@ -127,3 +134,14 @@ def test_so_many_digits_name_a_key_and_fewer_do_not(digits: int) -> None:
     with pytest.raises(Failure) as refused:
         choose_validators(answer, "bft", (name,), ())
     assert refused.value.label == "registry.no_operator"
+
+
+def test_what_members_have_taken_over_is_refused_to_the_council_before_it_signs() -> None:
+    change, way_back = (
+        {method.name: method.id for method in METHODS}[n] for n in ("propose", "return_to_raft")
+    )
+    assert (change, way_back) == DOORS
+    assert list_taken_over([], is_return=True) == list_taken_over([way_back], is_return=False) == []
+    for taken, is_return in ((change, False), (way_back, True)):
+        [refused] = list_taken_over([4, taken], is_return=is_return)
+        assert refused.label == "registry.for_members" and "coop propose" in refused.do

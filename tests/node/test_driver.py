@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -25,6 +27,7 @@ from node.driver import (
     GRACE_SECONDS,
     LATE_SECONDS,
     SERVING_SHARE,
+    WORK_LOOKED_AT_MAX,
     Driver,
 )
 from node.errors import OperationError
@@ -660,3 +663,14 @@ async def test_no_certificate_means_nothing_to_serve(tmp_path: Path) -> None:
     stage = make_stage(tmp_path, 3)
     stage.driver._serve_decided(1, Height(7))
     assert stage.sent == []
+
+
+@pytest.mark.parametrize("stuck", [WORK_LOOKED_AT_MAX - 1, WORK_LOOKED_AT_MAX])
+def test_work_is_seen_behind_so_many_that_cannot_run_and_not_behind_more(stuck: int) -> None:
+    waiting = [*["stuck"] * stuck, "runs"]
+    parts: Any = SimpleNamespace(
+        evidence=(),
+        _mempool=SimpleNamespace(next_of_payers=lambda: iter(waiting)),
+        _executor=SimpleNamespace(can_run=lambda signed: signed == "runs"),
+    )
+    assert driver_module.Driver._has_work(parts) == (stuck < WORK_LOOKED_AT_MAX)

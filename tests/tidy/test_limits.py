@@ -1,6 +1,6 @@
-"""Holds that each limit of the core is named in a test: there it is tried at the limit and one above.
+"""Holds that each limit of the core and of a node is named in a test: there it is tried at it and one above.
 
-It does not know whether that test is a good one, and it leaves the limits of a node to those who review.
+It does not know whether the test is good. What no test names yet stands in `UNTRIED`: it only shrinks.
 
 *Source*: contracts.md 9: each limit tested at limit, limit+1.
 """
@@ -10,7 +10,33 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-LIMIT = re.compile(r"[A-Z][A-Z0-9_]*_MAX(_[A-Z]+)?")
+LIMIT = re.compile(r"_?[A-Z][A-Z0-9_]*_(MAX|MIN)(_[A-Z]+)?")
+UNTRIED = frozenset(
+    {
+        "node/cli/operator/rotation.py LAG_SECONDS_MAX",
+        "node/cli/operator/rotation.py READY_LEFT_MIN",
+        "node/cli/operator/validator.py LAG_BLOCKS_MAX",
+        "node/cluster/time_travel.py STEPS_MAX",
+        "node/driver.py VOTE_CHANNEL_BYTES_MAX",
+        "node/ipc/client.py ANSWER_SECONDS_MAX",
+        "node/load/failover.py ROUND_SECONDS_MAX",
+        "node/load/run.py OFFER_MAX_TPS",
+        "node/net/gossip.py PEER_QUEUE_MAX",
+        "node/net/gossip.py RPC_BYTES_MAX",
+        "node/net/gossip.py SUBSCRIPTIONS_PER_PEER_MAX",
+        "node/net/host.py CONNECTIONS_MAX",
+        "node/net/links.py BACKOFF_MAX_S",
+        "node/net/links.py BACKOFF_MIN_S",
+        "node/plugin/conformance.py GAS_SAMPLES_MIN",
+        "node/plugin/conformance.py RUN_SECONDS_MAX",
+        "node/rpc/gateway.py SOCKET_BYTES_MAX",
+        "node/rpc/http_protocol.py HEAD_SECONDS_MAX",
+        "node/rpc/server.py BODY_SECONDS_MAX",
+        "node/rpc/subscriptions.py CALLS_RUNNING_MAX",
+        "node/snapshot/maker.py WHY_CHARS_MAX",
+    }
+)
+"""Limits of a node that no test names yet; most bound a time, a foreign library or a run of load."""
 
 
 def find_limits(module: str, tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -41,7 +67,7 @@ def find_named(tree: ast.Module) -> Iterator[str]:
 
 
 def find_unnamed(trees: dict[Path, ast.Module]) -> list[str]:
-    """List the limits of the core that no test names."""
+    """List the limits that no test names."""
     named = {name for path, tree in trees.items() if path.parts[0] == "tests" for name in find_named(tree)}
     # Where a module takes a limit from another, tests set it in the place where it is used.
     for path, tree in trees.items():
@@ -53,26 +79,35 @@ def find_unnamed(trees: dict[Path, ast.Module]) -> list[str]:
     return [
         f"{path}:{line}: {limit.rpartition('.')[2]} is in no test; try it at the limit and one above"
         for path, tree in trees.items()
-        if path.parts[0] == "protocol"
+        if path.parts[0] in ("protocol", "node")
         for limit, line in find_limits(".".join(path.with_suffix("").parts), tree)
         if limit not in named
     ]
 
 
-def test_each_limit_of_the_core_is_named_in_a_test(trees: dict[Path, ast.Module]) -> None:
+def name_of(line: str) -> str:
+    """Return file and name of a line of `find_unnamed`."""
+    place, _, rest = line.partition(": ")
+    return f"{place.partition(':')[0]} {rest.partition(' ')[0]}"
+
+
+def test_each_limit_is_named_in_a_test(trees: dict[Path, ast.Module]) -> None:
     unnamed = find_unnamed(trees)
-    assert not unnamed, "\n".join(["contracts.md 9: each limit tested at limit, limit+1", *unnamed])
+    new = [line for line in unnamed if name_of(line) not in UNTRIED]
+    assert not new, "\n".join(["contracts.md 9: each limit tested at limit, limit+1", *new])
+    tried = sorted(UNTRIED - {name_of(line) for line in unnamed})
+    assert not tried, f"a test names them now, or they are gone; take them out of UNTRIED: {tried}"
 
 
 def test_a_limit_that_no_test_names_is_found() -> None:
-    core = {"protocol/a.py": "ROWS_MAX: Final = 3\nRATE_MAX_PPM = 5\n", "protocol/b.py": "ROWS_MAX = 4\n"}
-    used = {"protocol/c.py": "from protocol.b import ROWS_MAX\n"}
+    core = {"protocol/a.py": "ROWS_MAX: Final = 3\nRATE_MAX_PPM = 5\n", "node/b.py": "_ROWS_MIN = 4\n"}
+    used = {"protocol/c.py": "from protocol.a import ROWS_MAX\n"}
     for tests, missing in (
-        ("", ["protocol/a.py:1", "protocol/a.py:2", "protocol/b.py:1"]),
-        ("from protocol.a import RATE_MAX_PPM, ROWS_MAX\n", ["protocol/b.py:1"]),
-        ("from protocol import a, b\na.ROWS_MAX + b.ROWS_MAX\n", ["protocol/a.py:2"]),
-        ("from protocol import c\nset(c, 'ROWS_MAX', 1)\n", ["protocol/a.py:1", "protocol/a.py:2"]),
-        ("ROWS_MAX = 'RATE_MAX_PPM'\n", ["protocol/a.py:1", "protocol/a.py:2", "protocol/b.py:1"]),
+        ("", ["protocol/a.py:1", "protocol/a.py:2", "node/b.py:1"]),
+        ("from protocol.a import RATE_MAX_PPM, ROWS_MAX\n", ["node/b.py:1"]),
+        ("from protocol import a\nfrom node import b\na.ROWS_MAX + b._ROWS_MIN\n", ["protocol/a.py:2"]),
+        ("from protocol import c\nset(c, 'ROWS_MAX', 1)\n", ["protocol/a.py:2", "node/b.py:1"]),
+        ("ROWS_MAX = 'RATE_MAX_PPM'\n", ["protocol/a.py:1", "protocol/a.py:2", "node/b.py:1"]),
     ):
         files = core | used | {"tests/test_a.py": tests}
         found = find_unnamed({Path(name): ast.parse(text) for name, text in files.items()})

@@ -9,12 +9,25 @@ from pathlib import Path
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 
 from node.errors import OperationError
 from node.ipc.ask import ask
 from node.ipc.client import DaemonClient, DaemonUnreachable
-from node.ipc.messages import Accuse, Admin, AskPeers, AskStatus, Done, Peers, Prove, Proved, Status, Verdict
-from node.ipc.server import CLIENTS_MAX, IpcServer
+from node.ipc.messages import (
+    Accuse,
+    Admin,
+    AskPeers,
+    AskStatus,
+    Done,
+    Peers,
+    Prove,
+    Proved,
+    Status,
+    Verdict,
+    encode_message,
+)
+from node.ipc.server import CLIENTS_MAX, REQUESTS_RUNNING_MAX, IpcServer
 from protocol.errors import Code, Rejected
 from protocol.merkle.proof import StateProof
 from protocol.types import Height, TimeMs
@@ -195,3 +208,33 @@ async def test_a_connection_that_breaks_leaves_the_outcome_unknown_and_is_made_a
         return sent[0], sent[1]
 
     assert await trio.to_thread.run_sync(asyncio.run, gateway()) == (True, True)
+
+
+class SlowDaemon(FakeDaemon):
+    """Ends no command before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = trio.Event()
+
+    async def admin(self, command: str, arguments: tuple[str, ...]) -> None:
+        await super().admin(command, arguments)
+        await self.end.wait()
+
+
+async def test_so_many_requests_of_a_client_run_and_one_more_waits(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    daemon = SlowDaemon()
+    await nursery.start(IpcServer(tmp_path / "daemon.sock", daemon).run)
+    async with await trio.open_unix_socket(tmp_path / "daemon.sock") as stream:
+        for number in range(REQUESTS_RUNNING_MAX + 1):
+            await stream.send_all(encode_message(number + 1, Admin("wait")))
+        with trio.fail_after(20):
+            while len(daemon.commands) < REQUESTS_RUNNING_MAX:
+                await trio.sleep(0.001)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert len(daemon.commands) == REQUESTS_RUNNING_MAX
+            daemon.end.set()
+            while len(daemon.commands) <= REQUESTS_RUNNING_MAX:
+                await trio.sleep(0.001)

@@ -39,6 +39,7 @@ SENTENCES: Final = (
     ("waited {} s", "已等待 {} 秒"),
     ("choose another name", "请换一个名字"),
     ("choose another number", "请换一个数"),
+    ("{}: [Errno 2] No such file or directory", "{}：[Errno 2] 没有这个文件或文件夹"),
     ("{} or {}", "{} 或 {}"),
     ("use {}", "请用 {}"),
     ("{}; waited {} s", "{}；已等待 {} 秒"),

@@ -72,7 +72,7 @@ class Config:
         (), "web origins that may call the gateway, such as https://coop.example"
     )
     gateway_open: bool = _key(
-        False, "whether callers from elsewhere may come without a token (behind a proxy)"
+        False, "whether callers from elsewhere may come without a token: for totals, and own rows"
     )
     log_level: str = _key("info", "debug, info, warning or error")
     log_format: str = _key("auto", "json, text, or auto: text on a terminal and json elsewhere")

@@ -6,6 +6,7 @@ Answers are believed in form only: what they say about money is proved elsewhere
 import http.client
 import itertools
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import msgspec
 from node.cli.terminal import Exit, Failure, failure_of_rpc
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+NOT_YOURS: Final = "rpc.not_yours"
 
 
 class RpcClient:
@@ -21,10 +23,17 @@ class RpcClient:
 
     Args:
         url: such as http://127.0.0.1:9500; `/rpc` is added when no path is given.
+        sign_in: gives a proof for the host that it is told; asked once, when the gateway shows rows to their
+            member alone.
     """
 
     def __init__(
-        self, url: str, token: str | None = None, language: str = "en", timeout: float = 35.0
+        self,
+        url: str,
+        token: str | None = None,
+        language: str = "en",
+        timeout: float = 35.0,
+        sign_in: Callable[[str], str] | None = None,
     ) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -40,6 +49,9 @@ class RpcClient:
         self._connection = kind(parts.hostname, parts.port, timeout=timeout)
         self._path = parts.path if parts.path not in ("", "/") else "/rpc"
         self._language = language
+        # As the gateway reads it from the header Host: an IPv6 address stands in brackets.
+        self._host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        self._sign_in = sign_in
         self._ids = itertools.count(1)
         self._headers = {"Content-Type": "application/json", "Accept-Language": language}
         if token:
@@ -51,8 +63,14 @@ class RpcClient:
         Raises:
             Failure: the node refused, did not answer, or answered with something else than JSON-RPC.
         """
-        body = {"jsonrpc": "2.0", "method": method, "params": params, "id": next(self._ids)}
-        answer = self._post(msgspec.json.encode(body), sends="submit" in method)
+        body = msgspec.json.encode(
+            {"jsonrpc": "2.0", "method": method, "params": params, "id": next(self._ids)}
+        )
+        answer = self._post(body, sends="submit" in method)
+        if self._sign_in is not None and _slug_of(answer) == NOT_YOURS:
+            sign_in, self._sign_in = self._sign_in, None
+            self._headers["Authorization"] = f"Member {sign_in(self._host)}"
+            answer = self._post(body, sends="submit" in method)
         if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
             raise failure_of_rpc(answer["error"], self._language)
         if not isinstance(answer, dict) or "result" not in answer:
@@ -95,3 +113,11 @@ class RpcClient:
             "rpc.unusable",
             Exit.UNREACHABLE,
         )
+
+
+def _slug_of(answer: Any) -> str | None:
+    """Return the slug of a refusal, None for every other answer."""
+    match answer:
+        case {"error": {"data": {"slug": str(slug)}}}:
+            return slug
+    return None

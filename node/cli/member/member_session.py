@@ -1,12 +1,19 @@
 """What the flags of this run of `coop` say; every command of a member reads it."""
 
+import time
+from typing import Final
+
 from node.cli.member.member_home import Connection, MemberHome
 from node.cli.rpc_client import RpcClient
 from node.cli.terminal import Terminal, default_language
+from node.rpc.sign_in import sign_proof
 from protocol.contracts import REGISTRY
 from protocol.contracts.policies import address_of_key
 from protocol.types import Address
 from protocol.vm.contract import Registry
+
+SIGNED_IN_SECONDS: Final = 3_600
+"""How long a proof holds that a command shows to a gateway."""
 
 
 class Session:
@@ -20,11 +27,23 @@ class Session:
         self.sponsor: str | None = None
         self.has_plugins = False
         self._contracts: Registry | None = None
+        self._proofs: dict[str, str] = {}
 
     def client(self) -> RpcClient:
         """Return the connection to the node."""
         connection = Connection(self.rpc) if self.rpc else self.home.connection()
-        return RpcClient(connection.url, connection.token, self.terminal.language)
+        sign_in = None if connection.token else self._sign_in
+        return RpcClient(connection.url, connection.token, self.terminal.language, sign_in=sign_in)
+
+    def _sign_in(self, host: str) -> str:
+        """Return a proof for a gateway that the key which acts is here now; one for all of this run."""
+        if host not in self._proofs:
+            name, address = self.me()
+            secret = self.home.keyring.load(name, self.passphrase(name))
+            genesis_hash = self.home.chain().genesis.compute_hash()
+            expires = int(time.time()) + SIGNED_IN_SECONDS
+            self._proofs[host] = sign_proof(secret, genesis_hash, host, address, expires)
+        return self._proofs[host]
 
     def me(self) -> tuple[str, Address]:
         """Return name and address of the key that acts.

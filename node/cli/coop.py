@@ -49,7 +49,7 @@ from node.cli.payments import (
     sign_transaction,
 )
 from node.cli.rpc_client import RpcClient
-from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
+from node.cli.terminal import QUIET, Exit, Failure, Terminal, default_language, run_command
 from node.config import VERSION
 from node.rpc.amounts import format_amount
 from node.rpc.failure import failure_of_receipt
@@ -275,7 +275,7 @@ def launch(
     if plugins := os.environ.get(PLUGINS):
         session.load_plugins(tuple(plugins.split(",")))
     try:
-        return app(tokens, exit_on_error=False, result_action="return_value")
+        return app(tokens, **QUIET)
     except Fork as fork:
         session.home.save_evidence(fork.evidence)
         raise
@@ -283,7 +283,7 @@ def launch(
 
 def main() -> None:
     """Run `coop`."""
-    run_command(lambda: session.terminal, lambda: app.meta(exit_on_error=False, result_action="return_value"))
+    run_command(lambda: session.terminal, lambda: app.meta(**QUIET))
 
 
 def _read_request(

@@ -20,7 +20,7 @@ from node.cli.operator.rotation import validator_ls, validator_rotate
 from node.cli.operator.snapshot import snapshot_app
 from node.cli.operator.validator import validator_app
 from node.cli.session import session
-from node.cli.terminal import Exit, Failure, Terminal, default_language, run_command
+from node.cli.terminal import QUIET, Exit, Failure, Terminal, default_language, run_command
 from node.config import CONFIG_FILE, CONSENSUS_KEY, NODE_KEY, VERSION, Config, load, render
 
 app = App(name="coopd", help="A node of a financial co-operative's ledger.", version=VERSION)
@@ -312,12 +312,12 @@ def launch(
     """
     session.terminal = Terminal(json=json, quiet=quiet, yes=yes, language=lang or default_language())
     session.home = home
-    return app(tokens, exit_on_error=False, result_action="return_value")
+    return app(tokens, **QUIET)
 
 
 def main() -> None:
     """Run `coopd`."""
-    run_command(lambda: session.terminal, lambda: app.meta(exit_on_error=False, result_action="return_value"))
+    run_command(lambda: session.terminal, lambda: app.meta(**QUIET))
 
 
 def status_json(status: Any) -> dict[str, Any]:

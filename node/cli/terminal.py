@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, Final, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
@@ -16,6 +17,14 @@ from node.catalog import Outcome, by_code, by_slug, fill, label_of
 from node.catalog_shell import say_in_chinese
 from node.errors import OperationError
 from protocol.errors import Rejected
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
+
+QUIET: Final[dict[str, Any]] = {
+    "exit_on_error": False, "print_error": False, "result_action": "return_value"
+}  # fmt: skip
+"""How a command line is read: what is wrong with it is said by `run_command`, as everything is."""
 
 
 class Exit(IntEnum):
@@ -203,8 +212,8 @@ def run_command(terminal: Callable[[], Terminal], command: Callable[[], Any]) ->
 
     try:
         result = command()
-    except CycloptsError:
-        sys.exit(Exit.USAGE)  # it has said what is wrong
+    except CycloptsError as error:
+        sys.exit(terminal().fail(_failure_of_typing(error)))
     except Failure as failure:
         sys.exit(terminal().fail(failure))
     except OperationError as error:
@@ -223,6 +232,15 @@ def run_command(terminal: Callable[[], Terminal], command: Callable[[], Any]) ->
             raise
         sys.exit(terminal().fail(_failure_of_bug(bug)))
     sys.exit(result if isinstance(result, int) else Exit.OK)
+
+
+def _failure_of_typing(error: "CycloptsError") -> Failure:
+    """Say which word was no command, option or value."""
+    error.verbose = False  # Else it names functions of ours.
+    words = (Path(sys.argv[0]).name, *(error.command_chain or ()))
+    return Failure(
+        "The command cannot be read.", str(error), f"see: {' '.join(words)} --help", "cli.usage", Exit.USAGE
+    )
 
 
 def _failure_of_bug(bug: Exception) -> Failure:

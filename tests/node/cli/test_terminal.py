@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from node.cli.coop import app
 from node.cli.terminal import (
+    QUIET,
     Exit,
     Failure,
     Terminal,
@@ -127,3 +129,29 @@ def test_a_bug_shows_its_traceback_when_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("COOPD_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         run_command(Terminal, lambda: raise_(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(
+    ("typed", "english", "chinese"),
+    [
+        ("nope", 'Unknown command "nope". Available commands:', '没有命令 "nope"。现有命令：'),
+        ("pay bo 1 --mem x", "Unknown option: --mem. Did you mean --memo?", "没有选项 --mem"),
+        ("pay", 'Command "pay" parameter WHO requires an argument.', '命令 "pay" 缺少参数 WHO。'),
+        ("pay bo 1 x", "Unused Tokens: ['x'].", "多出的参数：['x']。"),
+        ("verify chain --accept-raft --accept-raft", "specified multiple times.", "出现了多次。"),
+        ("vote show abc", 'unable to convert "abc" into int.', "PROPOSAL 的值无效"),
+        ("loan schedule 1 --form pdf", 'value "pdf" for --form. Choose from:', '"pdf" 不是 --form 的'),
+    ],
+)
+def test_what_cannot_be_read_as_a_command_is_said_as_every_refusal_is(
+    typed: str, english: str, chinese: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for terminal, what, why in (
+        (Terminal(language="en"), "The command cannot be read.", english),
+        (Terminal(language="zh"), "无法识别该命令。", chinese),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            run_command(lambda said=terminal: said, lambda: app.meta(typed.split(), **QUIET))  # type: ignore[misc]
+        said = capsys.readouterr().err
+        assert ended.value.code == Exit.USAGE and said.startswith(what) and why in said
+        assert "--help" in said and said.rstrip().endswith("cli.usage") and "node/" not in said

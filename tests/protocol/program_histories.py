@@ -11,6 +11,7 @@ from typing import Final
 
 from protocol import crypto
 from protocol.chain.transaction import SignedTransaction
+from protocol.chain.validators import EngineKind
 from protocol.codec import decode
 from protocol.contracts import REGISTRY, sched
 from protocol.contracts.ledger import accounts as ledger
@@ -43,6 +44,8 @@ SHUFFLED: Final = 0.1
 """Share of the blocks whose independent programs are also run in another order."""
 HALTED: Final = 0.2
 """Share of the towns in which payments do not go out by themselves for a week, and have to be asked for."""
+ON_BFT: Final = 0.2
+"""Share of the towns that run BFT, from which a door of its own leads back to Raft."""
 LIMITS: Final = (BLOCK_TXS_MAX, BLOCK_BYTES_MAX, BLOCK_GAS_MAX)
 
 
@@ -88,6 +91,8 @@ class History:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.town: Town = found_town()
+        if random.random() < ON_BFT:
+            self.town.record = replace(self.town.genesis.epoch, engine=EngineKind.BFT)
         if random.random() < HALTED:
             self.town.gov((REGISTER, 4, NONE, (TREASURY, 16, 7 * DAY)))
         self.report = Report()

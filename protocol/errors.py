@@ -100,13 +100,13 @@ class CallFailed(Exception):
 
     Args:
         code: stable code of the kernel or of a contract.
-        reason: rule, limit and actual value.
+        reason: rule, limit and actual value; a number that no receipt can carry is left out.
     """
 
     def __init__(self, code: int, reason: Reason) -> None:
         super().__init__(f"{_name_of(code)}: {reason.rule}")
         self.code = code
-        self.reason = reason
+        self.reason = Reason(reason.rule, _carried(reason.limit), _carried(reason.actual))
 
 
 class VersionsMissing(Exception):
@@ -119,6 +119,11 @@ class VersionsMissing(Exception):
     def __init__(self, versions: tuple[tuple[int, int], ...]) -> None:
         super().__init__(", ".join(f"{contract} in version {version}" for contract, version in versions))
         self.versions = versions
+
+
+def _carried(value: int | str | bytes | None) -> int | str | bytes | None:
+    """Return a value of a reason, or None for a number of more than 63 bits: sums may pass every amount."""
+    return None if type(value) is int and value.bit_length() > 63 else value
 
 
 def _name_of(code: int) -> str:

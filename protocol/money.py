@@ -33,8 +33,7 @@ def check_amount(value: int) -> Amount:
         CallFailed: OVERFLOW when it is not of 0 .. 2^63-1.
     """
     if not 0 <= value <= AMOUNT_MAX:
-        actual = value if -AMOUNT_MAX <= value <= AMOUNT_MAX else None
-        raise CallFailed(Code.OVERFLOW, Reason("money.amount", AMOUNT_MAX, actual))
+        raise CallFailed(Code.OVERFLOW, Reason("money.amount", AMOUNT_MAX, value))
     return Amount(value)
 
 

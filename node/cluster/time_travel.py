@@ -33,13 +33,11 @@ def compute_now_ms(net: LocalNet) -> int:
     return time.time_ns() // 1_000_000 + net.state.ahead_ms
 
 
-def advance(
-    net: LocalNet, target_ms: int, find_due: Callable[[], int | None], steps_max: int = STEPS_MAX
-) -> int:
+def advance(net: LocalNet, target_ms: int, find_due: Callable[[], int | None], steps: int = 0) -> int:
     """Move all clocks to a time; returns in how many steps.
 
     Args:
-        steps_max: 1 or more.
+        steps: in so many at most; 0, or more than `STEPS_MAX`, is as many as there may be.
         find_due: asks for the time, Unix seconds, at which the next job is due; None when none waits.
 
     Raises:
@@ -55,9 +53,9 @@ def advance(
                 f"{node.name} is paused and would not notice.",
                 f"let it go on: coopd localnet resume {node.name}",
             )
-    shortest_ms = -(-(target_ms - began_ms) // steps_max)
-    steps, now_ms = 0, began_ms
-    while steps == 0 or now_ms < target_ms:
+    shortest_ms = -(-(target_ms - began_ms) // (steps if 0 < steps < STEPS_MAX else STEPS_MAX))
+    taken, now_ms = 0, began_ms
+    while taken == 0 or now_ms < target_ms:
         due = find_due()
         due_ms = target_ms if due is None else due * 1_000
         now_ms = min(target_ms, max(due_ms, now_ms + shortest_ms, compute_now_ms(net)))
@@ -67,8 +65,8 @@ def advance(
             now_ms = max(due * 1_000, compute_now_ms(net))
             _move(net, now_ms)
             _await_jobs(now_ms, find_due)
-        steps += 1
-    return steps
+        taken += 1
+    return taken
 
 
 def tell_clock(net: LocalNet, node: LocalNode) -> None:

@@ -27,7 +27,7 @@ from node.ipc.messages import (
 from protocol.errors import Rejected
 from protocol.types import Height
 
-ANSWER_SECONDS_MAX: Final = 10
+ANSWER_TIMEOUT_SECONDS: Final = 10
 RECONNECT_SECONDS: Final = 0.1
 _READ_BYTES: Final = 256 * 1024
 
@@ -89,7 +89,7 @@ class DaemonClient:
         self._waiting[request_id] = waiting
         try:
             self._writer.write(encode_message(request_id, request))
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 await self._writer.drain()
                 answer = await waiting
         except (TimeoutError, OSError) as failure:

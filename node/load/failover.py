@@ -24,7 +24,7 @@ from node.load.run import need_members
 from node.load.transfers import Transfers
 
 TRICKLE_TPS: Final = 50
-ROUND_SECONDS_MAX: Final = 20.0
+ROUND_TIMEOUT_SECONDS: Final = 20.0
 
 
 class FailoverReport(msgspec.Struct, rename="camel"):
@@ -50,7 +50,7 @@ def run_failover(net: LocalNet, how: str, rounds: int, note: Callable[[str], Non
         OperationError: load.no_members, load.stalled.
     """
     members = need_members(net)
-    count = int(rounds * (ROUND_SECONDS_MAX + 5) * TRICKLE_TPS)
+    count = int(rounds * (ROUND_TIMEOUT_SECONDS + 5) * TRICKLE_TPS)
     transfers = Transfers(net.genesis, members, count, secrets.token_bytes(16), lambda done: None)
     calls = iter(transfers.calls)
     gaps = []
@@ -72,7 +72,7 @@ async def _measure(net: LocalNet, leader: LocalNode, how: str, calls: Any, turns
         await socket.recv()
         trickle = asyncio.create_task(_trickle(others, calls))
         try:
-            async with asyncio.timeout(ROUND_SECONDS_MAX):
+            async with asyncio.timeout(ROUND_TIMEOUT_SECONDS):
                 for _ in range(3):
                     await socket.recv()
                 began = time.perf_counter()
@@ -91,7 +91,7 @@ async def _measure(net: LocalNet, leader: LocalNode, how: str, calls: Any, turns
             raise OperationError(
                 "load.stalled",
                 f"The chain stood still after {leader.name}: {how}.",
-                f"no block in {ROUND_SECONDS_MAX:.0f} s.",
+                f"no block in {ROUND_TIMEOUT_SECONDS:.0f} s.",
                 "see: coopd localnet status",
             ) from None
         finally:

@@ -22,7 +22,7 @@ from node.errors import OperationError
 from node.load.connection import Connection
 from node.load.transfers import Transfers
 
-OFFER_MAX_TPS: Final = 4_000
+FASTEST_TPS: Final = 4_000
 """What is signed beforehand for each second when as much as possible is offered."""
 CONNECTIONS_PER_GATEWAY: Final = 4
 DRAIN_SECONDS: Final = 20.0
@@ -115,7 +115,7 @@ def run_load(
         OperationError: load.no_members, load.no_gateway.
     """
     members = need_members(net)
-    count = int((tps or OFFER_MAX_TPS) * seconds)
+    count = int((tps or FASTEST_TPS) * seconds)
     note(f"signing {count:,} transfers of {members:,} members")
     transfers = Transfers(net.genesis, members, count, secrets.token_bytes(16), lambda done: None)
     note("sending")

@@ -47,7 +47,6 @@ PROTOCOL = "/meshsub/1.1.0"
 
 MESSAGE_BYTES_MAX = 512 << 10
 RPC_BYTES_MAX = 1 << 20
-SUBSCRIPTIONS_PER_PEER_MAX = 16
 INBOX_BYTES_MAX = 16 << 20
 OUTBOX_BYTES_MAX = 16 << 20
 MESSAGE_COST_BYTES = 512
@@ -121,7 +120,6 @@ class _Pubsub(Pubsub):
             strict_signing=True,
             msg_id_constructor=compute_message_id,
             max_inbound_rpc_size=RPC_BYTES_MAX,
-            max_subscriptions_per_peer=SUBSCRIPTIONS_PER_PEER_MAX,
             allowed_topics=frozenset(net.topics),
         )
         self._read_streams: set[INetStream] = set()

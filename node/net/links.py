@@ -55,8 +55,8 @@ READ_BYTES = 256 << 10
 LANES_S = 10.0
 """From the first lane of a connection to the second."""
 
-BACKOFF_MIN_S = 0.2
-BACKOFF_MAX_S = 1.0
+FIRST_BACKOFF_S = 0.2
+LAST_BACKOFF_S = 1.0
 """A dial to a node that is away costs one packet, and a longer wait is one that members feel."""
 
 log = logging.getLogger("coopd.net")
@@ -275,7 +275,7 @@ class Links:
             raise failure
 
     async def _keep_dialling(self, peer: PeerId, scope: trio.CancelScope) -> None:
-        backoff_s = BACKOFF_MIN_S
+        backoff_s = FIRST_BACKOFF_S
         with scope:
             while self._dials(peer):
                 began = trio.current_time()
@@ -283,11 +283,11 @@ class Links:
                     await self._wait_while_linked(peer)
                     began = trio.current_time()
                     if await self._link_once(peer, address):
-                        backoff_s, began = BACKOFF_MIN_S, trio.current_time()
+                        backoff_s, began = FIRST_BACKOFF_S, trio.current_time()
                         break
                 # A dial that nobody answered was a wait already: the wire may be whole again by now.
                 await trio.sleep_until(began + backoff_s * random.uniform(0.5, 1.5))
-                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+                backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
         del self._dialers[peer]
         self._begin_dialling(peer)  # it may have come back into the roster meanwhile
 

@@ -26,7 +26,7 @@ SEEDS: Final = ("0", "4294967295")
 GAS_BAND: Final = 3.0
 GAS_SAMPLES_MIN: Final = 5
 """Fewer successes say nothing about time."""
-RUN_SECONDS_MAX: Final = 600.0
+RUN_TIMEOUT_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _run(
         command,
         capture_output=True,
         text=True,
-        timeout=RUN_SECONDS_MAX,
+        timeout=RUN_TIMEOUT_SECONDS,
         env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(paths)},
     )
     if done.returncode:

@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
@@ -92,24 +92,7 @@ async def _serve(config: Config, door: Door, store: Store) -> None:
         log.error("method_failed", method=method, exc_info=bug)
 
     web = Web(service, build_methods(REGISTRY), door, Exposition(), on_bug)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            web.app(),
-            host=config.gateway_host,
-            port=config.gateway_port,
-            http=BoundedHttp,
-            ws="websockets-sansio",
-            ws_max_size=SOCKET_BYTES_MAX,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=2,
-            backlog=512,
-        )
-    )
+    server = uvicorn.Server(configure_server(web.app(), config.gateway_host, config.gateway_port))
     link = asyncio.create_task(daemon.run())
     log.info("gateway_started", host=config.gateway_host, port=config.gateway_port, pid=os.getpid())
     try:
@@ -117,6 +100,26 @@ async def _serve(config: Config, door: Door, store: Store) -> None:
     finally:
         link.cancel()
     log.info("gateway_stopped")
+
+
+def configure_server(app: Any, host: str, port: int, http: type[BoundedHttp] = BoundedHttp) -> uvicorn.Config:
+    """Return how an application is served: with bounded heads, bodies of sockets and waits."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=http,
+        ws="websockets-sansio",
+        ws_max_size=SOCKET_BYTES_MAX,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=2,
+        backlog=512,
+    )
 
 
 def _read_token(path: Path) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_SECONDS_MAX: Final = 5.0
+HEAD_TIMEOUT_SECONDS: Final = 5.0
 HEAD_BYTES_MAX: Final = 16 * 1024
 CONNECTIONS_MAX: Final = 1_024
 
@@ -17,7 +17,7 @@ CONNECTIONS_MAX: Final = 1_024
 class BoundedHttp(HttpToolsProtocol):
     """One connection whose heads are short and come in time."""
 
-    head_seconds_max = HEAD_SECONDS_MAX
+    head_timeout_seconds = HEAD_TIMEOUT_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -57,7 +57,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(self.head_seconds_max, self.transport.abort)
+        self._head_timer = self.loop.call_later(self.head_timeout_seconds, self.transport.abort)
 
     def _head_came(self) -> None:
         if self._head_timer is not None:

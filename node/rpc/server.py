@@ -35,7 +35,7 @@ from protocol.vm.view import View
 
 ANSWERS_RUNNING_MAX: Final = 1_024
 """Bodies that are answered at once, most of them waiting for a commit; more get 429."""
-BODY_SECONDS_MAX: Final = 30
+BODY_TIMEOUT_SECONDS: Final = 30
 WEBSOCKETS_MAX: Final = 256
 KEEP_ALIVE_SECONDS: Final = 15
 RETRY_MS: Final = 1_000
@@ -91,7 +91,7 @@ class Web:
         self._running += 1
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
+            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
                 body = await _read_body(request, limits.body_bytes_max)
             answer = await self._dispatcher.answer(
                 body, self._service.open_call(caller, language), limits, language

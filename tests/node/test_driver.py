@@ -27,6 +27,7 @@ from node.driver import (
     GRACE_SECONDS,
     LATE_SECONDS,
     SERVING_SHARE,
+    VOTE_CHANNEL_BYTES_MAX,
     WORK_LOOKED_AT_MAX,
     Driver,
 )
@@ -674,3 +675,17 @@ def test_work_is_seen_behind_so_many_that_cannot_run_and_not_behind_more(stuck: 
         _executor=SimpleNamespace(can_run=lambda signed: signed == "runs"),
     )
     assert driver_module.Driver._has_work(parts) == (stuck < WORK_LOOKED_AT_MAX)
+
+
+@pytest.mark.parametrize(
+    ("size", "channel"),
+    [(VOTE_CHANNEL_BYTES_MAX, Channel.VOTE), (VOTE_CHANNEL_BYTES_MAX + 1, Channel.BULK)],
+)
+async def test_what_is_larger_than_a_vote_goes_its_own_way(
+    size: int, channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    async with running(tmp_path, 3) as stage:
+        sent: list[Any] = []
+        monkeypatch.setattr(stage, "send", lambda *frame: sent.append(frame))
+        stage.driver._send(stage.chain.executor.record, 1, bytes(size))
+        assert sent[-1] == (stage.peer(1), channel, bytes(size))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN_DIGITS: Final = 16
 ASK_SECONDS: Final = 0.1
-LAG_SECONDS_MAX: Final = 15.0
+LAG_TIMEOUT_SECONDS: Final = 15.0
 """How long a node of this machine is waited for that has not heard of the newest blocks."""
 
 READY_LEFT_MIN: Final = 100
@@ -127,7 +127,7 @@ def _take_fresh(config: "Config", answer: dict[str, Any]) -> "OwnKey":
 
 def _migration_at(client: "RpcClient", height: int) -> dict[str, Any]:
     """Ask a node that may lag behind those that took the transactions, when it has their blocks."""
-    until = time.monotonic() + LAG_SECONDS_MAX
+    until = time.monotonic() + LAG_TIMEOUT_SECONDS
     while True:
         answer: dict[str, Any] = client.call("chain_getMigration")
         if answer["height"] >= height or time.monotonic() > until:

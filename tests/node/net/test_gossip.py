@@ -4,14 +4,15 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
+import trio.testing
 
 from node.net import gossip as gossip_module
 from node.net.connection import Connection
-from node.net.gossip import MESSAGE_BYTES_MAX, PROTOCOL, Gossip, GossipNet
+from node.net.gossip import MESSAGE_BYTES_MAX, PEER_QUEUE_MAX, PROTOCOL, RPC_BYTES_MAX, Gossip, GossipNet
 from node.net.host import RPC, Host, Message, peer_id_from_secret
 from node.net.mux import StreamReset
 from node.net.transport import Address
@@ -215,3 +216,50 @@ async def test_gossip_that_dies_starts_anew(monkeypatch: pytest.MonkeyPatch) -> 
         await until(lambda: two.neighbours(TX) == (PEERS[0],))
         assert two.publish(TX, b"back")
         assert (await receive(one)).data == b"back"
+
+
+def varint(number: int) -> bytes:
+    found = b""
+    while number > 0x7F:
+        found += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return found + bytes([number])
+
+
+@pytest.mark.parametrize("size", [RPC_BYTES_MAX, RPC_BYTES_MAX + 1])
+async def test_a_frame_has_at_most_so_many_bytes(size: int) -> None:
+    """A frame with a word that is understood, filled with a field that nobody knows."""
+    word = RPC(subscriptions=[RPC.SubOpts(subscribe=False, topicid=TX)]).SerializeToString()
+    filling = size - len(word) - 4
+    body = word + b"\x7a" + varint(filling) + bytes(filling)
+    async with line(2) as (one, two):
+        pipe = await one.host.open_stream(one.host.connections[0], PROTOCOL)
+        with suppress(StreamReset):
+            await pipe.write(varint(len(body)) + body)
+        if size <= RPC_BYTES_MAX:
+            await until(lambda: one.host.me not in two.neighbours(TX))
+        else:
+            with trio.fail_after(PATIENCE_S), pytest.raises(StreamReset):
+                while await pipe.read(1):
+                    pass
+            assert one.host.me in two.neighbours(TX)
+
+
+@pytest.mark.parametrize("waiting", [PEER_QUEUE_MAX - 1, PEER_QUEUE_MAX])
+async def test_publishing_waits_while_a_neighbour_has_so_many_before_it(
+    waiting: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    class Queues:
+        peer_queues: ClassVar = {"slow": [b"x"] * waiting}
+        published_at = -1.0
+
+        async def publish(self, topic: str, data: bytes) -> None:
+            self.published_at = trio.current_time()
+
+    net = GossipNet(Host(SECRETS[0], PEERS.__contains__), [TX], check)
+    assert net.publish(TX, b"hello")
+    began, queues = trio.current_time(), Queues()
+    with trio.move_on_after(2 * gossip_module.PATIENCE_S):
+        await net._publish_forever(queues)  # type: ignore[arg-type]
+    is_held = queues.published_at - began >= gossip_module.PATIENCE_S
+    assert queues.published_at >= 0 and is_held is (waiting >= PEER_QUEUE_MAX)

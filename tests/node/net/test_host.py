@@ -24,6 +24,7 @@ from multiaddr import Multiaddr
 from node.net.connection import Connection, Keepalive, Pipe
 from node.net.doorstep import AT_ONCE_PER_SOURCE_MAX
 from node.net.host import (
+    CONNECTIONS_MAX,
     DialFailed,
     Host,
     decode_libp2p_id,
@@ -399,3 +400,15 @@ async def test_a_frozen_peer_is_cut() -> None:
         with trio.fail_after(20), pytest.raises(StreamReset, match="silent"):
             await pipe.read(1)
         nursery.cancel_scope.cancel()
+
+
+async def test_one_connection_more_than_there_are_slots_is_turned_away() -> None:
+    assert make_host(SECRET_ONE).inbound_slots_free == CONNECTIONS_MAX, "what holds when nothing is said"
+    first, second = make_host(SECRET_ONE, SECRET_TWO), make_host(SECRET_THREE, SECRET_TWO)
+    ours = make_host(SECRET_TWO, SECRET_ONE, SECRET_THREE, connections_max=1)
+    async with running(first), running(second), running(ours) as address:
+        connection = await first.dial(ours.me, address)
+        assert await ask(first, connection, b"hello") == b"hello" and ours.inbound_slots_free == 0
+        with trio.fail_after(10), pytest.raises((DialFailed, StreamReset)):
+            await ask(second, await second.dial(ours.me, address), b"hello")
+        assert await ask(first, connection, b"still there") == b"still there"

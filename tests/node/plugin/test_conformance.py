@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from node.plugin import conformance
-from node.plugin.conformance import check
+from node.plugin.conformance import GAS_SAMPLES_MIN, check
 
 SAMPLE = Path(__file__).parents[2] / "plugin_sample"
 HEAD = "from protocol.plugin.v1 import U8, Ctx, Field, Method, Records, Invariant, Signed, contract\n"
@@ -90,3 +90,14 @@ def test_the_command_ends_with_its_verdict(tmp_path: Path) -> None:
         [sys.executable, "-c", code, "contract", "check", place], capture_output=True, text=True
     )
     assert done.returncode == 1 and "[name] the name id" in done.stdout
+
+
+@pytest.mark.parametrize("successes", [GAS_SAMPLES_MIN - 1, GAS_SAMPLES_MIN])
+def test_gas_is_judged_by_so_many_successes_and_not_by_fewer(
+    successes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"ok": successes, "codes": {}, "ratio": 2 * conformance.GAS_BAND}
+    found = {"roots": [], "problems": [], "methods": {"go": told}}
+    monkeypatch.setattr(conformance, "_run", lambda *_: found)
+    problems = check(str(SAMPLE)).problems
+    assert any("change its base gas" in problem for problem in problems) is (successes == GAS_SAMPLES_MIN)

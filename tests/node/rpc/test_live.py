@@ -14,6 +14,7 @@ from node.cluster.local import find_ports
 from node.rpc import http_protocol
 from node.rpc import server as server_module
 from node.rpc.events import SUBSCRIPTIONS_MAX
+from node.rpc.gateway import SOCKET_BYTES_MAX, configure_server
 from node.rpc.http_protocol import HEAD_BYTES_MAX, BoundedHttp
 from protocol.addresses import HRP_TEST, format_address
 
@@ -23,7 +24,7 @@ CY = format_address(demo_address("cy"), HRP_TEST)
 class Hasty(BoundedHttp):
     """Gives a head less time, so that nobody waits for the test."""
 
-    head_seconds_max = 0.5
+    head_timeout_seconds = 0.5
 
 
 def live(
@@ -33,16 +34,7 @@ def live(
 
     async def go() -> None:
         port = find_ports(24_000, 1) + 1
-        config = uvicorn.Config(
-            gateway.app,
-            http=http,
-            port=port,
-            log_config=None,
-            lifespan="off",
-            ws="websockets-sansio",
-            timeout_graceful_shutdown=1,
-        )
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(configure_server(gateway.app, "127.0.0.1", port, http))
         task = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)
@@ -259,5 +251,20 @@ def test_one_websocket_more_than_the_limit_is_refused(gateway: Any, monkeypatch:
             with pytest.raises(websockets.InvalidStatus):
                 await websockets.connect(f"ws://{host}/ws")
             assert "height" in await ask(first, "node_getStatus")
+
+    live(gateway, use)
+
+
+@pytest.mark.parametrize("size", [SOCKET_BYTES_MAX, SOCKET_BYTES_MAX + 1])
+def test_a_text_of_a_socket_has_at_most_so_many_bytes(size: int, gateway: Any) -> None:
+    async def use(host: str, port: int) -> None:
+        text = json.dumps({"jsonrpc": "2.0", "method": "node_getInfo", "id": 1})
+        async with websockets.connect(f"ws://{host}/ws") as socket:
+            await socket.send(text.ljust(size))
+            if size <= SOCKET_BYTES_MAX:
+                assert json.loads(await socket.recv())["id"] == 1
+            else:
+                with pytest.raises(websockets.ConnectionClosedError, match="1009"):
+                    await socket.recv()
 
     live(gateway, use)

@@ -1,5 +1,6 @@
 """What a gateway takes and gives at its limits, and one above."""
 
+import asyncio
 from collections import OrderedDict
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from node.rpc.methods.books import SEQUENCE_MAX, StatementParams
 from node.rpc.methods.loan import PAGE_MAX, LoansParams
 from node.rpc.methods.tx import WAIT_MS_MAX, IdParams, WaitParams
 from node.rpc.service import Service
+from node.rpc.subscriptions import CALLS_RUNNING_MAX, Session
 from node.rpc.values import JSON_INTEGER_MAX, plain_json
 from protocol.types import TxId
 
@@ -97,3 +99,31 @@ def test_so_many_submitted_transactions_are_remembered(monkeypatch: pytest.Monke
     assert [Service.recall(kept, tx_id) for tx_id in ids] == [b"raw", b"raw", None]
     Service.remember(kept, ids[2], b"raw")
     assert [Service.recall(kept, tx_id) for tx_id in ids] == [None, b"raw", b"raw"]
+
+
+def test_one_text_more_than_is_answered_at_once_waits_for_its_turn() -> None:
+    """The WebSocket of one client: what waits for commits must not pile up without end."""
+
+    def nothing(*_: object) -> None: ...
+
+    async def go() -> None:
+        free = asyncio.Event()
+
+        class Slow:
+            async def answer(self, *_: object) -> None:
+                await free.wait()
+
+        stub: Any = SimpleNamespace(open_call=nothing)
+        session = Session(stub, (), nothing, nothing, nothing, stub)  # type: ignore[arg-type]
+        session._dispatcher = Slow()  # type: ignore[assignment]
+        for _ in range(CALLS_RUNNING_MAX):
+            await session.receive(b"{}", stub, "en")
+        one_more = asyncio.create_task(session.receive(b"{}", stub, "en"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not one_more.done()
+        free.set()
+        await one_more
+        await session.close()
+
+    asyncio.run(go())

@@ -47,8 +47,8 @@ from protocol.chain.validators import (
     read_epoch,
 )
 from protocol.crypto import SecretKey
-from protocol.errors import Code, Reason, Rejected
-from protocol.params import ACTORS_MAX, MEMO_BYTES_MAX, SIGNATURES_MAX, TX_GAS_MAX, UINT32_MAX
+from protocol.errors import CallFailed, Code, Reason, Rejected
+from protocol.params import ACTORS_MAX, INT64_MAX, MEMO_BYTES_MAX, SIGNATURES_MAX, TX_GAS_MAX, UINT32_MAX
 from protocol.types import (
     Address,
     BlockId,
@@ -226,6 +226,17 @@ def test_receipt_round_trip() -> None:
     assert decode_receipt(receipt.encode()) == receipt and not receipt.is_ok
     plain = replace(receipt, code=0, failed_instruction=None, reason=None)
     assert decode_receipt(plain.encode()) == plain and plain.is_ok
+
+
+@pytest.mark.parametrize(("number", "carried"), [(INT64_MAX, True), (INT64_MAX + 1, False), (1 << 64, False)])
+def test_a_reason_whose_number_no_receipt_carries_goes_without_it(number: int, carried: bool) -> None:
+    """A sum may pass every amount; that the program failed must be written all the same."""
+    for value in (number, -number):
+        reason = CallFailed(Code.OVERFLOW, Reason("ledger.overflow", value, value)).reason
+        told = value if carried else None
+        assert reason == Reason("ledger.overflow", told, told)
+        receipt = Receipt(TxId(b"t" * 32), Height(9), 3, Code.OVERFLOW, Gas(9), (), (), 0, reason)
+        assert decode_receipt(receipt.encode()) == receipt
 
 
 def test_block_round_trip_and_binding() -> None:

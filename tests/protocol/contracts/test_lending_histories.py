@@ -31,7 +31,7 @@ class LendingHistory(History):
 
 def test_sums_of_every_product_are_those_of_its_loans_after_every_block() -> None:
     done: Counter[int] = Counter()
-    for seed in range(4):
+    for seed in range(10):
         report = LendingHistory(Random(seed)).run(200)
         done.update({method: n for (contract, method), n in report.done.items() if contract == l.ID})
     assert len(done) >= len(CONTRACT.methods) * 2 // 3, done
